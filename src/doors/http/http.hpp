@@ -1,0 +1,161 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/json.hpp"
+#include "base/result.hpp"
+#include "base/time.hpp"
+#include "kernel/identity/identity.hpp"
+#include "runtime/byte_source.hpp"
+#include "runtime/files.hpp"
+#include "runtime/task.hpp"
+
+namespace strata::http {
+
+enum class Method : std::uint8_t { kGet, kHead, kPost, kPut, kPatch, kDelete, kOptions };
+std::string_view method_name(Method method);
+
+using Pairs = std::vector<std::pair<std::string, std::string>>;
+
+// Header fields in their order; names compare without case (RFC 9110).
+class Headers {
+ public:
+  // The first field of that name, or nothing.
+  std::optional<std::string_view> find(std::string_view name) const;
+  std::string get(std::string_view name, std::string_view fallback = "") const;
+  void set(std::string_view name, std::string value);  // replaces
+  void add(std::string_view name, std::string value);
+  const Pairs& all() const { return fields_; }
+
+ private:
+  Pairs fields_;
+};
+
+// One request as it came over the wire; nothing in it is trusted yet.
+struct Request {
+  Method method = Method::kGet;
+  std::string target;     // exactly as sent, for signatures
+  std::string path;       // the part of `target` before '?', still encoded
+  std::string raw_query;  // the part behind '?'
+  Pairs query;            // decoded once
+  Headers headers;
+  Pairs params;           // what the route's pattern matched, decoded once
+  std::string peer;       // address of the other side
+  std::string request_id;
+  std::string trace_id;   // W3C trace context
+  bool secure = false;    // came over TLS
+  Instant time;           // when its head was complete
+  ByteSource* body = nullptr;
+
+  std::string param(std::string_view name) const;
+  std::optional<std::string_view> query_value(std::string_view name) const;
+  bool has_query(std::string_view name) const { return query_value(name).has_value(); }
+};
+
+// A part of an open file, sent without reading it into memory at once.
+struct FileSlice {
+  std::shared_ptr<File> file;
+  std::uint64_t offset = 0;
+  std::uint64_t length = 0;
+};
+
+struct Response {
+  int status = 200;
+  Headers headers;
+  std::variant<std::string, FileSlice, std::unique_ptr<ByteSource>> body;
+
+  static Response text(int status, std::string body, std::string_view type = "text/plain; charset=utf-8");
+  static Response json(const Json& body, int status = 200);
+  static Response empty(int status);
+  static Response file(FileSlice slice, std::string_view type);
+  static Response stream(std::unique_ptr<ByteSource> source, std::string_view type);
+};
+
+// A request whose caller is known and may use the route. Only the pipeline can make one, so no handler runs unchecked.
+class Authorized {
+ public:
+  const Request& request() const { return *request_; }
+  const kernel::Caller& caller() const { return caller_; }
+  std::string param(std::string_view name) const { return request_->param(name); }
+  ByteSource& body() const { return *request_->body; }
+  std::uint64_t body_limit() const { return body_limit_; }
+
+  // The whole body, within the route's limit. Errors: kTooLarge, kChecksumMismatch, kDeadlineExceeded.
+  Task<Result<std::string>> read_body() const;
+  // The body as JSON, checked against the route's request schema when it has one. An empty body is an empty object.
+  // Errors: kMalformed, kInvalidArgument naming the field.
+  Task<Result<Json>> read_json() const;
+
+ private:
+  friend class Pipeline;
+  Authorized(Request* request, kernel::Caller caller, std::uint64_t body_limit, const Json* schema)
+      : request_(request), caller_(std::move(caller)), body_limit_(body_limit), schema_(schema) {}
+
+  Request* request_;
+  kernel::Caller caller_;
+  std::uint64_t body_limit_;
+  const Json* schema_;
+};
+
+// A handler's parameter must be taken by reference: it lives in the pipeline until the answer is complete.
+using Handler = std::function<Task<Response>(const Authorized&)>;
+
+struct Limits {
+  std::uint64_t body = 1 << 20;              // bytes of the decoded request body
+  std::chrono::milliseconds deadline{30'000};  // from the complete head to the answer's first byte
+};
+
+// What the OpenAPI document says of a route. Schemas are JSON Schema texts; the request schema is also enforced.
+struct Doc {
+  std::string_view operation;  // unique, lowerCamelCase; empty leaves the route out of the document
+  std::string_view summary;
+  std::string_view tag;
+  std::string_view request_schema;
+  std::string_view response_schema;
+  std::string_view query_parameters;  // "name:type:description;..." with type string, integer or boolean
+};
+
+// One row of a door's table. There is no default permission: a route that names none does not compile.
+struct Route {
+  Route(Method route_method, std::string route_pattern, kernel::Permission route_permission, Limits route_limits,
+        Handler route_handler, Doc route_doc = {})
+      : method(route_method), pattern(std::move(route_pattern)), permission(route_permission), limits(route_limits),
+        handler(std::move(route_handler)), doc(route_doc) {}
+
+  Method method;
+  std::string pattern;  // "/v2/models/{name}/infer"; "{key+}" at the end takes the rest, slashes included
+  kernel::Permission permission;
+  Limits limits;
+  Handler handler;
+  Doc doc;
+  std::string when_query;   // only for requests with this query parameter ("uploads")
+  std::string when_header;  // only for requests with this header ("x-amz-copy-source")
+
+  Route&& on_query(std::string name) && { when_query = std::move(name); return std::move(*this); }
+  Route&& on_header(std::string name) && { when_header = std::move(name); return std::move(*this); }
+};
+
+// A protocol: how its callers prove who they are and how its errors look. Its routes are data.
+class Door {
+ public:
+  virtual ~Door() = default;
+  // An error in the protocol's own form.
+  virtual Response error(const Error& error, const Request& request) const = 0;
+  // Who sends this request. May wrap request.body (signed chunks). The default reads `Authorization: Bearer TOKEN` or
+  // `Basic` with the token as password. Errors: kUnauthenticated and its kin.
+  virtual Task<Result<kernel::Caller>> authenticate(Request& request, const kernel::Identity& identity);
+  virtual std::vector<Route> routes() = 0;
+};
+
+// The HTTP status that fits a code where a protocol says nothing else.
+int status_of(Code code);
+
+}  // namespace strata::http

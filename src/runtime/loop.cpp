@@ -1,0 +1,102 @@
+#include "runtime/loop.hpp"
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <atomic>
+#include <thread>
+#include <utility>
+
+namespace strata {
+
+namespace asio = boost::asio;
+
+namespace {
+thread_local Loop* current_loop = nullptr;
+}
+
+class Loop::Timer {
+ public:
+  explicit Timer(asio::io_context& context) : timer(context) {}
+  asio::steady_timer timer;
+  std::atomic<bool> cancelled{false};
+};
+
+struct Loop::Impl {
+  asio::io_context context{1};
+  asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
+};
+
+Loop::Loop() : impl_(std::make_unique<Impl>()) {}
+Loop::~Loop() = default;
+
+void Loop::post(std::move_only_function<void()> f) { asio::post(impl_->context, std::move(f)); }
+
+void Loop::resume(std::coroutine_handle<> handle) {
+  asio::post(impl_->context, [handle] { handle.resume(); });
+}
+
+void Loop::run() {
+  current_loop = this;
+  impl_->context.run();
+  current_loop = nullptr;
+}
+
+void Loop::stop() { impl_->context.stop(); }
+
+std::shared_ptr<Loop::Timer> Loop::call_after(std::chrono::microseconds d,
+                                              std::move_only_function<void()> f) {
+  auto timer = std::make_shared<Timer>(impl_->context);
+  post([timer, d, f = std::move(f)]() mutable {
+    timer->timer.expires_after(d);
+    timer->timer.async_wait([timer, f = std::move(f)](const boost::system::error_code& fault) mutable {
+      if (!fault && !timer->cancelled.load()) f();
+    });
+  });
+  return timer;
+}
+
+void Loop::cancel(const std::shared_ptr<Timer>& timer) {
+  if (!timer || timer->cancelled.exchange(true)) return;
+  asio::post(timer->timer.get_executor(), [timer] { timer->timer.cancel(); });
+}
+
+Task<void> Loop::sleep(std::chrono::microseconds d) {
+  struct Awaiter {
+    Loop* loop;
+    std::chrono::microseconds wait;
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<> handle) {
+      loop->call_after(wait, [handle] { handle.resume(); });
+    }
+    void await_resume() const noexcept {}
+  };
+  Awaiter awaiter{this, d};
+  co_await awaiter;
+}
+
+Loop* Loop::current() { return current_loop; }
+asio::io_context& Loop::context() { return impl_->context; }
+
+struct LoopGroup::Threads {
+  std::vector<std::jthread> all;
+  std::atomic<std::size_t> turn{0};
+};
+
+LoopGroup::LoopGroup(std::size_t count) : threads_(std::make_unique<Threads>()) {
+  for (std::size_t i = 0; i < count; ++i) loops_.push_back(std::make_unique<Loop>());
+  for (auto& loop : loops_) threads_->all.emplace_back([&loop] { loop->run(); });
+}
+
+LoopGroup::~LoopGroup() { stop(); }
+
+Loop& LoopGroup::next() { return *loops_[threads_->turn.fetch_add(1) % loops_.size()]; }
+
+void LoopGroup::stop() {
+  for (auto& loop : loops_) loop->stop();
+  threads_->all.clear();
+}
+
+}  // namespace strata

@@ -1,0 +1,135 @@
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <set>
+#include <thread>
+
+#include "runtime/files.hpp"
+#include "runtime/loop.hpp"
+#include "runtime/pool.hpp"
+#include "runtime/random.hpp"
+#include "runtime/scope.hpp"
+#include "runtime/signal.hpp"
+
+namespace strata {
+namespace {
+
+Task<int> add(int a, int b) { co_return a + b; }
+
+Task<int> deep(int depth) {
+  if (depth == 0) co_return 0;
+  co_return 1 + co_await deep(depth - 1);
+}
+
+TEST(Task, Runs_only_when_awaited_and_yields_its_value) {
+  EXPECT_EQ(sync_wait(add(2, 3)), 5);
+  EXPECT_EQ(sync_wait(deep(10'000)), 10'000);
+}
+
+Task<std::pair<Loop*, Loop*>> around_the_pool(BlockingPool& pool, std::thread::id& worker) {
+  Loop* before = Loop::current();
+  const auto work = [&] { return worker = std::this_thread::get_id(); };
+  co_await pool.run(work);
+  co_return std::pair(before, Loop::current());
+}
+
+TEST(BlockingPool, Comes_back_to_the_loop_that_asked) {
+  LoopGroup loops(2);
+  BlockingPool pool(2);
+  TaskScope scope;
+  std::thread::id worker;
+  std::pair<Loop*, Loop*> seen{};
+  const auto body = [](BlockingPool& p, std::thread::id& w, std::pair<Loop*, Loop*>& out) -> Task<void> {
+    out = co_await around_the_pool(p, w);
+  };
+  scope.spawn(loops.at(1), body(pool, worker, seen));
+  scope.join();
+  EXPECT_EQ(seen.first, &loops.at(1));
+  EXPECT_EQ(seen.second, &loops.at(1));
+  EXPECT_NE(worker, std::this_thread::get_id());
+}
+
+TEST(Signal, Wakes_every_waiter_on_its_own_loop) {
+  LoopGroup loops(2);
+  Signal signal;
+  std::atomic<int> woken{0};
+  std::atomic<int> waiting{0};
+  {
+    TaskScope scope;
+    const auto body = [](Signal& s, std::atomic<int>& w, std::atomic<int>& n) -> Task<void> {
+      ++w;
+      co_await s.wait(std::chrono::hours(1));
+      ++n;
+    };
+    for (int i = 0; i < 6; ++i) scope.spawn(loops.next(), body(signal, waiting, woken));
+    while (woken.load() < 6) signal.notify_all();
+  }
+  EXPECT_EQ(woken.load(), 6);
+}
+
+TEST(Signal, Gives_up_after_its_limit) {
+  LoopGroup loops(1);
+  Signal signal;
+  TaskScope scope;
+  bool done = false;
+  const auto body = [](Signal& s, bool& d) -> Task<void> {
+    co_await s.wait(std::chrono::milliseconds(5));
+    d = true;
+  };
+  scope.spawn(loops.at(0), body(signal, done));
+  scope.join();
+  EXPECT_TRUE(done);
+}
+
+TEST(Random, Makes_distinct_ids_that_sort_by_time) {
+  SeededRandom random(1);
+  std::set<std::string> seen;
+  for (int i = 0; i < 1000; ++i) seen.insert(random.uuid7(Instant::from_millis(1000 + i)));
+  EXPECT_EQ(seen.size(), 1000U);
+  EXPECT_LT(random.uuid7(Instant::from_millis(5)), random.uuid7(Instant::from_millis(6)));
+  EXPECT_EQ(random.alphanumeric(40).size(), 40U);
+}
+
+class FilesTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    dir_ = testing::TempDir() + "files_" + SystemRandom().hex(6);
+    ASSERT_TRUE(files_.make_dirs(dir_ + "/a/b").ok());
+  }
+  SystemFiles files_;
+  std::string dir_;
+};
+
+TEST_F(FilesTest, Replace_sets_the_whole_content) {
+  ASSERT_TRUE(files_.replace(dir_ + "/x", "one", 0600).ok());
+  ASSERT_TRUE(files_.replace(dir_ + "/x", "two", 0600).ok());
+  EXPECT_EQ(files_.read_all(dir_ + "/x").value(), "two");
+  EXPECT_EQ(files_.list(dir_).value(), (std::vector<std::string>{"a", "x"}));
+}
+
+TEST_F(FilesTest, Publish_moves_a_finished_file_to_its_name) {
+  auto file = files_.create(dir_ + "/a/t");
+  ASSERT_TRUE(file.ok());
+  ASSERT_TRUE((*file)->append("body").ok());
+  ASSERT_TRUE((*file)->sync().ok());
+  ASSERT_TRUE(files_.publish(dir_ + "/a/t", dir_ + "/a/b/final").ok());
+  EXPECT_EQ(files_.read_all(dir_ + "/a/b/final").value(), "body");
+  EXPECT_FALSE(files_.exists(dir_ + "/a/t"));
+}
+
+TEST_F(FilesTest, Errors_name_the_path_and_the_cause) {
+  const auto missing = files_.open(dir_ + "/none");
+  ASSERT_FALSE(missing.ok());
+  EXPECT_EQ(missing.error().code, Code::kNotFound);
+  EXPECT_NE(missing.error().message.find("/none"), std::string::npos);
+  EXPECT_EQ(files_.create(dir_ + "/a").error().code, Code::kAlreadyExists);
+}
+
+TEST_F(FilesTest, A_lock_is_held_once) {
+  auto first = FileLock::acquire(dir_ + "/lock");
+  ASSERT_TRUE(first.ok());
+  EXPECT_EQ(FileLock::acquire(dir_ + "/lock").error().code, Code::kConflict);
+}
+
+}  // namespace
+}  // namespace strata
