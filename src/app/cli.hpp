@@ -1,0 +1,75 @@
+#pragma once
+
+#include <cstdio>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/json.hpp"
+#include "base/result.hpp"
+
+namespace CLI {
+class App;
+}
+
+namespace strata::app {
+
+// Exit codes of every command; documented in docs/reference/cli.md.
+enum ExitCode : int { kExitOk = 0, kExitFailed = 1, kExitUsage = 2, kExitNotFound = 3, kExitNotAllowed = 4, kExitConflict = 5 };
+int exit_code_of(Code code);
+
+struct ApiAnswer {
+  int status = 0;
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string body;
+};
+
+// How a client command reaches its server: --data DIR (as the local admin) or STRATA_URL and STRATA_TOKEN.
+class ApiClient {
+ public:
+  // Errors: kNotFound when no server runs on that directory; kInvalidArgument when neither is given.
+  static Result<ApiClient> connect(const std::string& data_dir);
+
+  // One request; answers with status >= 400 become an Error with the server's message. Blocks.
+  Result<ApiAnswer> request(std::string_view method, const std::string& path, const std::string& body = "",
+                            std::string_view content_type = "application/json",
+                            std::string_view accept = "application/json");
+  Result<Json> get(const std::string& path);
+  Result<Json> post(const std::string& path, const Json& body);
+  Result<Json> remove(const std::string& path);
+  // The body piece by piece as it arrives, for logs and large results.
+  Status stream(std::string_view method, const std::string& path, const std::string& body, std::string_view accept,
+                const std::function<void(std::string_view)>& on_piece);
+
+  const std::string& url() const { return url_; }
+  const std::string& token() const { return token_; }
+
+ private:
+  ApiClient(std::string url, std::string token) : url_(std::move(url)), token_(std::move(token)) {}
+  std::string url_;
+  std::string token_;
+};
+
+// What a command is given: output form and where the server is.
+struct CliContext {
+  std::string data_dir;  // --data, STRATA_DATA or ~/.strata
+  std::string output = "table";  // -o table|json|yaml
+  int exit_code = kExitOk;
+
+  // Runs `f` with a connected client; prints an error and sets the exit code when something failed.
+  void with_client(const std::function<Status(ApiClient&)>& f);
+  void fail(const Error& error);
+  // Prints rows of `items` as a table of `columns` (name in JSON, heading), or the whole as JSON.
+  void print(const Json& answer, std::string_view items, const std::vector<std::pair<std::string, std::string>>& columns);
+};
+
+// Percent-encodes one path segment.
+std::string encode_segment(std::string_view text);
+
+// Each noun adds its commands in a file of its own, cli_<noun>.cpp.
+using AddCommands = void (*)(CLI::App& app, CliContext& context);
+
+}  // namespace strata::app

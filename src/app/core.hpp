@@ -1,0 +1,61 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/metrics.hpp"
+#include "doors/http/http.hpp"
+#include "kernel/audit/audit.hpp"
+#include "kernel/events/events.hpp"
+#include "kernel/identity/identity.hpp"
+#include "kernel/lineage/lineage.hpp"
+#include "kernel/records/records.hpp"
+#include "runtime/clock.hpp"
+#include "runtime/files.hpp"
+#include "runtime/loop.hpp"
+#include "runtime/pool.hpp"
+#include "runtime/random.hpp"
+#include "runtime/scope.hpp"
+
+namespace strata::app {
+
+// Where things lie on this machine; all paths absolute.
+struct Paths {
+  std::string data;        // the data directory
+  std::string executable;  // this binary, for the processes that it starts
+  std::string libraries;   // folder of the prebuilt engines (libduckdb.so, libonnxruntime.so.1, lib_lightgbm.so)
+  std::string run() const { return data + "/run"; }
+};
+
+// What every part of the server is built from. Owned by the composition root, outlives all parts.
+struct Core {
+  Paths paths;
+  const Clock& clock;
+  Random& random;
+  Files& files;
+  LoopGroup& loops;
+  BlockingPool& pool;
+  TaskScope& scope;  // background coroutines; joined before any part is destroyed
+  metrics::Registry& metrics;
+  kernel::Records& records;
+  kernel::Identity& identity;
+  kernel::Audit& audit;
+  kernel::EventBus& events;
+  kernel::Lineage& lineage;
+};
+
+enum class Port : std::uint8_t { kHttp, kS3 };
+
+// One vertical of the server: its services and doors. Built in order, stopped and destroyed in reverse.
+class Part {
+ public:
+  virtual ~Part() = default;
+  // The doors to open on each port.
+  virtual std::vector<std::pair<Port, http::Door*>> doors() { return {}; }
+  // Called once the doors listen, and again in reverse order before they are destroyed. May block briefly.
+  virtual Status start() { return {}; }
+  virtual void stop() {}
+};
+
+}  // namespace strata::app
