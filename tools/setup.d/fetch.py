@@ -57,13 +57,44 @@ def download_command(archive, build, folder):
     if archive["kind"] == "npm":
         npm = [build / "deps/node/bin/npm", "pack", "--silent", "--ignore-scripts"]
         return npm + ["--pack-destination", folder, archive["package"]]
-    # pip runs a source archive's build to read its metadata; given the hash, it compares first.
+    # Given the hash, pip compares before it opens anything.
     request = folder / "request.txt"
     request.write_text(f"{archive['package']} --hash=sha256:{archive['sha256']}\n")
-    form = "--only-binary" if archive["kind"] == "pypi-wheel" else "--no-binary"
     pip = [build / "bootstrap/bin/pip", "--disable-pip-version-check", "--no-input"]
-    pip += ["download", "--quiet", "--no-deps", "--no-cache-dir", form, name]
+    pip += ["download", "--quiet", "--no-deps", "--no-cache-dir"]
+    if archive["kind"] == "pypi-wheel":
+        pip += ["--only-binary", name]
+    else:
+        pip += ["--no-binary", name, "--use-pep517", "--no-build-isolation"]
+        write_stand_in(archive, folder / "backend")
     return pip + ["--dest", folder, "--requirement", request]
+
+
+# pip asks a source archive's build back end (PEP 517) for the package's name and version, which for
+# some means minutes of compiling. Only the file is wanted, so this answers in the back end's place,
+# and nothing that the archive brings is run.
+STAND_IN = """
+import pathlib, sys
+
+def prepare_metadata_for_build_wheel(folder, config_settings=None):
+    info = pathlib.Path(folder) / "{name}-{version}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n")
+    return info.name
+
+__legacy__ = sys.modules[__name__]  # what pip asks for when a project names no back end
+"""
+
+
+def write_stand_in(archive, folder):
+    *packages, module = archive["backend"].split(".")
+    for package in packages:
+        folder = folder / package
+        folder.mkdir(parents=True)
+        (folder / "__init__.py").touch()
+    folder.mkdir(parents=True, exist_ok=True)
+    name, version = archive["package"].split("==")
+    (folder / f"{module}.py").write_text(STAND_IN.format(name=name, version=version))
 
 
 def download(archive, build, cache):
@@ -72,9 +103,10 @@ def download(archive, build, cache):
         with tempfile.TemporaryDirectory(dir=cache, prefix="incoming-") as temporary:
             folder = pathlib.Path(temporary)
             command = download_command(archive, build, folder)
+            environment = {**os.environ, "PYTHONPATH": str(folder / "backend")}
             try:
                 done = subprocess.run(
-                    command, cwd=folder, text=True, timeout=DOWNLOAD_TIMEOUT_S,
+                    command, cwd=folder, env=environment, text=True, timeout=DOWNLOAD_TIMEOUT_S,
                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                 )
                 failed, output = done.returncode != 0, done.stdout
