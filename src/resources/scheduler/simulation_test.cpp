@@ -58,7 +58,7 @@ class World {
                              .memory_bytes = pick(900),
                              .gpus = pick(5) == 0 ? 1 + pick(2) : 0};
       task.plan.retries = {.count = pick(3),
-                           .initial = microseconds(100'000),
+                           .initial = microseconds(pick(2) * 100'000),
                            .factor = 2,
                            .max = microseconds(1'000'000),
                            .jitter = 0.2};
@@ -271,7 +271,10 @@ class World {
     living_.erase(token);
     shim.exit = exit;
     shim.finished = now_;
-    if (agent_alive_) from_agent_.push_back(AttemptEnded{token, exit, now_});
+    // A word may come twice and late.
+    for (int copies = agent_alive_ ? 1 + pick(3) : 0; copies > 0; --copies) {
+      from_agent_.push_back(AttemptEnded{token, exit, now_});
+    }
   }
 
   // --- promises ---
