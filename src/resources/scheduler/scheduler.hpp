@@ -189,12 +189,8 @@ struct StartAttempt {
 struct StopAttempt {
   std::string token;
 };
-struct ForgetAttempt {
-  std::string token;
-};
 struct WantAgent {};  // there is work and no agent
-using Action =
-    std::variant<RecordRun, RecordTask, StartAttempt, StopAttempt, ForgetAttempt, WantAgent>;
+using Action = std::variant<RecordRun, RecordTask, StartAttempt, StopAttempt, WantAgent>;
 
 struct Settings {
   Resources capacity;  // of the node

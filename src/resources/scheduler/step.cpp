@@ -136,8 +136,6 @@ class Stepper {
   }
 
   void operator()(const AttemptEnded& event) {
-    // The agent may forget in any case: an unknown or older attempt is of no interest any more.
-    actions_.push_back(ForgetAttempt{event.token});
     auto [run, ordinal] = find_active(event.token);
     if (run == nullptr) return;
     Task& task = run->tasks[ordinal];
