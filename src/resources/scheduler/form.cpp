@@ -16,8 +16,9 @@ constexpr std::array<std::string_view, 9> kTaskStates = {"waiting", "ready",    
 constexpr std::array<std::string_view, 6> kRunStates = {"queued",    "running", "cancelling",
                                                         "succeeded", "failed",  "cancelled"};
 constexpr std::array<std::string_view, 3> kAttemptStates = {"starting", "running", "ended"};
-constexpr std::array<std::string_view, 7> kEndings = {
-    "exited", "signaled", "timeout", "out_of_memory", "cancelled", "lost", "not_started"};
+constexpr std::array<std::string_view, 8> kEndings = {"exited",        "signaled",      "timeout",
+                                                      "out_of_memory", "cancelled",     "lost",
+                                                      "not_started",   "missing_output"};
 
 template <class E, std::size_t N>
 std::optional<E> parse_name(const std::array<std::string_view, N>& names, std::string_view text) {

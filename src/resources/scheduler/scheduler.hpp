@@ -40,7 +40,8 @@ enum class Ending : std::uint8_t {
   kOutOfMemory,
   kCancelled,
   kLost,
-  kNotStarted
+  kNotStarted,
+  kMissingOutput
 };
 
 struct Usage {
