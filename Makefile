@@ -10,7 +10,7 @@ PYTHON := build/venv/bin/python
 NPM := $(CURDIR)/build/deps/node/bin/npm
 # What the client tests run.
 BINARY ?= build/strata
-PYTEST_ARGS ?= -q -n 2 --dist loadfile --timeout 300
+PYTEST_ARGS ?= -q -n 2 --dist loadfile --timeout 300 -o cache_dir=$(CURDIR)/build/pytest
 # Where Python tests may lie; folders that do not exist are left out.
 PYTEST_PATHS = $(wildcard tests sdk/python/tests tools/tests examples/*/tests)
 
@@ -78,7 +78,8 @@ bench-build: build/release/build.ninja ## time of a cold build, and from a one-f
 .PHONY: fmt
 fmt: setup-build ## formats all sources
 	@git ls-files -co --exclude-standard -z '*.cpp' '*.hpp' | xargs -0 -r clang-format-19 -i
-	@git ls-files -co --exclude-standard -z '*.py' | xargs -0 -r build/venv/bin/ruff check -q --fix
+	@git ls-files -co --exclude-standard -z '*.py' | xargs -0 -r build/venv/bin/ruff check -q --fix \
+	  --cache-dir build/ruff --select E4,E7,E9,F
 
 .PHONY: install
 install: build ## installs below PREFIX (/usr/local), DESTDIR before it
