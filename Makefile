@@ -43,15 +43,20 @@ unit-test: build
 	@ctest --test-dir build/release --output-on-failure --parallel 2
 
 .PHONY: client-test
-client-test: build
-	@tools/setup browser data
+client-test: python-test $(if $(WEB_LOCK),browser-test)
+
+.PHONY: python-test
+python-test: build
+	@tools/setup data
 ifneq ($(PYTEST_PATHS),)
 	@STRATA_BINARY=$(abspath $(BINARY)) PYTHONPATH=sdk/python/src $(PYTHON) -m pytest \
 	  $(PYTEST_ARGS) $(PYTEST_PATHS)
 endif
-ifneq ($(WEB_LOCK),)
+
+.PHONY: browser-test
+browser-test: build
+	@tools/setup browser
 	@STRATA_BINARY=$(abspath $(BINARY)) $(NPM) --prefix web run --if-present test
-endif
 
 .PHONY: build
 build: build/release/build.ninja $(if $(SDK_SOURCES),build/dist/.built) ## build/strata and the wheel
