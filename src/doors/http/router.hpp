@@ -28,6 +28,8 @@ class Router {
   // Errors: kInternal for a pattern or schema that is wrong in our own table, or a second route with equal conditions.
   Status add(Door& door);
 
+  // Lets the doors move what their protocol says outside the path into it; before match().
+  void rewrite(Request& request) const;
   // The route for a request. Errors: kNotFound, kMethodNotAllowed (its field names the allowed methods),
   // kMalformed for a path that cannot be decoded.
   Result<Match> match(const Request& request) const;
@@ -36,6 +38,7 @@ class Router {
   const std::vector<std::unique_ptr<BoundRoute>>& routes() const { return routes_; }
 
  private:
+  std::vector<const Door*> doors_;
   std::vector<std::unique_ptr<BoundRoute>> routes_;
   std::unordered_map<std::string, std::vector<const BoundRoute*>> literal_;  // by whole path
   std::vector<const BoundRoute*> patterns_;

@@ -109,7 +109,7 @@ class Lake {
   // Gives dead space back until stopped: leftovers of a crash once, then emptied and mostly dead packs. Await on a loop.
   Task<void> keep_tidy(std::stop_token stop);
   // One round of it, with or without the leftovers; the number of packs and files given back.
-  Task<Result<std::size_t>> tidy(bool leftovers);
+  Task<Result<std::size_t>> tidy(bool leftovers, std::stop_token stop);
 
  private:
   struct Received;
@@ -125,7 +125,7 @@ class Lake {
   Result<ObjectInfo> assemble(kernel::Writer& writer, const Caller& caller, const ObjectName& name,
                               const std::string& upload, const CompleteOptions& options);
   void give_back(kernel::Writer& writer, std::vector<BlobRef> freed);
-  Task<Status> compact(std::uint64_t pack);
+  Task<Status> compact(std::uint64_t pack, std::stop_token stop);
 
   Ports ports_;
   Signal stop_tidying_;

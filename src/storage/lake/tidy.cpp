@@ -101,7 +101,7 @@ std::optional<BlobOwner> BlobOwner::parse(std::string_view text) {
 }
 
 // Moves what is alive in a pack to the newest one; the pack is then empty and goes in the next round.
-Task<Status> Lake::compact(std::uint64_t pack) {
+Task<Status> Lake::compact(std::uint64_t pack, std::stop_token stop) {
   std::vector<Found> found;
   const auto scan = [&] {
     return ports_.blobs.scan(pack, [&](const BlobRef& ref, std::string_view text) -> Status {
@@ -111,6 +111,7 @@ Task<Status> Lake::compact(std::uint64_t pack) {
   };
   STRATA_CO_TRY(co_await ports_.pool.run(scan));
   for (const auto& one : found) {
+    if (stop.stop_requested()) break;
     const auto look = [&](Reader& reader) { return seems_alive(reader, one); };
     const auto alive = co_await ports_.records.read(look);
     if (!alive) co_return alive.error();
@@ -143,10 +144,11 @@ Task<Status> Lake::compact(std::uint64_t pack) {
   co_return Status();
 }
 
-Task<Result<std::size_t>> Lake::tidy(bool leftovers) {
+Task<Result<std::size_t>> Lake::tidy(bool leftovers, std::stop_token stop) {
   const auto sweep = [&]() -> Result<std::size_t> {
     if (!leftovers) return std::size_t{0};
-    return ports_.blobs.sweep([&](const BlobRef& ref) {
+    return ports_.blobs.sweep([&](const BlobRef& ref) -> Result<bool> {
+      if (stop.stop_requested()) return Error(Code::kCancelled, "the server is stopping");
       return ports_.records.read_blocking([&](Reader& reader) { return is_alive(reader, ref); });
     });
   };
@@ -164,6 +166,7 @@ Task<Result<std::size_t>> Lake::tidy(bool leftovers) {
   const auto packs = co_await ports_.pool.run(list);
   if (!packs) co_return packs.error();
   for (const auto& pack : *packs) {
+    if (stop.stop_requested()) break;
     const auto look = [&](Reader& reader) {
       return reader.first("SELECT blobs, bytes FROM lake_packs WHERE pack = ?", {pack.number});
     };
@@ -171,7 +174,7 @@ Task<Result<std::size_t>> Lake::tidy(bool leftovers) {
     if (!row) co_return row.error();
     if (*row && (*row)->integer(0) > 0) {
       if (static_cast<std::uint64_t>((*row)->integer(1)) * 2 >= pack.bytes) continue;
-      STRATA_CO_TRY(co_await compact(pack.number));
+      STRATA_CO_TRY(co_await compact(pack.number, stop));
     }
     // Only a pack that is empty by the records goes; one that compaction could not empty waits.
     const auto drop = [&](Writer& writer) -> Result<bool> {
@@ -196,7 +199,8 @@ Task<void> Lake::keep_tidy(std::stop_token stop) {
   const std::stop_callback wake(stop, [this] { stop_tidying_.notify_all(); });
   bool leftovers = true;
   while (!stop.stop_requested()) {
-    const auto given_back = co_await tidy(leftovers);
+    const auto given_back = co_await tidy(leftovers, stop);
+    if (stop.stop_requested()) co_return;
     if (!given_back) {
       log::warn("lake.tidy", Json::object({{"error", given_back.error().to_string()}}));
     } else if (*given_back > 0) {
