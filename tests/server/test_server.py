@@ -1,4 +1,4 @@
-"""The contract that scripts rely on: start, identity, exit codes, and what the HTTP port accepts."""
+"""The contract that scripts rely on: start, identity, exit codes, what the HTTP port accepts."""
 
 import concurrent.futures
 import json
