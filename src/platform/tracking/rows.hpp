@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/ids.hpp"
 #include "kernel/records/records.hpp"
 #include "platform/tracking/entities.hpp"
 
