@@ -58,10 +58,8 @@ Form form_of(Code code) {
 
 Response MlflowDoor::error(const Error& error, const Request&) const {
   const Form form = form_of(error.code);
-  const std::string_view code = error.code == Code::kNotFound && error.field == "path" ? "ENDPOINT_NOT_FOUND" : form.code;
   Response response = Response::json(
-      Json::object({{"error_code", Json(code)}, {"message", Json(form.status >= 500 ? error.message : error.to_string())}}),
-      form.status);
+      Json::object({{"error_code", Json(form.code)}, {"message", Json(error.message)}}), form.status);
   if (form.status == 401) response.headers.set("www-authenticate", "Basic realm=\"mlflow\"");
   return response;
 }
@@ -103,7 +101,7 @@ void MlflowDoor::add_probe_routes(std::vector<Route>& routes) {
   }
 }
 
-// What MLflow has and we have not (traces, gateway, webhooks, evaluation data ...), and what nobody has.
+// What MLflow has and we have not: clients take the answer as a missing feature and go on.
 void MlflowDoor::add_refusals(std::vector<Route>& routes) {
   const http::Handler refuse = [this](const Authorized& request) -> Task<Response> {
     const Error refusal(Code::kUnsupported,
@@ -111,17 +109,25 @@ void MlflowDoor::add_refusals(std::vector<Route>& routes) {
                                     http::method_name(request.request().method), request.request().path));
     co_return error(refusal, request.request());
   };
-  constexpr Method kMethods[] = {Method::kGet, Method::kPost, Method::kPut, Method::kPatch, Method::kDelete};
-  for (const auto method : kMethods) {
-    for (const auto root : kRoots) {
-      for (const auto* version : {"2.0", "3.0"}) {
-        routes.emplace_back(method, fmt::format("{}/{}/mlflow/{{rest+}}", root, version), Permission::kSignedIn, http::Limits{},
-                            refuse);
-      }
+  const auto add = [&](const std::string& pattern) {
+    for (const auto method : {Method::kGet, Method::kPost, Method::kPut, Method::kPatch, Method::kDelete}) {
+      routes.emplace_back(method, pattern, Permission::kSignedIn, http::Limits{}, refuse);
+    }
+  };
+  constexpr std::string_view kAreas[] = {
+      "2.0/mlflow/traces",       "2.0/mlflow/webhooks",       "3.0/mlflow/traces",      "3.0/mlflow/datasets",
+      "3.0/mlflow/scorers",      "3.0/mlflow/issues",         "3.0/mlflow/gateway",     "3.0/mlflow/jobs",
+      "3.0/mlflow/workspaces",   "3.0/mlflow/label-schemas",  "3.0/mlflow/review-queues",
+      "3.0/mlflow/assessments",  "3.0/mlflow/prompt-optimization", "2.0/mlflow/upload-artifact"};
+  for (const auto root : kRoots) {
+    for (const auto area : kAreas) {
+      add(fmt::format("{}/{}", root, area));
+      add(fmt::format("{}/{}/{{rest+}}", root, area));
     }
   }
-  routes.emplace_back(Method::kPost, "/v1/traces", Permission::kSignedIn, http::Limits{}, refuse);
-  routes.emplace_back(Method::kPost, "/graphql", Permission::kSignedIn, http::Limits{}, refuse);
+  for (const auto* other : {"/v1/traces", "/graphql"}) {
+    routes.emplace_back(Method::kPost, other, Permission::kSignedIn, http::Limits{}, refuse);
+  }
 }
 
 std::vector<Route> MlflowDoor::routes() {
