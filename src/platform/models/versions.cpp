@@ -109,7 +109,7 @@ Status Models::report_version(Writer& writer, const Caller& caller, const Versio
   STRATA_TRY(lineage_.report(writer, caller.project, node));
   NodeRef from;
   if (!version.model_id.empty()) {
-    from = {"model", version.model_id, ""};
+    from = {"logged_model", version.model_id, ""};
   } else if (!version.run_id.empty()) {
     from = {"run", version.run_id, ""};
   } else {

@@ -45,7 +45,7 @@ std::optional<NodeRef> source_of(const DatasetInput& input) {
 }
 
 NodeRef run_ref(std::string_view run_id) { return {"run", std::string(run_id), ""}; }
-NodeRef logged_ref(std::string_view model_id) { return {"model", std::string(model_id), ""}; }
+NodeRef logged_ref(std::string_view model_id) { return {"logged_model", std::string(model_id), ""}; }
 NodeRef dataset_ref(const Dataset& dataset) { return {"dataset", dataset.name, dataset.digest}; }
 
 Result<std::string> upsert_dataset(Writer& writer, Random& random, const ProjectId& project, std::int64_t experiment,

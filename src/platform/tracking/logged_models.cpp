@@ -151,7 +151,7 @@ Task<Result<LoggedModel>> Tracking::create_logged_model(const Caller& caller, Lo
          fmt::format("{}/models/{}/artifacts", experiment->artifact_location, id), caller.user_name, now, now}));
     STRATA_TRY(insert_params(writer, id, draft.params));
     for (const auto& tag : draft.tags) STRATA_TRY(upsert_tag(writer, id, tag));
-    LineageNode node{{"model", id, ""}, "", caller.user_name, clock_.now(), Json::object({{"name", Json(name)}})};
+    LineageNode node{{"logged_model", id, ""}, "", caller.user_name, clock_.now(), Json::object({{"name", Json(name)}})};
     STRATA_TRY(lineage_.report(writer, caller.project, node));
     if (!draft.source_run_id.empty() && load_run_info(writer, caller.project, draft.source_run_id)) {
       LineageEdge edge{{"run", draft.source_run_id, ""}, node.ref, "logged", clock_.now()};
@@ -185,7 +185,7 @@ Task<Status> Tracking::delete_logged_model(const Caller& caller, std::string id)
     auto model = load_logged_model(writer, caller.project, id);
     if (!model) return std::move(model).error();
     STRATA_TRY(writer.execute("UPDATE logged_models SET deleted = 1, updated_ms = ? WHERE id = ?", {now_ms(), id}));
-    return audit_.record(writer, caller, "logged_model.delete", "model:" + id);
+    return audit_.record(writer, caller, "logged_model.delete", "logged_model:" + id);
   };
   co_return co_await records_.write(drop);
 }
