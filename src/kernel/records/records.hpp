@@ -68,6 +68,7 @@ class Row {
   std::string blob(std::size_t i) const;
   std::optional<std::int64_t> maybe_integer(std::size_t i) const;
   std::optional<std::string> maybe_text(std::size_t i) const;
+  const SqlValue& cell(std::size_t i) const { return cells_[i]; }
   std::size_t size() const { return cells_.size(); }
 
  private:
