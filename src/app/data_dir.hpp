@@ -9,8 +9,8 @@
 
 namespace strata::app {
 
-// What a data directory tells the programs beside it. DIR/run/endpoints.json exists while a server is ready;
-// DIR/admin.json (0600) holds the local admin's token, so reading it proves who one is.
+// What a data directory tells the programs beside it. DIR/run/endpoints.json exists while a server
+// is ready; DIR/admin.json (0600) holds the local admin's token, so reading it proves who one is.
 struct Endpoints {
   std::string http;
   std::string s3;
@@ -30,8 +30,9 @@ Status write_endpoints(Files& files, const std::string& data_dir, const Endpoint
 Result<AdminCredentials> read_admin(Files& files, const std::string& data_dir);
 Status write_admin(Files& files, const std::string& data_dir, const AdminCredentials& admin);
 
-// The variables by which stock clients reach a server with these credentials; what `strata env` prints and steps are given.
-std::vector<std::pair<std::string, std::string>> client_environment(const Endpoints& endpoints,
-                                                                    const AdminCredentials& credentials);
+// The variables by which stock clients reach a server with these credentials; what `strata env`
+// prints and steps are given.
+std::vector<std::pair<std::string, std::string>> client_environment(
+    const Endpoints& endpoints, const AdminCredentials& credentials);
 
 }  // namespace strata::app

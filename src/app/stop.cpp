@@ -1,11 +1,11 @@
 #include "app/stop.hpp"
 
+#include <cerrno>
+
 #include <poll.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#include <cerrno>
 
 #include "base/text.hpp"
 #include "resources/orchestrator/orchestrator.hpp"
@@ -20,7 +20,8 @@ constexpr int kWaitMs = 10'000;
 Status stop_agent(const std::string& data_dir, bool now) {
   constexpr std::chrono::seconds kTasksEnd{15};
   constexpr std::chrono::hours kForAsLongAsTasksRun{24 * 365};
-  return resources::orchestrator::stop_agent(data_dir, now, now ? std::chrono::milliseconds(kTasksEnd) : kForAsLongAsTasksRun);
+  return resources::orchestrator::stop_agent(
+      data_dir, now, now ? std::chrono::milliseconds(kTasksEnd) : kForAsLongAsTasksRun);
 }
 
 Status stop_process(const std::string& data_dir) {
@@ -31,7 +32,8 @@ Status stop_process(const std::string& data_dir) {
   const auto text = files.read_all(data_dir + "/run/server.pid");
   if (!text) return text.error();
   const auto pid = to_int(trim(*text));
-  if (!pid || *pid <= 1) return Error(Code::kDataLoss, data_dir + "/run/server.pid holds no process id");
+  if (!pid || *pid <= 1)
+    return Error(Code::kDataLoss, data_dir + "/run/server.pid holds no process id");
   const auto handle = static_cast<int>(::syscall(SYS_pidfd_open, static_cast<pid_t>(*pid), 0));
   if (handle < 0) return from_errno(errno, "pidfd_open", *text);
   Status outcome;
@@ -40,14 +42,15 @@ Status stop_process(const std::string& data_dir) {
   } else {
     pollfd ended{handle, POLLIN, 0};
     if (::poll(&ended, 1, kWaitMs) <= 0) {
-      outcome = Error(Code::kDeadlineExceeded, "the server did not end within 10 s; its log says what it waits for");
+      outcome = Error(Code::kDeadlineExceeded,
+                      "the server did not end within 10 s; its log says what it waits for");
     }
   }
   ::close(handle);
   return outcome;
 }
 
-}
+}  // namespace
 
 Status stop_server(const std::string& data_dir, bool now) {
   const auto stopped = stop_process(data_dir);
