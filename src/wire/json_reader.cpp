@@ -1,11 +1,11 @@
 #include "wire/json_reader.hpp"
 
-#include <fmt/format.h>
-
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
+
+#include <fmt/format.h>
 
 #include "base/bytes.hpp"
 
@@ -13,7 +13,9 @@ namespace strata::wire {
 
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 void append_utf8(std::string& out, std::uint32_t code) {
   if (code < 0x80) {
@@ -47,8 +49,8 @@ bool JsonReader::fail(std::string_view what) {
 }
 
 void JsonReader::skip_space() {
-  while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\r' ||
-                                text_[at_] == '\t')) {
+  while (at_ < text_.size() &&
+         (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\r' || text_[at_] == '\t')) {
     ++at_;
   }
 }
@@ -71,8 +73,12 @@ bool JsonReader::enter(char open, std::string_view what) {
   return true;
 }
 
-bool JsonReader::enter_object() { return enter('{', "an object"); }
-bool JsonReader::enter_array() { return enter('[', "an array"); }
+bool JsonReader::enter_object() {
+  return enter('{', "an object");
+}
+bool JsonReader::enter_array() {
+  return enter('[', "an array");
+}
 
 bool JsonReader::next_item(char close) {
   if (failed()) return false;
@@ -103,7 +109,9 @@ bool JsonReader::next_member(std::string& name) {
   return true;
 }
 
-bool JsonReader::next_element() { return next_item(']'); }
+bool JsonReader::next_element() {
+  return next_item(']');
+}
 
 bool JsonReader::word(std::string_view w) {
   if (text_.substr(at_, w.size()) != w) return false;
@@ -160,7 +168,8 @@ bool JsonReader::read_number(JsonScalar& out) {
   std::size_t i = at_;
   const auto digits = [&] {
     const std::size_t before = i;
-    while (i < text_.size() && is_digit(text_[i])) ++i;
+    while (i < text_.size() && is_digit(text_[i]))
+      ++i;
     return i - before;
   };
   if (i < text_.size() && text_[i] == '-') ++i;
@@ -186,7 +195,8 @@ bool JsonReader::read_number(JsonScalar& out) {
     out.kind = JsonScalar::Kind::kInt;
     if (std::from_chars(from, to, out.integer).ec == std::errc{}) return true;
     out.kind = JsonScalar::Kind::kUnsigned;
-    if (*from != '-' && std::from_chars(from, to, out.unsigned_integer).ec == std::errc{}) return true;
+    if (*from != '-' && std::from_chars(from, to, out.unsigned_integer).ec == std::errc{})
+      return true;
   }
   out.kind = JsonScalar::Kind::kDouble;
   if (std::from_chars(from, to, out.number).ec == std::errc{}) return true;
@@ -220,7 +230,8 @@ bool JsonReader::read_hex4(std::uint32_t& out) {
   if (at_ + 4 > text_.size()) return fail("a \\u escape is cut off");
   const auto digits = text_.substr(at_, 4);
   const auto done = std::from_chars(digits.data(), digits.data() + 4, out, 16);
-  if (done.ec != std::errc{} || done.ptr != digits.data() + 4) return fail("a \\u escape needs 4 hex digits");
+  if (done.ec != std::errc{} || done.ptr != digits.data() + 4)
+    return fail("a \\u escape needs 4 hex digits");
   at_ += 4;
   return true;
 }
@@ -255,10 +266,12 @@ std::string_view JsonReader::skip() {
   std::string name;
   if (kind == Kind::kObject) {
     enter_object();
-    while (next_member(name)) skip();
+    while (next_member(name))
+      skip();
   } else if (kind == Kind::kArray) {
     enter_array();
-    while (next_element()) skip();
+    while (next_element())
+      skip();
   } else {
     JsonScalar ignored;
     scalar(ignored);

@@ -16,24 +16,26 @@ struct JsonScalar {
   enum class Kind : std::uint8_t { kNull, kBool, kInt, kUnsigned, kDouble, kText };
   Kind kind = Kind::kNull;
   bool boolean = false;
-  std::int64_t integer = 0;        // kInt
+  std::int64_t integer = 0;            // kInt
   std::uint64_t unsigned_integer = 0;  // kUnsigned: integers that only fit without a sign
-  double number = 0;               // kDouble
-  std::string text;                // kText; keeps its capacity between reads
+  double number = 0;                   // kDouble
+  std::string text;                    // kText; keeps its capacity between reads
 
   bool is_number() const {
     return kind == Kind::kInt || kind == Kind::kUnsigned || kind == Kind::kDouble;
   }
 };
 
-// Reads JSON (RFC 8259) value by value without building a tree, so that a large array of numbers costs no more than its numbers.
-// Also reads the bare words NaN, Infinity and -Infinity, which Python's json writes. The first fault ends all reading: every
-// call then returns false and error() says what and where.
+// Reads JSON (RFC 8259) value by value without building a tree, so that a large array of numbers
+// costs no more than its numbers. Also reads the bare words NaN, Infinity and -Infinity, which
+// Python's json writes. The first fault ends all reading: every call then returns false and error()
+// says what and where.
 class JsonReader {
  public:
   static constexpr int kMaxDepth = 64;
 
-  // `text` must outlive the reader. `origin` is added to positions in messages, for a part of a larger text.
+  // `text` must outlive the reader. `origin` is added to positions in messages, for a part of a
+  // larger text.
   explicit JsonReader(std::string_view text, std::size_t origin = 0);
 
   enum class Kind : std::uint8_t { kScalar, kArray, kObject, kEnd };
@@ -73,7 +75,8 @@ class JsonReader {
   std::size_t at_ = 0;
   std::size_t origin_;
   int depth_ = 0;
-  std::array<bool, kMaxDepth + 1> first_{};  // whether the container at that depth has given an item yet
+  std::array<bool, kMaxDepth + 1>
+      first_{};  // whether the container at that depth has given an item yet
   std::optional<Error> error_;
 };
 

@@ -11,8 +11,8 @@ namespace strata::wire {
 namespace {
 
 constexpr std::size_t kMaxFile = 4U << 20U;
-constexpr std::array<std::string_view, 8> kColumnTypes = {"boolean", "integer", "long",   "float",
-                                                          "double",  "string",  "binary", "datetime"};
+constexpr std::array<std::string_view, 8> kColumnTypes = {
+    "boolean", "integer", "long", "float", "double", "string", "binary", "datetime"};
 
 std::optional<ColumnType> parse_column_type(std::string_view text) {
   for (std::size_t i = 0; i < kColumnTypes.size(); ++i) {
@@ -25,17 +25,21 @@ Result<TensorSpec> parse_tensor(const Json& item, const std::string& name) {
   const Json& spec = item["tensor-spec"];
   const auto type = parse_numpy_name(spec.text("dtype"));
   if (!type) {
-    return Error(Code::kUnsupported, fmt::format("signature: tensor '{}' has type '{}', which is not offered",
-                                                 printable(name), printable(spec.text("dtype"))));
+    return Error(Code::kUnsupported,
+                 fmt::format("signature: tensor '{}' has type '{}', which is not offered",
+                             printable(name), printable(spec.text("dtype"))));
   }
   if (!spec["shape"].is_array()) {
-    return Error(Code::kMalformed, fmt::format("signature: tensor '{}' has no shape", printable(name)));
+    return Error(Code::kMalformed,
+                 fmt::format("signature: tensor '{}' has no shape", printable(name)));
   }
   TensorSpec tensor{name, *type, {}};
   for (const auto& dimension : spec["shape"].as_array()) {
     if (!dimension.is_int()) {
-      return Error(Code::kMalformed, fmt::format("signature: tensor '{}' has a shape that is no list of whole numbers",
-                                                 printable(name)));
+      return Error(
+          Code::kMalformed,
+          fmt::format("signature: tensor '{}' has a shape that is no list of whole numbers",
+                      printable(name)));
     }
     tensor.shape.push_back(dimension.as_int());
   }
@@ -58,8 +62,9 @@ Result<MlSchema> parse_schema(std::string_view text) {
     }
     const auto column = parse_column_type(type);
     if (!column) {
-      return Error(Code::kUnsupported, fmt::format("signature: column '{}' has type '{}'; offered are {}",
-                                                   printable(name), printable(type), fmt::join(kColumnTypes, ", ")));
+      return Error(Code::kUnsupported,
+                   fmt::format("signature: column '{}' has type '{}'; offered are {}",
+                               printable(name), printable(type), fmt::join(kColumnTypes, ", ")));
     }
     schema.columns.push_back({name, *column, item.boolean("required", true)});
   }
@@ -69,7 +74,9 @@ Result<MlSchema> parse_schema(std::string_view text) {
   return schema;
 }
 
-std::string scalar_of(const YAML::Node& node) { return node && node.IsScalar() ? node.Scalar() : std::string(); }
+std::string scalar_of(const YAML::Node& node) {
+  return node && node.IsScalar() ? node.Scalar() : std::string();
+}
 
 Result<std::optional<MlSchema>> schema_of(const YAML::Node& signature, const char* side) {
   const YAML::Node text = signature[side];
@@ -83,7 +90,8 @@ Result<std::optional<MlSchema>> schema_of(const YAML::Node& signature, const cha
 Result<MlModel> read_document(const YAML::Node& root) {
   MlModel model;
   if (!root.IsMap() || !root["flavors"] || !root["flavors"].IsMap()) {
-    return Error(Code::kMalformed, "MLmodel: there is no 'flavors' mapping; is this an MLflow model directory?");
+    return Error(Code::kMalformed,
+                 "MLmodel: there is no 'flavors' mapping; is this an MLflow model directory?");
   }
   for (const auto& flavor : root["flavors"]) {
     auto& settings = model.flavors[flavor.first.Scalar()];
@@ -101,17 +109,21 @@ Result<MlModel> read_document(const YAML::Node& root) {
   if (!inputs) return std::move(inputs).error();
   model.inputs = *std::move(inputs);
   auto outputs = schema_of(signature, "outputs");
-  // Outputs only name what the engine gives: a kind that is not known here takes nothing from the model's use.
+  // Outputs only name what the engine gives: a kind that is not known here takes nothing from the
+  // model's use.
   if (outputs) model.outputs = *std::move(outputs);
   return model;
 }
 
 }  // namespace
 
-std::string_view column_type_name(ColumnType type) { return kColumnTypes[static_cast<std::size_t>(type)]; }
+std::string_view column_type_name(ColumnType type) {
+  return kColumnTypes[static_cast<std::size_t>(type)];
+}
 
 Result<MlModel> parse_mlmodel(std::string_view yaml) {
-  if (yaml.size() > kMaxFile) return Error(Code::kTooLarge, "MLmodel: the file is larger than 4 MiB");
+  if (yaml.size() > kMaxFile)
+    return Error(Code::kTooLarge, "MLmodel: the file is larger than 4 MiB");
   try {
     return read_document(YAML::Load(std::string(yaml)));
   } catch (const YAML::Exception& e) {

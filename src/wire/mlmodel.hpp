@@ -14,7 +14,16 @@ namespace strata::wire {
 
 // The MLmodel file of an MLflow model directory: which flavors it has and what goes in and out.
 
-enum class ColumnType : std::uint8_t { kBoolean, kInteger, kLong, kFloat, kDouble, kString, kBinary, kDatetime };
+enum class ColumnType : std::uint8_t {
+  kBoolean,
+  kInteger,
+  kLong,
+  kFloat,
+  kDouble,
+  kString,
+  kBinary,
+  kDatetime
+};
 std::string_view column_type_name(ColumnType type);
 
 struct ColumnSpec {
@@ -38,15 +47,15 @@ struct MlSchema {
 struct MlModel {
   // Flavor name to its scalar settings: {"lightgbm": {"data": "model.lgb", ...}}.
   std::map<std::string, std::map<std::string, std::string>> flavors;
-  std::optional<MlSchema> inputs;   // nothing when the model was logged without a signature
+  std::optional<MlSchema> inputs;  // nothing when the model was logged without a signature
   std::optional<MlSchema> outputs;
   std::string run_id;
   std::string model_uuid;
   std::string mlflow_version;
 };
 
-// Errors: kMalformed when it is no such YAML; kUnsupported naming the column when a signature holds types that are neither scalar
-// columns nor plain tensors.
+// Errors: kMalformed when it is no such YAML; kUnsupported naming the column when a signature holds
+// types that are neither scalar columns nor plain tensors.
 Result<MlModel> parse_mlmodel(std::string_view yaml);
 
 }  // namespace strata::wire

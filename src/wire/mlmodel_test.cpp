@@ -38,11 +38,13 @@ TEST(MlModel, A_model_without_signature_says_so) {
 }
 
 TEST(MlModel, What_is_no_model_is_refused) {
-  for (const std::string_view text : {"", "[1]", "flavors: 3", "a: {b", "flavors: {x: {}}\nsignature: {inputs: 'no json'}",
-                                      "flavors: {x: {}}\nsignature: {inputs: '[{\"type\":\"tensor\"}]'}"}) {
+  for (const std::string_view text :
+       {"", "[1]", "flavors: 3", "a: {b", "flavors: {x: {}}\nsignature: {inputs: 'no json'}",
+        "flavors: {x: {}}\nsignature: {inputs: '[{\"type\":\"tensor\"}]'}"}) {
     EXPECT_FALSE(parse_mlmodel(text)) << text;
   }
-  auto nested = parse_mlmodel("flavors: {x: {}}\nsignature: {inputs: '[{\"type\":\"array\",\"name\":\"tags\"}]'}");
+  auto nested = parse_mlmodel(
+      "flavors: {x: {}}\nsignature: {inputs: '[{\"type\":\"array\",\"name\":\"tags\"}]'}");
   ASSERT_FALSE(nested);
   EXPECT_EQ(nested.error().code, Code::kUnsupported);
   EXPECT_NE(nested.error().message.find("tags"), std::string::npos);

@@ -1,10 +1,10 @@
 #include "wire/oip.hpp"
 
-#include <fmt/format.h>
-
 #include <cmath>
 #include <cstring>
 #include <limits>
+
+#include <fmt/format.h>
 
 #include "base/bytes.hpp"
 #include "base/json.hpp"
@@ -45,7 +45,8 @@ bool read_size(JsonReader& reader, std::string_view what, std::size_t& out) {
 bool read_flag(JsonReader& reader, std::string_view what, bool& out) {
   JsonScalar value;
   if (!reader.scalar(value)) return false;
-  if (value.kind != Scalar::kBool) return reader.fail(fmt::format("{} must be true or false", what));
+  if (value.kind != Scalar::kBool)
+    return reader.fail(fmt::format("{} must be true or false", what));
   out = value.boolean;
   return true;
 }
@@ -53,7 +54,8 @@ bool read_flag(JsonReader& reader, std::string_view what, bool& out) {
 class Decoder {
  public:
   Decoder(std::shared_ptr<const std::string> body, std::string_view json, std::string_view binary)
-      : reader_(json), binary_(binary) {
+      : reader_(json),
+        binary_(binary) {
     out_.body = std::move(body);
   }
 
@@ -61,11 +63,14 @@ class Decoder {
     read_document();
     if (unsupported_) return *std::move(unsupported_);
     if (reader_.failed()) return reader_.error();
-    if (!has_inputs_) return invalid("inputs", "inputs: missing; an inference request lists its input tensors");
+    if (!has_inputs_)
+      return invalid("inputs", "inputs: missing; an inference request lists its input tensors");
     if (heads_.empty()) return invalid("inputs", "inputs: is empty; send at least one tensor");
-    for (std::size_t i = 0; i < heads_.size(); ++i) STRATA_TRY(read_tensor(i, heads_[i]));
+    for (std::size_t i = 0; i < heads_.size(); ++i)
+      STRATA_TRY(read_tensor(i, heads_[i]));
     if (!binary_.empty()) {
-      return invalid("body", fmt::format("body: {} bytes follow the last binary tensor", binary_.size()));
+      return invalid("body",
+                     fmt::format("body: {} bytes follow the last binary tensor", binary_.size()));
     }
     return std::move(out_);
   }
@@ -109,7 +114,8 @@ class Decoder {
       InputHead head;
       std::string name;
       if (!reader_.enter_object()) return;
-      while (reader_.next_member(name)) read_input_member(head, name);
+      while (reader_.next_member(name))
+        read_input_member(head, name);
       heads_.push_back(std::move(head));
     }
   }
@@ -154,7 +160,8 @@ class Decoder {
         std::size_t size = 0;
         if (read_size(reader_, "binary_data_size", size)) head.binary_size = size;
       } else if (name.starts_with("shared_memory")) {
-        refuse("shared_memory: shared-memory tensors are not offered; send the data in the request");
+        refuse(
+            "shared_memory: shared-memory tensors are not offered; send the data in the request");
         reader_.skip();
       } else {
         reader_.skip();
@@ -177,7 +184,8 @@ class Decoder {
           reader_.skip();
         }
       }
-      if (ask.name.empty()) reader_.fail(fmt::format("outputs[{}].name is missing", out_.outputs.size()));
+      if (ask.name.empty())
+        reader_.fail(fmt::format("outputs[{}].name is missing", out_.outputs.size()));
       out_.outputs.push_back(std::move(ask));
     }
   }
@@ -214,7 +222,8 @@ class Decoder {
     const auto count = element_count(*head.shape);
     if (!count) {
       return bad_input(index, head.name,
-                       fmt::format("shape {} has a negative dimension or too many elements", show_shape(*head.shape)));
+                       fmt::format("shape {} has a negative dimension or too many elements",
+                                   show_shape(*head.shape)));
     }
     Tensor tensor(head.name, *type, *head.shape);
     if (head.binary_size) {
@@ -232,55 +241,61 @@ class Decoder {
   Status read_binary(std::size_t index, Tensor& tensor, std::size_t count, std::size_t size) {
     if (size > binary_.size()) {
       return bad_input(index, tensor.name,
-                       fmt::format("binary_data_size is {} but only {} bytes are left in the body", size,
-                                   binary_.size()));
+                       fmt::format("binary_data_size is {} but only {} bytes are left in the body",
+                                   size, binary_.size()));
     }
     const auto bytes = binary_.substr(0, size);
     binary_.remove_prefix(size);
     if (tensor.type == ElementType::kText) return read_binary_texts(index, tensor, count, bytes);
     const std::size_t element = element_bytes(tensor.type);
     if (count > size / element || count * element != size) {
-      return bad_input(index, tensor.name,
-                       fmt::format("shape {} of {} needs {} elements of {} bytes, binary_data_size is {}",
-                                   show_shape(tensor.shape), element_name(tensor.type), count, element, size));
+      return bad_input(
+          index, tensor.name,
+          fmt::format("shape {} of {} needs {} elements of {} bytes, binary_data_size is {}",
+                      show_shape(tensor.shape), element_name(tensor.type), count, element, size));
     }
     tensor.view(bytes);
     return {};
   }
 
   // Elements are a length of 4 bytes, little endian, and as many bytes.
-  static Status read_binary_texts(std::size_t index, Tensor& tensor, std::size_t count, std::string_view bytes) {
+  static Status read_binary_texts(std::size_t index, Tensor& tensor, std::size_t count,
+                                  std::string_view bytes) {
     while (!bytes.empty()) {
       std::uint32_t length = 0;
-      if (bytes.size() < sizeof length) return bad_input(index, tensor.name, "a BYTES length is cut off");
+      if (bytes.size() < sizeof length)
+        return bad_input(index, tensor.name, "a BYTES length is cut off");
       std::memcpy(&length, bytes.data(), sizeof length);
       bytes.remove_prefix(sizeof length);
       if (length > bytes.size()) {
         return bad_input(index, tensor.name,
-                         fmt::format("BYTES element {} says {} bytes, {} are left", tensor.texts.size(), length,
-                                     bytes.size()));
+                         fmt::format("BYTES element {} says {} bytes, {} are left",
+                                     tensor.texts.size(), length, bytes.size()));
       }
       tensor.texts.emplace_back(bytes.substr(0, length));
       bytes.remove_prefix(length);
     }
     if (tensor.texts.size() != count) {
       return bad_input(index, tensor.name,
-                       fmt::format("shape {} needs {} elements, the data has {}", show_shape(tensor.shape), count,
-                                   tensor.texts.size()));
+                       fmt::format("shape {} needs {} elements, the data has {}",
+                                   show_shape(tensor.shape), count, tensor.texts.size()));
     }
     return {};
   }
 
-  Status read_json_data(std::size_t index, Tensor& tensor, std::size_t count, const InputHead& head) {
+  Status read_json_data(std::size_t index, Tensor& tensor, std::size_t count,
+                        const InputHead& head) {
     if (tensor.type == ElementType::kFp16) {
       return bad_input(index, tensor.name, "FP16 has no JSON form; send it as binary data");
     }
     JsonReader data(head.data, *head.data_at);
-    if (data.peek() != JsonReader::Kind::kArray) return bad_input(index, tensor.name, "data must be an array");
+    if (data.peek() != JsonReader::Kind::kArray)
+      return bad_input(index, tensor.name, "data must be an array");
     // Every element needs two characters at least, so this bounds what a false shape can reserve.
     if (count > head.data.size()) {
       return bad_input(index, tensor.name,
-                       fmt::format("shape {} needs {} elements, the data has fewer", show_shape(tensor.shape), count));
+                       fmt::format("shape {} needs {} elements, the data has fewer",
+                                   show_shape(tensor.shape), count));
     }
     if (tensor.type == ElementType::kText) {
       tensor.texts.reserve(count);
@@ -296,14 +311,17 @@ class Decoder {
     }
     if (seen_ != count) {
       return bad_input(index, tensor.name,
-                       fmt::format("shape {} needs {} elements, the data has {}", show_shape(tensor.shape), count, seen_));
+                       fmt::format("shape {} needs {} elements, the data has {}",
+                                   show_shape(tensor.shape), count, seen_));
     }
-    if (tensor.type != ElementType::kText) tensor.adopt(std::vector<char>(bytes_.begin(), bytes_.end()));
+    if (tensor.type != ElementType::kText)
+      tensor.adopt(std::vector<char>(bytes_.begin(), bytes_.end()));
     return {};
   }
 
   // One array of the data: either flat, or nested exactly as the shape says.
-  bool read_level(JsonReader& data, Tensor& tensor, std::size_t count, int level, std::string& fault) {
+  bool read_level(JsonReader& data, Tensor& tensor, std::size_t count, int level,
+                  std::string& fault) {
     if (!data.enter_array()) return false;
     std::int64_t here = 0;
     while (data.next_element()) {
@@ -311,7 +329,8 @@ class Decoder {
       const auto kind = data.peek();
       if (kind == JsonReader::Kind::kArray) {
         if (static_cast<std::size_t>(level) + 1 >= tensor.shape.size() || depth_seen_ == level) {
-          fault = fmt::format("data is nested in a way that does not fit shape {}", show_shape(tensor.shape));
+          fault = fmt::format("data is nested in a way that does not fit shape {}",
+                              show_shape(tensor.shape));
           return false;
         }
         if (!read_level(data, tensor, count, level + 1, fault)) return false;
@@ -323,7 +342,8 @@ class Decoder {
         return false;
       }
       if (++seen_ > count) {
-        fault = fmt::format("shape {} needs {} elements, the data has more", show_shape(tensor.shape), count);
+        fault = fmt::format("shape {} needs {} elements, the data has more",
+                            show_shape(tensor.shape), count);
         return false;
       }
       if (!data.scalar(value_)) return false;
@@ -332,8 +352,9 @@ class Decoder {
     if (data.failed()) return false;
     const bool flat = level == 0 && depth_seen_ <= 0;
     if (!flat && here != tensor.shape[static_cast<std::size_t>(level)]) {
-      fault = fmt::format("data is ragged: an array at depth {} has {} elements, shape {} says {}", level, here,
-                          show_shape(tensor.shape), tensor.shape[static_cast<std::size_t>(level)]);
+      fault = fmt::format("data is ragged: an array at depth {} has {} elements, shape {} says {}",
+                          level, here, show_shape(tensor.shape),
+                          tensor.shape[static_cast<std::size_t>(level)]);
       return false;
     }
     return true;
@@ -349,7 +370,8 @@ class Decoder {
       return true;
     }
     if (tensor.type == ElementType::kBool) {
-      const bool number = value_.kind == Scalar::kInt && (value_.integer == 0 || value_.integer == 1);
+      const bool number =
+          value_.kind == Scalar::kInt && (value_.integer == 0 || value_.integer == 1);
       if (value_.kind != Scalar::kBool && !number) {
         fault = fmt::format("element {} must be true or false", seen_ - 1);
         return false;
@@ -357,7 +379,8 @@ class Decoder {
       bytes_ += static_cast<char>(number ? value_.integer : (value_.boolean ? 1 : 0));
       return true;
     }
-    return with_element(tensor.type, [&](auto zero) { return append_number<decltype(zero)>(tensor, fault); });
+    return with_element(tensor.type,
+                        [&](auto zero) { return append_number<decltype(zero)>(tensor, fault); });
   }
 
   template <class T>
@@ -397,7 +420,8 @@ class Decoder {
     if (text == "NaN") {
       out = std::numeric_limits<T>::quiet_NaN();
     } else if (text == "Infinity" || text == "-Infinity") {
-      out = text[0] == '-' ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::infinity();
+      out =
+          text[0] == '-' ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::infinity();
     } else {
       return false;
     }
@@ -430,7 +454,8 @@ bool wants_binary(const OipRequest& request, std::string_view name) {
 std::size_t binary_size(const Tensor& tensor) {
   if (tensor.type != ElementType::kText) return tensor.bytes().size();
   std::size_t size = 0;
-  for (const auto& text : tensor.texts) size += sizeof(std::uint32_t) + text.size();
+  for (const auto& text : tensor.texts)
+    size += sizeof(std::uint32_t) + text.size();
   return size;
 }
 
@@ -451,10 +476,11 @@ void append_binary(std::string& out, const Tensor& tensor) {
 void append_output(std::string& out, const Tensor& tensor, bool binary) {
   out += "{\"name\":";
   append_json_string(out, tensor.name);
-  fmt::format_to(std::back_inserter(out), ",\"datatype\":\"{}\",\"shape\":{}", element_name(tensor.type),
-                 show_shape(tensor.shape));
+  fmt::format_to(std::back_inserter(out), ",\"datatype\":\"{}\",\"shape\":{}",
+                 element_name(tensor.type), show_shape(tensor.shape));
   if (binary) {
-    fmt::format_to(std::back_inserter(out), ",\"parameters\":{{\"binary_data_size\":{}}}}}", binary_size(tensor));
+    fmt::format_to(std::back_inserter(out), ",\"parameters\":{{\"binary_data_size\":{}}}}}",
+                   binary_size(tensor));
     return;
   }
   out += ",\"data\":[";
@@ -468,36 +494,54 @@ void append_output(std::string& out, const Tensor& tensor, bool binary) {
 
 }  // namespace
 
-Result<OipRequest> decode_oip_request(std::shared_ptr<const std::string> body,
-                                      std::optional<std::size_t> header_length) {
+namespace {
+
+Result<OipRequest> decode_split(std::shared_ptr<const std::string> body, std::size_t json_length) {
   const std::string_view all = *body;
-  const std::size_t json_length = header_length.value_or(all.size());
   if (json_length > all.size()) {
     return invalid("Inference-Header-Content-Length",
-                   fmt::format("Inference-Header-Content-Length: is {} but the body has {} bytes", json_length, all.size()));
+                   fmt::format("Inference-Header-Content-Length: is {} but the body has {} bytes",
+                               json_length, all.size()));
   }
   if (json_length == 0) {
     return all.empty() ? invalid("body", "body: is empty; an inference request is a JSON object")
                        : Error(Code::kUnsupported,
-                               "Inference-Header-Content-Length: raw requests without a JSON part are not offered; "
-                               "send the JSON part that names the input");
+                               "Inference-Header-Content-Length: raw requests without a JSON part "
+                               "are not offered; send the JSON part that names the input");
   }
   Decoder decoder(std::move(body), all.substr(0, json_length), all.substr(json_length));
   return decoder.run();
 }
 
-Result<OipAnswer> encode_oip_answer(std::string_view model, std::string_view version, const OipRequest& request,
-                                    std::span<const Tensor> outputs) {
+}  // namespace
+
+Result<OipRequest> decode_oip_request(std::shared_ptr<const std::string> body,
+                                      std::optional<std::size_t> header_length) {
+  const std::size_t size = body->size();
+  auto request = decode_split(body, header_length.value_or(size));
+  if (request || !header_length || *header_length == size || size == 0) return request;
+  auto whole = decode_split(std::move(body), size);
+  return whole ? std::move(whole) : std::move(request);
+}
+
+Error unknown_output(std::string_view name) {
+  return invalid("outputs", fmt::format("outputs: the model has no output '{}'", printable(name)));
+}
+
+Result<OipAnswer> encode_oip_answer(std::string_view model, std::string_view version,
+                                    const OipRequest& request, std::span<const Tensor> outputs) {
   std::vector<const Tensor*> chosen;
   for (const auto& ask : request.outputs) {
-    const auto found = std::find_if(outputs.begin(), outputs.end(), [&](const Tensor& t) { return t.name == ask.name; });
+    const auto found = std::find_if(outputs.begin(), outputs.end(),
+                                    [&](const Tensor& t) { return t.name == ask.name; });
     if (found == outputs.end()) {
-      return invalid("outputs", fmt::format("outputs: the model has no output '{}'", printable(ask.name)));
+      return unknown_output(ask.name);
     }
     chosen.push_back(&*found);
   }
   if (request.outputs.empty()) {
-    for (const auto& output : outputs) chosen.push_back(&output);
+    for (const auto& output : outputs)
+      chosen.push_back(&output);
   }
   OipAnswer answer;
   std::string& out = answer.body;
@@ -513,7 +557,8 @@ Result<OipAnswer> encode_oip_answer(std::string_view model, std::string_view ver
   bool any_binary = false;
   for (std::size_t i = 0; i < chosen.size(); ++i) {
     if (i > 0) out += ',';
-    const bool binary = wants_binary(request, chosen[i]->name) || chosen[i]->type == ElementType::kFp16;
+    const bool binary =
+        wants_binary(request, chosen[i]->name) || chosen[i]->type == ElementType::kFp16;
     any_binary |= binary;
     append_output(out, *chosen[i], binary);
   }
@@ -521,7 +566,8 @@ Result<OipAnswer> encode_oip_answer(std::string_view model, std::string_view ver
   if (!any_binary) return answer;
   answer.header_length = out.size();
   for (const auto* tensor : chosen) {
-    if (wants_binary(request, tensor->name) || tensor->type == ElementType::kFp16) append_binary(out, *tensor);
+    if (wants_binary(request, tensor->name) || tensor->type == ElementType::kFp16)
+      append_binary(out, *tensor);
   }
   return answer;
 }

@@ -1,9 +1,9 @@
 #include "wire/oip.hpp"
 
-#include <gtest/gtest.h>
-
 #include <cmath>
 #include <cstring>
+
+#include <gtest/gtest.h>
 
 #include "base/bytes.hpp"
 
@@ -14,9 +14,12 @@ Result<OipRequest> decode(std::string body, std::optional<std::size_t> header = 
   return decode_oip_request(std::make_shared<const std::string>(std::move(body)), header);
 }
 
-std::string input(std::string_view rest) { return R"({"inputs":[{"name":"x",)" + std::string(rest) + "}]}"; }
+std::string input(std::string_view rest) {
+  return R"({"inputs":[{"name":"x",)" + std::string(rest) + "}]}";
+}
 
-void expect_refused(const std::string& body, std::string_view names, std::optional<std::size_t> header = {}) {
+void expect_refused(const std::string& body, std::string_view names,
+                    std::optional<std::size_t> header = {}) {
   const auto request = decode(body, header);
   ASSERT_FALSE(request) << body;
   EXPECT_NE(request.error().message.find(names), std::string::npos) << request.error().message;
@@ -33,18 +36,21 @@ TEST(OipRequest, Flat_and_nested_data_give_the_same_tensor) {
 }
 
 TEST(OipRequest, Members_may_come_in_any_order) {
-  auto request = decode(R"({"inputs":[{"data":[7],"datatype":"INT64","shape":[1],"name":"x"}],"id":"a"})");
+  auto request =
+      decode(R"({"inputs":[{"data":[7],"datatype":"INT64","shape":[1],"name":"x"}],"id":"a"})");
   ASSERT_TRUE(request) << request.error().message;
   EXPECT_EQ(request->inputs[0].as<std::int64_t>()[0], 7);
   EXPECT_EQ(request->id, "a");
 }
 
 TEST(OipRequest, Large_integers_and_named_numbers_survive) {
-  auto request = decode(input(R"("shape":[2],"datatype":"UINT64","data":[18446744073709551615,9007199254740993])"));
+  auto request = decode(
+      input(R"("shape":[2],"datatype":"UINT64","data":[18446744073709551615,9007199254740993])"));
   ASSERT_TRUE(request);
   EXPECT_EQ(request->inputs[0].as<std::uint64_t>()[0], 18446744073709551615U);
   EXPECT_EQ(request->inputs[0].as<std::uint64_t>()[1], 9007199254740993U);
-  auto floats = decode(input(R"("shape":[4],"datatype":"FP32","data":[NaN,"NaN",-Infinity,"Infinity"])"));
+  auto floats =
+      decode(input(R"("shape":[4],"datatype":"FP32","data":[NaN,"NaN",-Infinity,"Infinity"])"));
   ASSERT_TRUE(floats) << floats.error().message;
   EXPECT_TRUE(std::isnan(floats->inputs[0].as<float>()[1]));
   EXPECT_LT(floats->inputs[0].as<float>()[2], 0);
@@ -104,12 +110,14 @@ TEST(OipRequest, Malformed_bodies_are_refused_naming_the_field) {
 
 TEST(OipRequest, Binary_sizes_must_add_up) {
   const auto with = [](int declared, std::size_t sent) {
-    const std::string header = input(R"("shape":[2],"datatype":"FP32","parameters":{"binary_data_size":)" +
-                                     std::to_string(declared) + "}");
+    const std::string header =
+        input(R"("shape":[2],"datatype":"FP32","parameters":{"binary_data_size":)" +
+              std::to_string(declared) + "}");
     return std::pair(header + std::string(sent, '\0'), header.size());
   };
-  for (const auto& [declared, sent, names] : {std::tuple(8, 4, "left in the body"), std::tuple(8, 12, "follow"),
-                                              std::tuple(4, 4, "needs 2 elements"), std::tuple(-8, 8, "from 0 up")}) {
+  for (const auto& [declared, sent, names] :
+       {std::tuple(8, 4, "left in the body"), std::tuple(8, 12, "follow"),
+        std::tuple(4, 4, "needs 2 elements"), std::tuple(-8, 8, "from 0 up")}) {
     const auto [body, header] = with(declared, static_cast<std::size_t>(sent));
     expect_refused(body, names, header);
   }
@@ -126,8 +134,9 @@ TEST(OipAnswer, Outputs_come_as_asked) {
   OipRequest plain;
   auto answer = encode_oip_answer("m", "3", plain, outputs);
   ASSERT_TRUE(answer);
-  EXPECT_EQ(answer->body, R"({"model_name":"m","model_version":"3","outputs":[{"name":"y","datatype":"FP32",)"
-                          R"("shape":[3],"data":[0.1,NaN,2.0]}]})");
+  EXPECT_EQ(answer->body,
+            R"({"model_name":"m","model_version":"3","outputs":[{"name":"y","datatype":"FP32",)"
+            R"("shape":[3],"data":[0.1,NaN,2.0]}]})");
   OipRequest binary;
   binary.outputs.push_back({"y", true});
   answer = encode_oip_answer("m", "3", binary, outputs);

@@ -12,7 +12,14 @@ constexpr std::string_view kMagic = "PAR1";
 constexpr std::size_t kTail = 8;  // length of the footer, then the magic again
 
 // Numbers of the format's enumerations.
-enum Physical : std::int64_t { kBoolean = 0, kInt32 = 1, kInt64 = 2, kFloat = 4, kDouble = 5, kByteArray = 6 };
+enum Physical : std::int64_t {
+  kBoolean = 0,
+  kInt32 = 1,
+  kInt64 = 2,
+  kFloat = 4,
+  kDouble = 5,
+  kByteArray = 6
+};
 enum Repetition : std::int64_t { kRequired = 0, kOptional = 1, kRepeated = 2 };
 enum Converted : std::int64_t { kUtf8 = 0, kListOf = 3, kTimestampMicros = 10, kUnsigned64 = 14 };
 enum Encoding : std::int64_t { kPlain = 0, kRle = 3, kRleDictionary = 8 };
@@ -60,8 +67,8 @@ std::uint32_t read_u32(std::string_view bytes) {
   return v;
 }
 
-void write_element(ThriftWriter& out, std::string_view name, std::int64_t repetition, std::int64_t type,
-                   std::size_t children, std::int64_t converted) {
+void write_element(ThriftWriter& out, std::string_view name, std::int64_t repetition,
+                   std::int64_t type, std::size_t children, std::int64_t converted) {
   out.begin_item();
   if (type >= 0) out.i32(1, type);
   if (repetition >= 0) out.i32(3, repetition);
@@ -87,7 +94,9 @@ void write_leaf(ThriftWriter& out, const ParquetColumn& column) {
 std::size_t group_end(const std::vector<ParquetColumn>& columns, std::size_t first) {
   std::size_t end = first + 1;
   if (columns[first].path.size() == 1) return end;
-  while (end < columns.size() && columns[end].path.size() == 2 && columns[end].path[0] == columns[first].path[0]) ++end;
+  while (end < columns.size() && columns[end].path.size() == 2 &&
+         columns[end].path[0] == columns[first].path[0])
+    ++end;
   return end;
 }
 
@@ -98,7 +107,8 @@ void write_schema(ThriftWriter& out, const ParquetTable& table) {
     ++roots;
     if (table.columns[i].path.size() == 2) ++elements;
   }
-  for (const auto& column : table.columns) elements += column.list ? 3 : 1;
+  for (const auto& column : table.columns)
+    elements += column.list ? 3 : 1;
   out.begin_struct_list(2, elements);
   write_element(out, "schema", -1, -1, roots, -1);
   for (std::size_t i = 0; i < table.columns.size();) {
@@ -106,7 +116,8 @@ void write_schema(ThriftWriter& out, const ParquetTable& table) {
     if (table.columns[i].path.size() == 2) {
       write_element(out, table.columns[i].path[0], kRequired, -1, end - i, -1);
     }
-    for (; i < end; ++i) write_leaf(out, table.columns[i]);
+    for (; i < end; ++i)
+      write_leaf(out, table.columns[i]);
   }
 }
 
@@ -138,7 +149,8 @@ class Levels {
   std::uint64_t run_ = 0;
 };
 
-// Definition levels: 0 missing, 1 present (a list: empty), 2 an element of a list. Returns how many entries the page has.
+// Definition levels: 0 missing, 1 present (a list: empty), 2 an element of a list. Returns how many
+// entries the page has.
 std::size_t append_levels(std::string& page, const ParquetColumn& column) {
   Levels repetition;
   Levels definition;
@@ -175,7 +187,8 @@ void append_values(std::string& page, const ParquetColumn& column) {
   const std::size_t start = page.size();
   page.resize(start + (column.fixed.size() + 7) / 8);
   for (std::size_t i = 0; i < column.fixed.size(); ++i) {
-    if (column.fixed[i] != 0) page[start + i / 8] = static_cast<char>(page[start + i / 8] | (1 << (i % 8)));
+    if (column.fixed[i] != 0)
+      page[start + i / 8] = static_cast<char>(page[start + i / 8] | (1 << (i % 8)));
   }
 }
 
@@ -187,7 +200,8 @@ bool all_alike(const ParquetColumn& column) {
   return true;
 }
 
-void append_page(std::string& out, const std::string& page, Page type, std::size_t entries, Encoding encoding) {
+void append_page(std::string& out, const std::string& page, Page type, std::size_t entries,
+                 Encoding encoding) {
   ThriftWriter header(out);
   header.begin_struct();
   header.i32(1, type);
@@ -259,14 +273,19 @@ void write_chunk_meta(ThriftWriter& out, const ParquetColumn& column, const Chun
   out.end_struct();
 }
 
-Error damaged(std::string_view what) { return Error(Code::kDataLoss, "parquet: " + std::string(what)); }
-Error foreign(std::string_view what) { return Error(Code::kUnsupported, "parquet: " + std::string(what)); }
+Error damaged(std::string_view what) {
+  return Error(Code::kDataLoss, "parquet: " + std::string(what));
+}
+Error foreign(std::string_view what) {
+  return Error(Code::kUnsupported, "parquet: " + std::string(what));
+}
 
 Result<ParquetType> type_of(const ThriftValue& element) {
   const auto converted = element.find(6);
   const std::int64_t meaning = converted == nullptr ? -1 : converted->integer;
-  for (const auto type : {ParquetType::kBool, ParquetType::kInt32, ParquetType::kInt64, ParquetType::kFloat,
-                          ParquetType::kDouble, ParquetType::kText, ParquetType::kTimestampMicros, ParquetType::kUint64}) {
+  for (const auto type : {ParquetType::kBool, ParquetType::kInt32, ParquetType::kInt64,
+                          ParquetType::kFloat, ParquetType::kDouble, ParquetType::kText,
+                          ParquetType::kTimestampMicros, ParquetType::kUint64}) {
     if (physical_of(type) == element.number(1, -1) && converted_of(type) == meaning) return type;
   }
   return foreign("a column has a type that is not written here");
@@ -311,7 +330,8 @@ Result<std::vector<std::uint8_t>> read_levels(std::string_view& page, std::size_
     const auto head = take_varint(runs);
     if (!head || runs.empty()) return damaged("levels are cut off");
     if ((*head & 1U) != 0) return foreign("bit-packed levels are not written here");
-    if ((*head >> 1U) > entries - levels.size()) return damaged("a page has more levels than entries");
+    if ((*head >> 1U) > entries - levels.size())
+      return damaged("a page has more levels than entries");
     levels.insert(levels.end(), *head >> 1U, static_cast<std::uint8_t>(runs[0]));
     runs.remove_prefix(1);
   }
@@ -332,7 +352,8 @@ Status read_values(std::string_view page, std::size_t count, ParquetColumn& colu
   if (column.type == ParquetType::kText) return read_texts(page, count, column.texts);
   if (column.type == ParquetType::kBool) {
     if (page.size() < (count + 7) / 8) return damaged("values are cut off");
-    for (std::size_t i = 0; i < count; ++i) column.fixed += static_cast<char>((page[i / 8] >> (i % 8)) & 1);
+    for (std::size_t i = 0; i < count; ++i)
+      column.fixed += static_cast<char>((page[i / 8] >> (i % 8)) & 1);
     return {};
   }
   if (count > page.size() / column.element_bytes()) return damaged("values are cut off");
@@ -349,15 +370,16 @@ Result<PageView> take_page(std::string_view& bytes) {
   auto header = ThriftValue::parse_struct(bytes);
   if (!header) return std::move(header).error();
   const std::int64_t size = header->number(3, -1);
-  if (size < 0 || static_cast<std::uint64_t>(size) > bytes.size()) return damaged("a page is cut off");
+  if (size < 0 || static_cast<std::uint64_t>(size) > bytes.size())
+    return damaged("a page is cut off");
   PageView page{*std::move(header), bytes.substr(0, static_cast<std::size_t>(size))};
   bytes.remove_prefix(static_cast<std::size_t>(size));
   return page;
 }
 
 // Puts what the levels say into rows; returns how many values are stored.
-std::size_t place_rows(const std::vector<std::uint8_t>& repetition, const std::vector<std::uint8_t>& definition,
-                       ParquetColumn& column) {
+std::size_t place_rows(const std::vector<std::uint8_t>& repetition,
+                       const std::vector<std::uint8_t>& definition, ParquetColumn& column) {
   std::size_t values = 0;
   for (std::size_t i = 0; i < definition.size(); ++i) {
     if (column.list && repetition[i] != 0 && !column.lengths.empty()) {
@@ -382,7 +404,8 @@ Status read_chunk(std::string_view bytes, ParquetColumn& column) {
     if (!page) return std::move(page).error();
   }
   const ThriftValue* data = page->header.find(5);
-  if (page->header.number(1, -1) != kDataPage || data == nullptr) return foreign("an unknown kind of page");
+  if (page->header.number(1, -1) != kDataPage || data == nullptr)
+    return foreign("an unknown kind of page");
   const auto entries = static_cast<std::size_t>(data->number(1, 0));
   std::string_view content = page->content;
   std::vector<std::uint8_t> repetition;
@@ -459,7 +482,8 @@ std::string encode_parquet(const ParquetTable& table) {
   footer.begin_struct_list(4, 1);
   footer.begin_item();
   footer.begin_struct_list(1, chunks.size());
-  for (std::size_t i = 0; i < chunks.size(); ++i) write_chunk_meta(footer, table.columns[i], chunks[i]);
+  for (std::size_t i = 0; i < chunks.size(); ++i)
+    write_chunk_meta(footer, table.columns[i], chunks[i]);
   footer.i64(2, total);
   footer.i64(3, static_cast<std::int64_t>(table.rows));
   footer.end_struct();
@@ -471,7 +495,8 @@ std::string encode_parquet(const ParquetTable& table) {
 }
 
 Result<ParquetTable> decode_parquet(std::string_view bytes) {
-  if (bytes.size() < kMagic.size() + kTail || !bytes.starts_with(kMagic) || !bytes.ends_with(kMagic)) {
+  if (bytes.size() < kMagic.size() + kTail || !bytes.starts_with(kMagic) ||
+      !bytes.ends_with(kMagic)) {
     return damaged("the file does not begin and end with PAR1");
   }
   const std::size_t footer_size = read_u32(bytes.substr(bytes.size() - kTail));
@@ -481,19 +506,23 @@ Result<ParquetTable> decode_parquet(std::string_view bytes) {
   if (!meta) return std::move(meta).error();
   const ThriftValue* schema = meta->find(2);
   const ThriftValue* groups = meta->find(4);
-  if (schema == nullptr || groups == nullptr || groups->items.size() != 1) return foreign("not one row group");
+  if (schema == nullptr || groups == nullptr || groups->items.size() != 1)
+    return foreign("not one row group");
   auto columns = read_schema(schema->items);
   if (!columns) return std::move(columns).error();
   ParquetTable table{static_cast<std::size_t>(meta->number(3, 0)), *std::move(columns)};
   const ThriftValue* chunks = groups->items[0].find(1);
-  if (chunks == nullptr || chunks->items.size() != table.columns.size()) return damaged("columns are missing");
+  if (chunks == nullptr || chunks->items.size() != table.columns.size())
+    return damaged("columns are missing");
   for (std::size_t i = 0; i < table.columns.size(); ++i) {
     const ThriftValue* chunk = chunks->items[i].find(3);
     if (chunk == nullptr) return damaged("a column has no description");
     const std::int64_t start = chunk->number(chunk->find(11) == nullptr ? 9 : 11, -1);
-    if (start < 0 || static_cast<std::uint64_t>(start) > bytes.size()) return damaged("a column lies outside");
+    if (start < 0 || static_cast<std::uint64_t>(start) > bytes.size())
+      return damaged("a column lies outside");
     STRATA_TRY(read_chunk(bytes.substr(static_cast<std::size_t>(start)), table.columns[i]));
-    if (table.columns[i].present.size() != table.rows) return damaged("a column has another number of rows");
+    if (table.columns[i].present.size() != table.rows)
+      return damaged("a column has another number of rows");
   }
   return table;
 }

@@ -1,8 +1,8 @@
 #include "wire/parquet.hpp"
 
-#include <gtest/gtest.h>
-
 #include <cstring>
+
+#include <gtest/gtest.h>
 
 namespace strata::wire {
 namespace {
@@ -10,7 +10,8 @@ namespace {
 template <class T>
 std::string raw(std::initializer_list<T> values) {
   std::string out;
-  for (const T v : values) out.append(reinterpret_cast<const char*>(&v), sizeof v);
+  for (const T v : values)
+    out.append(reinterpret_cast<const char*>(&v), sizeof v);
   return out;
 }
 
@@ -20,11 +21,41 @@ ParquetTable sample() {
   table.columns = {
       {{"id"}, ParquetType::kText, false, {true, true, true}, {}, "", {"a", "b", "c"}},
       {{"digest"}, ParquetType::kText, false, {true, true, true}, {}, "", {"same", "same", "same"}},
-      {{"time"}, ParquetType::kTimestampMicros, false, {true, true, true}, {}, raw<std::int64_t>({1, 2, 3}), {}},
-      {{"inputs", "wind"}, ParquetType::kDouble, false, {true, false, true}, {}, raw<double>({0.1, 0.3}), {}},
-      {{"inputs", "cold"}, ParquetType::kBool, false, {true, true, true}, {}, std::string("\1\0\1", 3), {}},
-      {{"inputs", "pixels"}, ParquetType::kFloat, true, {true, false, true}, {3, 0, 0}, raw<float>({1, 2, 3}), {}},
-      {{"outputs", "names"}, ParquetType::kText, true, {true, true, true}, {1, 0, 2}, "", {"x", "y", ""}},
+      {{"time"},
+       ParquetType::kTimestampMicros,
+       false,
+       {true, true, true},
+       {},
+       raw<std::int64_t>({1, 2, 3}),
+       {}},
+      {{"inputs", "wind"},
+       ParquetType::kDouble,
+       false,
+       {true, false, true},
+       {},
+       raw<double>({0.1, 0.3}),
+       {}},
+      {{"inputs", "cold"},
+       ParquetType::kBool,
+       false,
+       {true, true, true},
+       {},
+       std::string("\1\0\1", 3),
+       {}},
+      {{"inputs", "pixels"},
+       ParquetType::kFloat,
+       true,
+       {true, false, true},
+       {3, 0, 0},
+       raw<float>({1, 2, 3}),
+       {}},
+      {{"outputs", "names"},
+       ParquetType::kText,
+       true,
+       {true, true, true},
+       {1, 0, 2},
+       "",
+       {"x", "y", ""}},
   };
   return table;
 }

@@ -1,9 +1,9 @@
 #include "wire/scoring.hpp"
 
-#include <fmt/format.h>
-
 #include <optional>
 #include <unordered_map>
+
+#include <fmt/format.h>
 
 #include "base/bytes.hpp"
 #include "base/text.hpp"
@@ -72,7 +72,8 @@ class Decoder {
           twice |= form.has_value();
           if (name == "params" && reader_.peek() != JsonReader::Kind::kObject) {
             JsonScalar value;
-            if (reader_.scalar(value) && value.kind != Scalar::kNull) reader_.fail("params must be an object");
+            if (reader_.scalar(value) && value.kind != Scalar::kNull)
+              reader_.fail("params must be an object");
           } else {
             reader_.skip();
           }
@@ -148,7 +149,8 @@ class Decoder {
       } else if (name == "index") {
         reader_.skip();
       } else {
-        fault("dataframe_split", fmt::format("has only columns, index and data, not '{}'", printable(name)));
+        fault("dataframe_split",
+              fmt::format("has only columns, index and data, not '{}'", printable(name)));
         reader_.skip();
       }
     }
@@ -186,7 +188,8 @@ class Decoder {
 
   void read_rows(JsonReader& rows, const std::vector<std::string>& columns) {
     const std::size_t first = out_.arrays.size();
-    for (const auto& column : columns) out_.arrays.push_back({column, {}, {}});
+    for (const auto& column : columns)
+      out_.arrays.push_back({column, {}, {}});
     std::size_t row = 0;
     JsonScalar value;
     rows.enter_array();
@@ -196,7 +199,8 @@ class Decoder {
       bool fits = true;
       while (fits && rows.next_element()) {
         fits = column < columns.size() && rows.peek() == JsonReader::Kind::kScalar;
-        if (fits && rows.scalar(value)) out_.arrays[first + column++].cells.push_back(make_cell(value, out_.texts));
+        if (fits && rows.scalar(value))
+          out_.arrays[first + column++].cells.push_back(make_cell(value, out_.texts));
       }
       if (rows.failed()) break;
       if (!fits || column != columns.size()) {
@@ -257,16 +261,20 @@ class Decoder {
     }
   }
 
-  bool read_record_value(JsonReader& list, ScoringArray& array, std::size_t row, std::string_view field) {
+  bool read_record_value(JsonReader& list, ScoringArray& array, std::size_t row,
+                         std::string_view field) {
     if (static_cast<std::size_t>(array.shape[0]) > row) {
-      return fault(fmt::format("{}[{}]", field, row), fmt::format("names '{}' twice", printable(array.name)));
+      return fault(fmt::format("{}[{}]", field, row),
+                   fmt::format("names '{}' twice", printable(array.name)));
     }
     if (!pad(array, row, field)) return false;
     ScoringArray value;
-    if (!read_nested(list, value, fmt::format("{}[{}].{}", field, row, printable(array.name)))) return false;
+    if (!read_nested(list, value, fmt::format("{}[{}].{}", field, row, printable(array.name))))
+      return false;
     if (array.shape[0] == 0) {
       array.shape.insert(array.shape.end(), value.shape.begin(), value.shape.end());
-    } else if (!std::equal(value.shape.begin(), value.shape.end(), array.shape.begin() + 1, array.shape.end())) {
+    } else if (!std::equal(value.shape.begin(), value.shape.end(), array.shape.begin() + 1,
+                           array.shape.end())) {
       return fault(fmt::format("{}[{}].{}", field, row, printable(array.name)),
                    "has another shape than in the rows before it");
     }
@@ -318,7 +326,8 @@ class Decoder {
 
   bool read_level(JsonReader& reader, ScoringArray& out, int level, std::string_view field) {
     const auto kind = reader.peek();
-    if (kind == JsonReader::Kind::kObject) return fault(field, "has an object where a value should stand");
+    if (kind == JsonReader::Kind::kObject)
+      return fault(field, "has an object where a value should stand");
     if (kind != JsonReader::Kind::kArray) {
       if (depth_ < 0) depth_ = level;
       if (depth_ != level) return fault(field, "is ragged: values stand beside arrays");
@@ -326,7 +335,8 @@ class Decoder {
       out.cells.push_back(make_cell(value_, out_.texts));
       return true;
     }
-    if (depth_ >= 0 && level >= depth_) return fault(field, "is ragged: arrays stand beside values");
+    if (depth_ >= 0 && level >= depth_)
+      return fault(field, "is ragged: arrays stand beside values");
     if (!reader.enter_array()) return false;
     const auto here = static_cast<std::size_t>(level);
     const bool first = out.shape.size() == here;
@@ -339,7 +349,9 @@ class Decoder {
     if (reader.failed()) return false;
     if (out.shape[here] < 0) out.shape[here] = count;
     if (out.shape[here] != count) {
-      return fault(field, fmt::format("is ragged: arrays of {} and of {} elements stand side by side", out.shape[here], count));
+      return fault(field,
+                   fmt::format("is ragged: arrays of {} and of {} elements stand side by side",
+                               out.shape[here], count));
     }
     return true;
   }
@@ -411,10 +423,12 @@ Result<ScoringRequest> decode_csv(std::string_view body) {
   ScoringRequest out;
   out.form = ScoringForm::kCsv;
   std::vector<std::string> fields;
-  if (!reader.next(fields)) return invalid("body", "body: is empty; the first line names the columns");
+  if (!reader.next(fields))
+    return invalid("body", "body: is empty; the first line names the columns");
   for (const auto& name : fields) {
     for (const auto& earlier : out.arrays) {
-      if (earlier.name == name) return invalid("body", fmt::format("body: names column '{}' twice", printable(name)));
+      if (earlier.name == name)
+        return invalid("body", fmt::format("body: names column '{}' twice", printable(name)));
     }
     out.arrays.push_back({name, {0}, {}});
   }
@@ -423,8 +437,9 @@ Result<ScoringRequest> decode_csv(std::string_view body) {
     ++line;
     if (fields.size() == 1 && fields[0].empty() && out.arrays.size() > 1) continue;
     if (fields.size() != out.arrays.size()) {
-      return invalid("body", fmt::format("body: record {} has {} fields, the header names {} columns", line,
-                                         fields.size(), out.arrays.size()));
+      return invalid("body",
+                     fmt::format("body: record {} has {} fields, the header names {} columns", line,
+                                 fields.size(), out.arrays.size()));
     }
     for (std::size_t i = 0; i < fields.size(); ++i) {
       ScoringCell cell;
@@ -448,14 +463,17 @@ Result<ScoringRequest> decode_scoring(std::string_view body, std::string_view co
   const std::string media = to_lower(trim(parts.front()));
   for (std::size_t i = 1; i < parts.size(); ++i) {
     const std::string parameter = to_lower(trim(parts[i]));
-    if (parameter.empty() || parameter == "charset=utf-8" || parameter == "charset=\"utf-8\"") continue;
+    if (parameter.empty() || parameter == "charset=utf-8" || parameter == "charset=\"utf-8\"")
+      continue;
     return Error(Code::kUnsupportedMediaType,
-                 fmt::format("Content-Type: parameter '{}' is not offered; only charset=utf-8 is", printable(parameter)));
+                 fmt::format("Content-Type: parameter '{}' is not offered; only charset=utf-8 is",
+                             printable(parameter)));
   }
   if (media == "text/csv") return decode_csv(body);
   if (media != "application/json") {
     return Error(Code::kUnsupportedMediaType,
-                 fmt::format("Content-Type: '{}' is not offered; send application/json or text/csv", printable(media)));
+                 fmt::format("Content-Type: '{}' is not offered; send application/json or text/csv",
+                             printable(media)));
   }
   if (body.empty()) return invalid("body", fmt::format("body: is empty; {}", kForms));
   Decoder decoder(body);

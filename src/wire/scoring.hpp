@@ -9,8 +9,8 @@
 
 namespace strata::wire {
 
-// The payloads of MLflow's scoring protocol (POST /invocations), without knowledge of any model: dataframe_split,
-// dataframe_records, instances, inputs and text/csv, each as arrays of cells.
+// The payloads of MLflow's scoring protocol (POST /invocations), without knowledge of any model:
+// dataframe_split, dataframe_records, instances, inputs and text/csv, each as arrays of cells.
 
 struct ScoringCell {
   enum class Kind : std::uint8_t { kMissing, kBool, kInt, kUnsigned, kDouble, kText };
@@ -39,8 +39,8 @@ struct ScoringRequest {
 };
 
 // `content_type` decides between JSON and CSV.
-// Errors: kUnsupportedMediaType for any other type or a charset that is not UTF-8; kMalformed and kInvalidArgument naming the part
-// of the payload that is wrong.
+// Errors: kUnsupportedMediaType for any other type or a charset that is not UTF-8; kMalformed and
+// kInvalidArgument naming the part of the payload that is wrong.
 Result<ScoringRequest> decode_scoring(std::string_view body, std::string_view content_type);
 
 }  // namespace strata::wire

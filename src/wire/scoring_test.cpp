@@ -8,8 +8,8 @@ namespace {
 constexpr std::string_view kJson = "application/json";
 using Kind = ScoringCell::Kind;
 
-void expect_refused(std::string_view body, std::string_view names, Code code = Code::kInvalidArgument,
-                    std::string_view type = kJson) {
+void expect_refused(std::string_view body, std::string_view names,
+                    Code code = Code::kInvalidArgument, std::string_view type = kJson) {
   const auto request = decode_scoring(body, type);
   ASSERT_FALSE(request) << body;
   EXPECT_NE(request.error().message.find(names), std::string::npos) << request.error().message;
@@ -17,8 +17,9 @@ void expect_refused(std::string_view body, std::string_view names, Code code = C
 }
 
 TEST(ScoringRequest, A_split_frame_gives_a_column_for_each_name) {
-  auto request = decode_scoring(R"({"dataframe_split":{"index":[0,1],"columns":["a","b"],"data":[[1,"x"],[2.5,null]]}})",
-                                "application/json; charset=UTF-8");
+  auto request = decode_scoring(
+      R"({"dataframe_split":{"index":[0,1],"columns":["a","b"],"data":[[1,"x"],[2.5,null]]}})",
+      "application/json; charset=UTF-8");
   ASSERT_TRUE(request) << request.error().message;
   ASSERT_EQ(request->arrays.size(), 2U);
   EXPECT_EQ(request->arrays[0].name, "a");
@@ -31,7 +32,8 @@ TEST(ScoringRequest, A_split_frame_gives_a_column_for_each_name) {
 
 TEST(ScoringRequest, Records_fill_what_a_row_leaves_out) {
   for (const auto* form : {"dataframe_records", "instances", "inputs"}) {
-    auto request = decode_scoring("{\"" + std::string(form) + R"(":[{"a":1},{"b":2,"a":3}]})", kJson);
+    auto request =
+        decode_scoring("{\"" + std::string(form) + R"(":[{"a":1},{"b":2,"a":3}]})", kJson);
     ASSERT_TRUE(request) << request.error().message;
     ASSERT_EQ(request->arrays.size(), 2U);
     EXPECT_EQ(request->arrays[1].name, "b");

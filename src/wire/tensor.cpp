@@ -1,11 +1,11 @@
 #include "wire/tensor.hpp"
 
-#include <fmt/format.h>
-
 #include <bit>
 #include <charconv>
 #include <cmath>
 #include <limits>
+
+#include <fmt/format.h>
 
 #include "base/json.hpp"
 
@@ -52,12 +52,15 @@ void append_number(std::string& out, T value) {
   const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value).ptr;
   const std::string_view text(buffer.data(), static_cast<std::size_t>(end - buffer.data()));
   out += text;
-  if (std::is_floating_point_v<T> && text.find_first_of(".e") == std::string_view::npos) out += ".0";
+  if (std::is_floating_point_v<T> && text.find_first_of(".e") == std::string_view::npos)
+    out += ".0";
 }
 
 }  // namespace
 
-std::size_t element_bytes(ElementType type) { return kElements[static_cast<std::size_t>(type)].bytes; }
+std::size_t element_bytes(ElementType type) {
+  return kElements[static_cast<std::size_t>(type)].bytes;
+}
 
 std::string_view element_name(ElementType type) {
   return kElements[static_cast<std::size_t>(type)].oip;
@@ -136,9 +139,8 @@ void append_element_json(std::string& out, const Tensor& tensor, std::size_t ind
       append_number(out, half_to_float(tensor.as<std::uint16_t>()[index]));
       return;
     default:
-      with_element(tensor.type, [&](auto zero) {
-        append_number(out, tensor.as<decltype(zero)>()[index]);
-      });
+      with_element(tensor.type,
+                   [&](auto zero) { append_number(out, tensor.as<decltype(zero)>()[index]); });
   }
 }
 

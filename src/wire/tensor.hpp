@@ -12,7 +12,19 @@ namespace strata::wire {
 
 // What a tensor holds; the names are those of the Open Inference Protocol, with kText for BYTES.
 enum class ElementType : std::uint8_t {
-  kBool, kUint8, kUint16, kUint32, kUint64, kInt8, kInt16, kInt32, kInt64, kFp16, kFp32, kFp64, kText
+  kBool,
+  kUint8,
+  kUint16,
+  kUint32,
+  kUint64,
+  kInt8,
+  kInt16,
+  kInt32,
+  kInt64,
+  kFp16,
+  kFp32,
+  kFp64,
+  kText
 };
 
 // Bytes of one element; 0 for kText, whose elements have lengths of their own.
@@ -31,13 +43,16 @@ std::string show_shape(std::span<const std::int64_t> shape);
 // IEEE 754 half precision widened, exactly.
 float half_to_float(std::uint16_t half);
 
-// A named array in row-major order. Numbers are either owned or a view into bytes that the maker keeps alive; texts are always
-// owned. Numbers are aligned for their type. Movable, not copyable: what holds much data is never copied by accident.
+// A named array in row-major order. Numbers are either owned or a view into bytes that the maker
+// keeps alive; texts are always owned. Numbers are aligned for their type. Movable, not copyable:
+// what holds much data is never copied by accident.
 class Tensor {
  public:
   Tensor() = default;
   Tensor(std::string tensor_name, ElementType element_type, std::vector<std::int64_t> tensor_shape)
-      : name(std::move(tensor_name)), type(element_type), shape(std::move(tensor_shape)) {}
+      : name(std::move(tensor_name)),
+        type(element_type),
+        shape(std::move(tensor_shape)) {}
   Tensor(Tensor&&) noexcept = default;
   Tensor& operator=(Tensor&&) noexcept = default;
   Tensor(const Tensor&) = delete;
@@ -51,7 +66,8 @@ class Tensor {
   std::size_t count() const { return element_count(shape).value_or(0); }
   std::span<const char> bytes() const { return bytes_; }
 
-  // Looks at `bytes`, which must outlive the tensor; copies them when they are not aligned for the type.
+  // Looks at `bytes`, which must outlive the tensor; copies them when they are not aligned for the
+  // type.
   void view(std::string_view bytes);
   // Room for `count` elements of T, zeroed, owned by the tensor.
   template <class T>
@@ -75,8 +91,8 @@ class Tensor {
   std::span<const char> bytes_;
 };
 
-// Calls f with a value-initialised element of the C++ type behind `type`; kBool is std::uint8_t, kFp16 std::uint16_t.
-// Not for kText.
+// Calls f with a value-initialised element of the C++ type behind `type`; kBool is std::uint8_t,
+// kFp16 std::uint16_t. Not for kText.
 template <class F>
 decltype(auto) with_element(ElementType type, F&& f) {
   switch (type) {
@@ -107,8 +123,8 @@ decltype(auto) with_element(ElementType type, F&& f) {
   return f(double{});
 }
 
-// Appends one element as JSON: numbers in their shortest exact form, NaN and Infinity bare as Python's json and tritonclient
-// read them, texts quoted.
+// Appends one element as JSON: numbers in their shortest exact form, NaN and Infinity bare as
+// Python's json and tritonclient read them, texts quoted.
 void append_element_json(std::string& out, const Tensor& tensor, std::size_t index);
 
 }  // namespace strata::wire

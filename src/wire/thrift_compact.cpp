@@ -4,7 +4,19 @@ namespace strata::wire {
 
 namespace {
 
-enum Type : int { kTrue = 1, kFalse = 2, kByte = 3, kI16 = 4, kI32 = 5, kI64 = 6, kDouble = 7, kBinary = 8, kList = 9, kSet = 10, kStruct = 12 };
+enum Type : int {
+  kTrue = 1,
+  kFalse = 2,
+  kByte = 3,
+  kI16 = 4,
+  kI32 = 5,
+  kI64 = 6,
+  kDouble = 7,
+  kBinary = 8,
+  kList = 9,
+  kSet = 10,
+  kStruct = 12
+};
 constexpr int kMaxDepth = 16;
 
 std::uint64_t zigzag(std::int64_t v) {
@@ -14,7 +26,9 @@ std::int64_t unzigzag(std::uint64_t v) {
   return static_cast<std::int64_t>(v >> 1U) ^ -static_cast<std::int64_t>(v & 1U);
 }
 
-Error cut_off() { return Error(Code::kDataLoss, "thrift: the structure is cut off or damaged"); }
+Error cut_off() {
+  return Error(Code::kDataLoss, "thrift: the structure is cut off or damaged");
+}
 
 Result<ThriftValue> parse_value(std::string_view& bytes, int type, int depth);
 
@@ -185,7 +199,8 @@ void ThriftWriter::begin_struct_list(int id, std::size_t count) {
 void ThriftWriter::i32_list(int id, const std::vector<std::int64_t>& values) {
   field(id, kList);
   list_head(values.size(), kI32);
-  for (const auto value : values) append_varint(out_, zigzag(value));
+  for (const auto value : values)
+    append_varint(out_, zigzag(value));
 }
 
 void ThriftWriter::text_list(int id, const std::vector<std::string>& values) {
@@ -214,6 +229,8 @@ std::string_view ThriftValue::text(int id) const {
   return value == nullptr ? std::string_view() : value->bytes;
 }
 
-Result<ThriftValue> ThriftValue::parse_struct(std::string_view& bytes) { return parse_fields(bytes, 0); }
+Result<ThriftValue> ThriftValue::parse_struct(std::string_view& bytes) {
+  return parse_fields(bytes, 0);
+}
 
 }  // namespace strata::wire
