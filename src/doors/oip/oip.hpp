@@ -14,9 +14,7 @@ namespace strata::doors::oip {
 // Strata-Model-Version.
 class OipDoor final : public http::Door {
  public:
-  OipDoor(platform::deployment::Endpoints& endpoints, const kernel::Identity& identity)
-      : endpoints_(endpoints),
-        identity_(identity) {}
+  explicit OipDoor(platform::deployment::Endpoints& endpoints) : endpoints_(endpoints) {}
   std::vector<http::Route> routes() override;
   http::Response error(const Error& error, const http::Request& request) const override;
 

@@ -13,9 +13,7 @@ using platform::deployment::Endpoints;
 namespace {
 
 constexpr Limits kSmall{.body = 64U << 10U, .deadline = std::chrono::seconds(10)};
-// A cell takes 16 bytes in memory and at least 2 in the body, so this also bounds what a request
-// can take.
-constexpr Limits kInvocation{.body = 16U << 20U, .deadline = std::chrono::minutes(2)};
+constexpr Limits kInvocation{.body = kMaxBody, .deadline = std::chrono::minutes(2)};
 
 struct Names {
   std::string_view mlflow;
@@ -61,18 +59,6 @@ Response error_response(const Error& error) {
 
 Response ScoringDoor::error(const Error& error, const http::Request&) const {
   return error_response(error);
-}
-
-Task<Result<kernel::Caller>> ScoringDoor::authenticate(http::Request& request,
-                                                       const kernel::Identity& identity) {
-  const auto field = request.headers.find("Authorization");
-  if (!field || !field->starts_with("AWS4-HMAC-SHA256"))
-    co_return co_await Door::authenticate(request, identity);
-  if (!signatures_) {
-    co_return Error(Code::kUnauthenticated,
-                    "AWS signatures are not accepted here; send 'Authorization: Bearer TOKEN'");
-  }
-  co_return co_await signatures_(request, identity);
 }
 
 std::vector<Route> ScoringDoor::routes() {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <functional>
+#include <cstdint>
 #include <vector>
 
 #include "doors/http/http.hpp"
@@ -8,20 +8,16 @@
 
 namespace strata::doors::scoring {
 
-// Proves who sent a request that is signed with AWS Signature Version 4. May read request.body,
-// which it then replaces by one that gives the same bytes.
-using SignatureCheck =
-    std::function<Task<Result<kernel::Caller>>(http::Request&, const kernel::Identity&)>;
+// The most that a request may bring. A cell takes 16 bytes in memory and at least 2 in the body, so
+// this bounds both.
+inline constexpr std::uint64_t kMaxBody = 16U << 20U;
 
 // MLflow's scoring protocol and SageMaker's runtime for each endpoint: POST
 // /endpoints/{name}/invocations and GET /endpoints/{name}/ping. Errors are {"error_code",
 // "message"} with the x-amzn-ErrorType header that AWS clients read.
 class ScoringDoor final : public http::Door {
  public:
-  // Without `signatures` only tokens are accepted.
-  ScoringDoor(platform::deployment::Endpoints& endpoints, SignatureCheck signatures)
-      : endpoints_(endpoints),
-        signatures_(std::move(signatures)) {}
+  explicit ScoringDoor(platform::deployment::Endpoints& endpoints) : endpoints_(endpoints) {}
   std::vector<http::Route> routes() override;
   http::Response error(const Error& error, const http::Request& request) const override;
   Task<Result<kernel::Caller>> authenticate(http::Request& request,
@@ -29,7 +25,6 @@ class ScoringDoor final : public http::Door {
 
  private:
   platform::deployment::Endpoints& endpoints_;
-  SignatureCheck signatures_;
 };
 
 http::Response error_response(const Error& error);

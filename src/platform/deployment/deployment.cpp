@@ -27,6 +27,7 @@ CREATE TABLE deployments (
   model TEXT NOT NULL,
   version TEXT NOT NULL,
   digest TEXT NOT NULL,
+  package_digest TEXT NOT NULL,
   since INTEGER NOT NULL,
   PRIMARY KEY (project, endpoint, deployment)
 ))"},
@@ -83,7 +84,7 @@ std::span<const kernel::Migration> Endpoints::migrations() {
 Status Endpoints::start() {
   auto rows = ports_.records.read_blocking([](kernel::Reader& reader) {
     return reader.query(
-        "SELECT e.project, e.name, e.model_ref, e.owner, e.created, d.version, d.digest "
+        "SELECT e.project, e.name, e.model_ref, e.owner, e.created, d.version, d.package_digest "
         "FROM endpoints e LEFT JOIN deployments d ON d.project = e.project AND d.endpoint = e.name "
         "AND d.since >= e.created AND d.deployment = (SELECT MAX(deployment) FROM deployments l "
         "WHERE l.project = e.project AND l.endpoint = e.name)");
@@ -100,7 +101,7 @@ Status Endpoints::start() {
           std::make_shared<Endpoint>(row.text(0), row.text(1), *std::move(ref), row.text(3),
                                      Instant{row.integer(4)}, ports_.metrics);
       endpoint->recorded_version = row.text(5);
-      endpoint->recorded_digest = row.text(6);
+      endpoint->recorded_package = row.text(6);
       endpoints_.emplace(Key(row.text(0), row.text(1)), endpoint);
       all.push_back(std::move(endpoint));
     }

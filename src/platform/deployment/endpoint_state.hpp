@@ -37,7 +37,7 @@ struct Endpoints::Endpoint {
   std::string error;
   std::shared_ptr<const LiveModel> live;
   std::string recorded_version;  // what the records say was live last
-  std::string recorded_digest;
+  std::string recorded_package;
   bool removed = false;
   bool following = false;  // a coroutine follows the reference now
   bool again = false;      // something changed since it began

@@ -102,12 +102,13 @@ Task<Status> Endpoints::bring_up(std::shared_ptr<Endpoint> endpoint) {
     const std::lock_guard lock(mutex_);
     if (resolved) {
       endpoint->wanted_version = resolved->version;
-      const bool same = endpoint->live && endpoint->live->identity->digest == resolved->digest &&
+      const bool same = endpoint->live &&
+                        endpoint->live->identity->package_digest == resolved->package_digest &&
                         endpoint->live->identity->version == resolved->version;
       if (same) co_return Status();
       endpoint->state = EndpointState::kLoading;
     } else if (!endpoint->live) {
-      recorded = endpoint->recorded_digest;
+      recorded = endpoint->recorded_package;
     }
   }
   Status status;
@@ -135,7 +136,7 @@ Task<Status> Endpoints::bring_up(std::shared_ptr<Endpoint> endpoint) {
 
 Result<std::shared_ptr<LiveModel>> Endpoints::load(const Endpoint& endpoint,
                                                    const ResolvedModel& model) {
-  const std::string directory = cache_.directory(model.digest);
+  const std::string directory = cache_.directory(model.package_digest);
   auto text = ports_.files.read_all(directory + "/MLmodel");
   if (!text) return text.error().wrap("the model has no readable MLmodel file");
   auto about = wire::parse_mlmodel(*text);
@@ -219,7 +220,8 @@ Task<Status> Endpoints::swap(std::shared_ptr<Endpoint> endpoint, kernel::Caller 
     if (!known) return std::move(known).error();
     if (!*known) return not_found("the endpoint was deleted while its model was loaded");
     auto last = writer.first(
-        "SELECT deployment, version, digest, since FROM deployments WHERE project = ? AND endpoint "
+        "SELECT deployment, version, package_digest, since FROM deployments WHERE project = ? AND "
+        "endpoint "
         "= ? "
         "ORDER BY deployment DESC LIMIT 1",
         {endpoint->project, endpoint->name});
@@ -227,13 +229,13 @@ Task<Status> Endpoints::swap(std::shared_ptr<Endpoint> endpoint, kernel::Caller 
     if (*last) {
       const auto& row = **last;
       deployment = row.integer(0);
-      const bool same = row.text(1) == model.version && row.text(2) == model.digest;
+      const bool same = row.text(1) == model.version && row.text(2) == model.package_digest;
       if (same && row.integer(3) >= (*known)->integer(0)) return {};
     }
     ++deployment;
-    auto added = writer.execute("INSERT INTO deployments VALUES (?, ?, ?, ?, ?, ?, ?)",
+    auto added = writer.execute("INSERT INTO deployments VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                                 {endpoint->project, endpoint->name, deployment, model.name,
-                                 model.version, model.digest, now.micros});
+                                 model.version, model.digest, model.package_digest, now.micros});
     if (!added) return std::move(added).error();
     const kernel::NodeRef from{"model", model.name, model.version};
     const kernel::NodeRef to{"endpoint", endpoint->name, std::to_string(deployment)};
@@ -258,12 +260,12 @@ Task<Status> Endpoints::swap(std::shared_ptr<Endpoint> endpoint, kernel::Caller 
   STRATA_CO_TRY(co_await ports_.records.write(record));
   fresh->identity = std::make_shared<const ModelIdentity>(
       ModelIdentity{endpoint->project, endpoint->name, model.name, model.version, model.digest,
-                    deployment, fresh->binding->contract()});
+                    model.package_digest, deployment, fresh->binding->contract()});
   const std::lock_guard lock(mutex_);
   if (endpoint->removed) co_return Status();
   endpoint->live = std::move(fresh);
   endpoint->recorded_version = model.version;
-  endpoint->recorded_digest = model.digest;
+  endpoint->recorded_package = model.package_digest;
   publish_routing();
   co_return Status();
 }

@@ -6,6 +6,7 @@
 #include "base/digest.hpp"
 #include "base/json.hpp"
 #include "base/log.hpp"
+#include "wire/mlflow_artifact.hpp"
 
 namespace strata::platform::deployment {
 
@@ -27,21 +28,21 @@ Status ModelCache::check_list(const ResolvedModel& model) const {
   if (model.files.empty())
     return Error(Code::kDataLoss, "the model store lists no files of the model");
   for (const auto& file : model.files) {
-    if (!wire::is_package_path(file.path)) {
+    if (!wire::mlflow::check_artifact_path(file.path, "path")) {
       return invalid("path", fmt::format("the model has a file '{}', whose name leaves the package",
                                          printable(file.path)));
     }
   }
-  const std::string digest = wire::package_digest(model.files);
-  if (digest != model.digest) {
+  const std::string digest = models::package_digest(model.files);
+  if (digest != model.package_digest) {
     return Error(Code::kChecksumMismatch,
                  fmt::format("the model's files give {}, the model store says {}", digest,
-                             printable(model.digest)));
+                             printable(model.package_digest)));
   }
   return {};
 }
 
-Status ModelCache::check_file(const std::string& directory, const wire::PackageFile& file) {
+Status ModelCache::check_file(const std::string& directory, const models::ModelFile& file) {
   auto opened = files_.open(directory + "/" + file.path);
   if (!opened) return std::move(opened).error();
   Digest digest(DigestKind::kSha256);
@@ -60,10 +61,10 @@ Status ModelCache::check_file(const std::string& directory, const wire::PackageF
 }
 
 Task<Status> ModelCache::fetch_file(ModelSource& source, const kernel::Caller& caller,
-                                    const ResolvedModel& model, const wire::PackageFile& file) {
-  const std::string to = directory(model.digest) + "/" + file.path;
+                                    const ResolvedModel& model, const models::ModelFile& file) {
+  const std::string to = directory(model.package_digest) + "/" + file.path;
   const std::string from = folder_ + "/.fetch-" + random_.hex(8);
-  auto opened = co_await source.open(caller, model, file.path);
+  auto opened = co_await source.open(caller, model, file);
   if (!opened) co_return std::move(opened).error();
   std::unique_ptr<File> out;
   auto create = [&]() -> Status {
@@ -108,7 +109,7 @@ Task<Status> ModelCache::fetch_file(ModelSource& source, const kernel::Caller& c
 Task<Result<std::string>> ModelCache::fetch(ModelSource& source, const kernel::Caller& caller,
                                             const ResolvedModel& model) {
   STRATA_CO_TRY(check_list(model));
-  const std::string where = directory(model.digest);
+  const std::string where = directory(model.package_digest);
   const std::string list = where + ".json";
   auto prepare = [&]() -> Status {
     return files_.make_dirs(where);
@@ -121,8 +122,8 @@ Task<Result<std::string>> ModelCache::fetch(ModelSource& source, const kernel::C
     auto checked = co_await pool_.run(check);
     if (checked) continue;
     if (checked.error().code == Code::kChecksumMismatch) {
-      log::error("model.cache_damaged",
-                 Json::object({{"digest", model.digest}, {"error", checked.error().message}}));
+      log::error("model.cache_damaged", Json::object({{"package", model.package_digest},
+                                                      {"error", checked.error().message}}));
     }
     STRATA_CO_TRY(co_await fetch_file(source, caller, model, file));
     STRATA_CO_TRY(co_await pool_.run(check));
@@ -137,6 +138,7 @@ Task<Result<std::string>> ModelCache::fetch(ModelSource& source, const kernel::C
                                      {"name", model.name},
                                      {"version", model.version},
                                      {"run_id", model.run_id},
+                                     {"digest", model.digest},
                                      {"files", std::move(files)}});
     return files_.replace(list, about.dump(1));
   };
@@ -152,8 +154,12 @@ Result<ResolvedModel> ModelCache::stored(const std::string& digest) {
   if (!text) return std::move(text).error();
   auto about = parse_json(*text);
   if (!about) return about.error().wrap("the list of files of " + digest + " is damaged");
-  ResolvedModel model{
-      about->text("name"), about->text("version"), digest, about->text("run_id"), {}};
+  ResolvedModel model;
+  model.name = about->text("name");
+  model.version = about->text("version");
+  model.digest = about->text("digest");
+  model.package_digest = digest;
+  model.run_id = about->text("run_id");
   if ((*about)["files"].is_array()) {
     for (const auto& file : (*about)["files"].as_array()) {
       model.files.push_back({file.text("path"), static_cast<std::uint64_t>(file.integer("size")),

@@ -29,14 +29,14 @@ class ModelCache {
 
   // What was fetched under that digest earlier, checked again. Errors: kNotFound,
   // kChecksumMismatch. Blocks.
-  Result<ResolvedModel> stored(const std::string& digest);
-  std::string directory(const std::string& digest) const;
+  Result<ResolvedModel> stored(const std::string& package_digest);
+  std::string directory(const std::string& package_digest) const;
 
  private:
   Status check_list(const ResolvedModel& model) const;
-  Status check_file(const std::string& directory, const wire::PackageFile& file);
+  Status check_file(const std::string& directory, const models::ModelFile& file);
   Task<Status> fetch_file(ModelSource& source, const kernel::Caller& caller,
-                          const ResolvedModel& model, const wire::PackageFile& file);
+                          const ResolvedModel& model, const models::ModelFile& file);
 
   const std::string folder_;
   Files& files_;

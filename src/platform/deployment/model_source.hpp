@@ -7,9 +7,9 @@
 
 #include "base/result.hpp"
 #include "kernel/identity/identity.hpp"
+#include "platform/models/models.hpp"
 #include "runtime/byte_source.hpp"
 #include "runtime/task.hpp"
-#include "wire/package_digest.hpp"
 
 namespace strata::platform::deployment {
 
@@ -27,9 +27,11 @@ struct ModelRef {
 struct ResolvedModel {
   std::string name;
   std::string version;
-  std::string digest;  // wire::package_digest() of the files
-  std::string run_id;  // the run that logged it; may be empty
-  std::vector<wire::PackageFile> files;
+  std::string digest;          // of what the model is: the same for two loggings of the same model
+  std::string package_digest;  // models::package_digest() of the files: of all bytes
+  std::string run_id;          // the run that logged it; may be empty
+  std::string root;            // where the source keeps it; only the source reads this
+  std::vector<models::ModelFile> files;
 };
 
 // Where models come from: the port to the model store.
@@ -42,7 +44,7 @@ class ModelSource {
   // The content of one of its files.
   virtual Task<Result<std::unique_ptr<ByteSource>>> open(const kernel::Caller& caller,
                                                          const ResolvedModel& model,
-                                                         const std::string& path) = 0;
+                                                         const models::ModelFile& file) = 0;
 };
 
 }  // namespace strata::platform::deployment

@@ -31,6 +31,7 @@ struct ModelIdentity {
   std::string model;
   std::string version;
   std::string digest;
+  std::string package_digest;
   std::int64_t deployment = 0;  // counts the swaps of this endpoint
   Contract contract;
 };
