@@ -9,7 +9,6 @@ import sys
 import uuid
 
 import pytest
-
 from s3_client import client_for
 
 
@@ -41,6 +40,12 @@ def aws(server):
 
     def run(*arguments: str, check: bool = True, stdin: bytes | None = None):
         return subprocess.run(
-            [program, *arguments], env=environment, capture_output=True, check=check, timeout=120, input=stdin)
+            [program, *arguments],
+            env=environment,
+            capture_output=True,
+            check=check,
+            timeout=120,
+            input=stdin,
+        )
 
     return run

@@ -66,15 +66,19 @@ def fill(s3, bucket, keys):
 
 
 def test_keys_come_in_byte_order(s3, bucket):
-    keys = ["a0", "a/", "a-b", "a", "a/b", "B", "ä", "z", "a/b/c", "\U0001F600", "\uFFFD"]
+    keys = ["a0", "a/", "a-b", "a", "a/b", "B", "ä", "z", "a/b/c", "\U0001f600", "\ufffd"]
     fill(s3, bucket, keys)
     for call in (s3.list_objects_v2, s3.list_objects):
-        assert [entry["Key"] for entry in call(Bucket=bucket)["Contents"]] == sorted(keys, key=str.encode)
+        assert [entry["Key"] for entry in call(Bucket=bucket)["Contents"]] == sorted(
+            keys, key=str.encode
+        )
 
 
 def pages(s3, bucket, operation, size, **arguments):
     found, prefixes, sizes = [], [], []
-    for page in s3.get_paginator(operation).paginate(Bucket=bucket, PaginationConfig={"PageSize": size}, **arguments):
+    for page in s3.get_paginator(operation).paginate(
+        Bucket=bucket, PaginationConfig={"PageSize": size}, **arguments
+    ):
         found += [entry["Key"] for entry in page.get("Contents", [])]
         prefixes += [entry["Prefix"] for entry in page.get("CommonPrefixes", [])]
         sizes.append(len(page.get("Contents", [])) + len(page.get("CommonPrefixes", [])))
@@ -107,7 +111,10 @@ def test_a_common_prefix_over_many_keys_costs_one_entry(s3, bucket):
 
 def test_markers_may_name_keys_that_do_not_exist(s3, bucket):
     fill(s3, bucket, ["a", "c", "e"])
-    assert [e["Key"] for e in s3.list_objects_v2(Bucket=bucket, StartAfter="b")["Contents"]] == ["c", "e"]
+    assert [e["Key"] for e in s3.list_objects_v2(Bucket=bucket, StartAfter="b")["Contents"]] == [
+        "c",
+        "e",
+    ]
     assert [e["Key"] for e in s3.list_objects(Bucket=bucket, Marker="c")["Contents"]] == ["e"]
     assert s3.list_objects_v2(Bucket=bucket, MaxKeys=0)["KeyCount"] == 0
     with pytest.raises(ClientError) as raised:
@@ -118,5 +125,8 @@ def test_markers_may_name_keys_that_do_not_exist(s3, bucket):
 def test_versions_of_a_plain_bucket_are_its_objects(s3, bucket):
     fill(s3, bucket, ["a", "b"])
     versions = s3.list_object_versions(Bucket=bucket)["Versions"]
-    assert [(v["Key"], v["VersionId"], v["IsLatest"]) for v in versions] == [("a", "null", True), ("b", "null", True)]
+    assert [(v["Key"], v["VersionId"], v["IsLatest"]) for v in versions] == [
+        ("a", "null", True),
+        ("b", "null", True),
+    ]
     assert s3.get_object(Bucket=bucket, Key="a", VersionId="null")["Body"].read() == b""

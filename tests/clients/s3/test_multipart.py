@@ -31,24 +31,34 @@ def upload(s3, bucket, key, blocks, order=None, **arguments):
     upload_id = s3.create_multipart_upload(Bucket=bucket, Key=key, **arguments)["UploadId"]
     parts = {}
     for number in order or range(1, len(blocks) + 1):
-        answer = s3.upload_part(Bucket=bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=blocks[number - 1])
+        answer = s3.upload_part(
+            Bucket=bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=blocks[number - 1]
+        )
         parts[number] = {"PartNumber": number, "ETag": answer["ETag"]}
     return upload_id, [parts[number] for number in sorted(parts)]
 
 
 def test_parts_in_any_order_make_one_object(s3, bucket, blocks):
-    upload_id, parts = upload(s3, bucket, "k", blocks, order=[3, 1, 2], ContentType="x/y", Metadata={"m": "1"})
+    upload_id, parts = upload(
+        s3, bucket, "k", blocks, order=[3, 1, 2], ContentType="x/y", Metadata={"m": "1"}
+    )
     with pytest.raises(ClientError):
         s3.head_object(Bucket=bucket, Key="k")
-    done = s3.complete_multipart_upload(Bucket=bucket, Key="k", UploadId=upload_id, MultipartUpload={"Parts": parts})
+    done = s3.complete_multipart_upload(
+        Bucket=bucket, Key="k", UploadId=upload_id, MultipartUpload={"Parts": parts}
+    )
     assert done["ETag"] == composite_etag(blocks)
-    again = s3.complete_multipart_upload(Bucket=bucket, Key="k", UploadId=upload_id, MultipartUpload={"Parts": parts})
+    again = s3.complete_multipart_upload(
+        Bucket=bucket, Key="k", UploadId=upload_id, MultipartUpload={"Parts": parts}
+    )
     assert again["ETag"] == done["ETag"]
     whole = b"".join(blocks)
     got = s3.get_object(Bucket=bucket, Key="k")
     assert got["Body"].read() == whole
     assert (got["ContentType"], got["Metadata"]) == ("x/y", {"m": "1"})
-    across = s3.get_object(Bucket=bucket, Key="k", Range=f"bytes={PART - 10}-{PART + 10}")["Body"].read()
+    across = s3.get_object(Bucket=bucket, Key="k", Range=f"bytes={PART - 10}-{PART + 10}")[
+        "Body"
+    ].read()
     assert across == whole[PART - 10 : PART + 11]
     second = s3.get_object(Bucket=bucket, Key="k", PartNumber=2)
     assert second["Body"].read() == blocks[1]
@@ -63,9 +73,12 @@ def test_parts_in_any_order_make_one_object(s3, bucket, blocks):
 def test_a_part_sent_again_replaces_the_former_and_unlisted_parts_are_dropped(s3, bucket, blocks):
     upload_id, parts = upload(s3, bucket, "k", blocks)
     newer = os.urandom(PART)
-    parts[0]["ETag"] = s3.upload_part(Bucket=bucket, Key="k", UploadId=upload_id, PartNumber=1, Body=newer)["ETag"]
+    parts[0]["ETag"] = s3.upload_part(
+        Bucket=bucket, Key="k", UploadId=upload_id, PartNumber=1, Body=newer
+    )["ETag"]
     s3.complete_multipart_upload(
-        Bucket=bucket, Key="k", UploadId=upload_id, MultipartUpload={"Parts": [parts[0], parts[2]]})
+        Bucket=bucket, Key="k", UploadId=upload_id, MultipartUpload={"Parts": [parts[0], parts[2]]}
+    )
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == newer + blocks[2]
 
 
@@ -75,7 +88,8 @@ def test_lists_of_parts_that_do_not_fit_are_refused(s3, bucket, blocks):
     def complete(listed):
         with pytest.raises(ClientError) as raised:
             s3.complete_multipart_upload(
-                Bucket=bucket, Key="k", UploadId=upload_id, MultipartUpload={"Parts": listed})
+                Bucket=bucket, Key="k", UploadId=upload_id, MultipartUpload={"Parts": listed}
+            )
         return code_of(raised)
 
     assert complete([parts[1], parts[0]]) == ("InvalidPartOrder", 400)
@@ -90,17 +104,23 @@ def test_listing_and_aborting_uploads(s3, bucket, blocks):
     other = s3.create_multipart_upload(Bucket=bucket, Key="dir/k")["UploadId"]
     listed = s3.list_multipart_uploads(Bucket=bucket)["Uploads"]
     assert sorted(entry["UploadId"] for entry in listed) == sorted([upload_id, other])
-    assert [e["Prefix"] for e in s3.list_multipart_uploads(Bucket=bucket, Delimiter="/")["CommonPrefixes"]] == ["dir/"]
+    assert [
+        e["Prefix"]
+        for e in s3.list_multipart_uploads(Bucket=bucket, Delimiter="/")["CommonPrefixes"]
+    ] == ["dir/"]
     page = s3.list_multipart_uploads(Bucket=bucket, MaxUploads=1)
     rest = s3.list_multipart_uploads(
-        Bucket=bucket, KeyMarker=page["NextKeyMarker"], UploadIdMarker=page["NextUploadIdMarker"])
+        Bucket=bucket, KeyMarker=page["NextKeyMarker"], UploadIdMarker=page["NextUploadIdMarker"]
+    )
     assert {page["Uploads"][0]["UploadId"], rest["Uploads"][0]["UploadId"]} == {upload_id, other}
     parts = s3.list_parts(Bucket=bucket, Key="dir/k", UploadId=upload_id)["Parts"]
     assert [(part["PartNumber"], part["Size"]) for part in parts] == [(1, 77)]
     s3.abort_multipart_upload(Bucket=bucket, Key="dir/k", UploadId=upload_id)
     for call in (
         lambda: s3.list_parts(Bucket=bucket, Key="dir/k", UploadId=upload_id),
-        lambda: s3.upload_part(Bucket=bucket, Key="dir/k", UploadId=upload_id, PartNumber=1, Body=b"x"),
+        lambda: s3.upload_part(
+            Bucket=bucket, Key="dir/k", UploadId=upload_id, PartNumber=1, Body=b"x"
+        ),
         lambda: s3.abort_multipart_upload(Bucket=bucket, Key="dir/k", UploadId=upload_id),
         lambda: s3.list_parts(Bucket=bucket, Key="another", UploadId=other),
     ):
@@ -113,11 +133,18 @@ def test_completion_heeds_conditions(s3, bucket, blocks):
     s3.put_object(Bucket=bucket, Key="k", Body=b"first")
     upload_id, parts = upload(s3, bucket, "k", blocks[2:])
     with pytest.raises(ClientError) as raised:
-        s3.complete_multipart_upload(Bucket=bucket, Key="k", UploadId=upload_id, MultipartUpload={"Parts": parts},
-                                     IfNoneMatch="*")
+        s3.complete_multipart_upload(
+            Bucket=bucket,
+            Key="k",
+            UploadId=upload_id,
+            MultipartUpload={"Parts": parts},
+            IfNoneMatch="*",
+        )
     assert code_of(raised) == ("PreconditionFailed", 412)
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"first"
-    s3.complete_multipart_upload(Bucket=bucket, Key="k", UploadId=upload_id, MultipartUpload={"Parts": parts})
+    s3.complete_multipart_upload(
+        Bucket=bucket, Key="k", UploadId=upload_id, MultipartUpload={"Parts": parts}
+    )
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == blocks[2]
 
 
@@ -126,22 +153,35 @@ def test_parts_can_be_copied_from_objects(s3, bucket, blocks):
     upload_id = s3.create_multipart_upload(Bucket=bucket, Key="k")["UploadId"]
     parts = []
     for number, asked in enumerate([f"bytes=0-{PART - 1}", f"bytes={PART}-{PART + 2}"], 1):
-        copied = s3.upload_part_copy(Bucket=bucket, Key="k", UploadId=upload_id, PartNumber=number,
-                                     CopySource=f"{bucket}/source", CopySourceRange=asked)
+        copied = s3.upload_part_copy(
+            Bucket=bucket,
+            Key="k",
+            UploadId=upload_id,
+            PartNumber=number,
+            CopySource=f"{bucket}/source",
+            CopySourceRange=asked,
+        )
         parts.append({"PartNumber": number, "ETag": copied["CopyPartResult"]["ETag"]})
-    s3.complete_multipart_upload(Bucket=bucket, Key="k", UploadId=upload_id, MultipartUpload={"Parts": parts})
+    s3.complete_multipart_upload(
+        Bucket=bucket, Key="k", UploadId=upload_id, MultipartUpload={"Parts": parts}
+    )
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == blocks[1]
 
 
 def test_checksums_of_the_whole_and_of_the_parts(s3, bucket, blocks):
     whole = b"".join(blocks)
-    upload_id, parts = upload(s3, bucket, "full", blocks, ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT")
-    done = s3.complete_multipart_upload(Bucket=bucket, Key="full", UploadId=upload_id, MultipartUpload={"Parts": parts})
+    upload_id, parts = upload(
+        s3, bucket, "full", blocks, ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT"
+    )
+    done = s3.complete_multipart_upload(
+        Bucket=bucket, Key="full", UploadId=upload_id, MultipartUpload={"Parts": parts}
+    )
     crc = base64.b64encode(zlib.crc32(whole).to_bytes(4, "big")).decode()
     assert (done["ChecksumCRC32"], done["ChecksumType"]) == (crc, "FULL_OBJECT")
     upload_id, parts = upload(s3, bucket, "parts", blocks, ChecksumAlgorithm="CRC32")
     done = s3.complete_multipart_upload(
-        Bucket=bucket, Key="parts", UploadId=upload_id, MultipartUpload={"Parts": parts})
+        Bucket=bucket, Key="parts", UploadId=upload_id, MultipartUpload={"Parts": parts}
+    )
     joined = b"".join(zlib.crc32(block).to_bytes(4, "big") for block in blocks)
     crc = base64.b64encode(zlib.crc32(joined).to_bytes(4, "big")).decode()
     assert (done["ChecksumCRC32"], done["ChecksumType"]) == (f"{crc}-3", "COMPOSITE")

@@ -1,4 +1,4 @@
-"""Put, get, head, ranges, conditions, copies, tags and deletes, by newest boto3 with its defaults."""
+"""Put, get, head, ranges, conditions, copies, tags and deletes, by boto3 with its defaults."""
 
 import concurrent.futures
 import datetime
@@ -16,9 +16,16 @@ def code_of(raised) -> tuple[str, int]:
 def test_what_was_put_comes_back_with_its_headers_and_metadata(s3, bucket):
     body = b"hello, lake"
     put = s3.put_object(
-        Bucket=bucket, Key="a/b c+d.txt", Body=body, ContentType="text/plain", CacheControl="no-store",
-        ContentDisposition="inline", ContentLanguage="de", ContentEncoding="identity",
-        Metadata={"one": "1", "two": "zwei"})
+        Bucket=bucket,
+        Key="a/b c+d.txt",
+        Body=body,
+        ContentType="text/plain",
+        CacheControl="no-store",
+        ContentDisposition="inline",
+        ContentLanguage="de",
+        ContentEncoding="identity",
+        Metadata={"one": "1", "two": "zwei"},
+    )
     assert put["ETag"] == f'"{hashlib.md5(body).hexdigest()}"'
     assert put["ChecksumCRC32"]
     got = s3.get_object(Bucket=bucket, Key="a/b c+d.txt", ChecksumMode="ENABLED")
@@ -60,8 +67,21 @@ def test_every_size_reads_back_whole_and_in_ranges(s3, bucket, size):
 
 
 def test_keys_are_names_and_never_paths(s3, bucket):
-    keys = ["a", "a/", "a//b", "/lead", "x/../y", "../../etc/passwd", "%41", "+ +", "ä/ö.txt", "k?q=1&b#c", "k" * 1022,
-            "tab\there", "quote\"'<>&"]
+    keys = [
+        "a",
+        "a/",
+        "a//b",
+        "/lead",
+        "x/../y",
+        "../../etc/passwd",
+        "%41",
+        "+ +",
+        "ä/ö.txt",
+        "k?q=1&b#c",
+        "k" * 1022,
+        "tab\there",
+        "quote\"'<>&",
+    ]
     for number, key in enumerate(keys):
         s3.put_object(Bucket=bucket, Key=key, Body=str(number).encode())
     for number, key in enumerate(keys):
@@ -91,11 +111,16 @@ def test_missing_things_have_their_own_codes(s3, bucket):
 
 def test_reads_heed_conditions(s3, bucket):
     etag = s3.put_object(Bucket=bucket, Key="k", Body=b"1")["ETag"]
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     hour = datetime.timedelta(hours=1)
     assert s3.get_object(Bucket=bucket, Key="k", IfMatch=etag)["Body"].read() == b"1"
     assert s3.get_object(Bucket=bucket, Key="k", IfNoneMatch='"other"')["Body"].read() == b"1"
-    assert s3.get_object(Bucket=bucket, Key="k", IfMatch=etag, IfUnmodifiedSince=now - hour)["Body"].read() == b"1"
+    assert (
+        s3.get_object(Bucket=bucket, Key="k", IfMatch=etag, IfUnmodifiedSince=now - hour)[
+            "Body"
+        ].read()
+        == b"1"
+    )
     assert s3.get_object(Bucket=bucket, Key="k", IfModifiedSince=now - hour)["Body"].read() == b"1"
     for arguments, status in [
         ({"IfMatch": '"other"'}, 412),
@@ -133,7 +158,7 @@ def test_of_many_racing_creators_exactly_one_wins(s3, bucket):
     for key in ("small", "large"):
         bodies = [bytes([n]) * (300_000 if key == "large" else 100) for n in range(16)]
 
-        def create(body):
+        def create(body, key=key):
             try:
                 s3.put_object(Bucket=bucket, Key=key, Body=body, IfNoneMatch="*")
                 return body
@@ -170,11 +195,28 @@ def test_a_reader_sees_one_whole_version_while_writers_overwrite(s3, bucket):
 @pytest.mark.parametrize("size", [1000, 500_000])
 def test_copies_share_nothing_that_a_later_delete_could_take(s3, bucket, size):
     body = bytes(range(250)) * (size // 250)
-    s3.put_object(Bucket=bucket, Key="from/ä +", Body=body, ContentType="text/x", Metadata={"m": "1"}, Tagging="t=1")
-    copied = s3.copy_object(Bucket=bucket, Key="to", CopySource={"Bucket": bucket, "Key": "from/ä +"})
+    s3.put_object(
+        Bucket=bucket,
+        Key="from/ä +",
+        Body=body,
+        ContentType="text/x",
+        Metadata={"m": "1"},
+        Tagging="t=1",
+    )
+    copied = s3.copy_object(
+        Bucket=bucket, Key="to", CopySource={"Bucket": bucket, "Key": "from/ä +"}
+    )
     assert copied["CopyObjectResult"]["ETag"] == f'"{hashlib.md5(body).hexdigest()}"'
-    s3.copy_object(Bucket=bucket, Key="to2", CopySource=f"{bucket}/to", MetadataDirective="REPLACE",
-                   ContentType="text/y", Metadata={"n": "2"}, TaggingDirective="REPLACE", Tagging="u=2")
+    s3.copy_object(
+        Bucket=bucket,
+        Key="to2",
+        CopySource=f"{bucket}/to",
+        MetadataDirective="REPLACE",
+        ContentType="text/y",
+        Metadata={"n": "2"},
+        TaggingDirective="REPLACE",
+        Tagging="u=2",
+    )
     s3.delete_object(Bucket=bucket, Key="from/ä +")
     s3.delete_object(Bucket=bucket, Key="to")
     with pytest.raises(ClientError):
@@ -184,27 +226,39 @@ def test_copies_share_nothing_that_a_later_delete_could_take(s3, bucket, size):
     assert (got["ContentType"], got["Metadata"]) == ("text/y", {"n": "2"})
     assert s3.get_object_tagging(Bucket=bucket, Key="to2")["TagSet"] == [{"Key": "u", "Value": "2"}]
     # onto itself, with new metadata
-    s3.copy_object(Bucket=bucket, Key="to2", CopySource=f"{bucket}/to2", MetadataDirective="REPLACE", Metadata={})
+    s3.copy_object(
+        Bucket=bucket,
+        Key="to2",
+        CopySource=f"{bucket}/to2",
+        MetadataDirective="REPLACE",
+        Metadata={},
+    )
     assert s3.get_object(Bucket=bucket, Key="to2")["Body"].read() == body
     with pytest.raises(ClientError) as raised:
         s3.copy_object(Bucket=bucket, Key="to2", CopySource=f"{bucket}/to2")
     assert code_of(raised) == ("InvalidRequest", 400)
     with pytest.raises(ClientError) as raised:
-        s3.copy_object(Bucket=bucket, Key="x", CopySource=f"{bucket}/to2", CopySourceIfMatch='"other"')
+        s3.copy_object(
+            Bucket=bucket, Key="x", CopySource=f"{bucket}/to2", CopySourceIfMatch='"other"'
+        )
     assert code_of(raised) == ("PreconditionFailed", 412)
 
 
 def test_tags_are_set_read_and_removed(s3, bucket):
     s3.put_object(Bucket=bucket, Key="k", Body=b"", Tagging="a=1&b=x%20y")
     assert s3.get_object_tagging(Bucket=bucket, Key="k")["TagSet"] == [
-        {"Key": "a", "Value": "1"}, {"Key": "b", "Value": "x y"}]
+        {"Key": "a", "Value": "1"},
+        {"Key": "b", "Value": "x y"},
+    ]
     assert s3.get_object(Bucket=bucket, Key="k")["TagCount"] == 2
     s3.put_object_tagging(Bucket=bucket, Key="k", Tagging={"TagSet": [{"Key": "c", "Value": ""}]})
     assert s3.get_object_tagging(Bucket=bucket, Key="k")["TagSet"] == [{"Key": "c", "Value": ""}]
     s3.delete_object_tagging(Bucket=bucket, Key="k")
     assert s3.get_object_tagging(Bucket=bucket, Key="k")["TagSet"] == []
     with pytest.raises(ClientError) as raised:
-        s3.put_object_tagging(Bucket=bucket, Key="k", Tagging={"TagSet": [{"Key": "c", "Value": ""}] * 2})
+        s3.put_object_tagging(
+            Bucket=bucket, Key="k", Tagging={"TagSet": [{"Key": "c", "Value": ""}] * 2}
+        )
     assert code_of(raised) == ("InvalidTag", 400)
 
 
@@ -213,7 +267,9 @@ def test_many_keys_go_in_one_request(s3, bucket):
     for key in keys:
         s3.put_object(Bucket=bucket, Key=key, Body=b"x" * 10)
     answer = s3.delete_objects(
-        Bucket=bucket, Delete={"Objects": [{"Key": key} for key in keys[:20]] + [{"Key": "never <was>"}]})
+        Bucket=bucket,
+        Delete={"Objects": [{"Key": key} for key in keys[:20]] + [{"Key": "never <was>"}]},
+    )
     assert [entry["Key"] for entry in answer["Deleted"]] == keys[:20] + ["never <was>"]
     quiet = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": keys[20]}], "Quiet": True})
     assert "Deleted" not in quiet
@@ -225,8 +281,13 @@ def test_many_keys_go_in_one_request(s3, bucket):
 
 def test_response_headers_can_be_overridden(s3, bucket):
     s3.put_object(Bucket=bucket, Key="k", Body=b"1", ContentType="text/plain")
-    got = s3.get_object(Bucket=bucket, Key="k", ResponseContentType="application/x", ResponseCacheControl="max-age=1",
-                        ResponseContentDisposition='attachment; filename="f"')
+    got = s3.get_object(
+        Bucket=bucket,
+        Key="k",
+        ResponseContentType="application/x",
+        ResponseCacheControl="max-age=1",
+        ResponseContentDisposition='attachment; filename="f"',
+    )
     assert (got["ContentType"], got["CacheControl"]) == ("application/x", "max-age=1")
     assert got["ContentDisposition"] == 'attachment; filename="f"'
 
@@ -242,7 +303,9 @@ def test_too_much_metadata_and_what_cannot_be_kept_are_refused(s3, bucket):
 
 def test_attributes_name_what_is_asked(s3, bucket):
     s3.put_object(Bucket=bucket, Key="k", Body=b"123456789", ChecksumAlgorithm="SHA256")
-    got = s3.get_object_attributes(Bucket=bucket, Key="k", ObjectAttributes=["ETag", "Checksum", "ObjectSize"])
+    got = s3.get_object_attributes(
+        Bucket=bucket, Key="k", ObjectAttributes=["ETag", "Checksum", "ObjectSize"]
+    )
     assert got["ETag"] == hashlib.md5(b"123456789").hexdigest()
     assert got["ObjectSize"] == 9
     assert got["Checksum"]["ChecksumSHA256"] == "FeKw08M4keuw8e9gnsQZQgwg4yDOlMZfvIwzEkSOsiU="

@@ -4,9 +4,9 @@ import json
 import os
 
 import fsspec
+import pyarrow as pa
 import pyarrow.fs
 import pyarrow.parquet
-import pyarrow as pa
 import pytest
 import requests
 
@@ -35,8 +35,12 @@ def test_the_aws_command_line(aws, bucket, tmp_path):
 
 def test_s3fs(server, s3, bucket):
     files = fsspec.filesystem(
-        "s3", key=server.env["AWS_ACCESS_KEY_ID"], secret=server.env["AWS_SECRET_ACCESS_KEY"],
-        endpoint_url=server.s3, skip_instance_cache=True)
+        "s3",
+        key=server.env["AWS_ACCESS_KEY_ID"],
+        secret=server.env["AWS_SECRET_ACCESS_KEY"],
+        endpoint_url=server.s3,
+        skip_instance_cache=True,
+    )
     with files.open(f"{bucket}/d/a.csv", "wb") as out:
         out.write(b"x,y\n1,2\n")
     big = os.urandom(12 << 20)
@@ -60,20 +64,29 @@ def test_s3fs(server, s3, bucket):
 
 def test_arrow(server, bucket):
     files = pyarrow.fs.S3FileSystem(
-        access_key=server.env["AWS_ACCESS_KEY_ID"], secret_key=server.env["AWS_SECRET_ACCESS_KEY"],
-        endpoint_override=server.s3.removeprefix("http://"), scheme="http", region="us-east-1",
-        allow_bucket_creation=True, allow_bucket_deletion=True)
+        access_key=server.env["AWS_ACCESS_KEY_ID"],
+        secret_key=server.env["AWS_SECRET_ACCESS_KEY"],
+        endpoint_override=server.s3.removeprefix("http://"),
+        scheme="http",
+        region="us-east-1",
+        allow_bucket_creation=True,
+        allow_bucket_deletion=True,
+    )
     table = pa.table({"n": list(range(400_000)), "t": [f"text {n % 1000}" for n in range(400_000)]})
     pyarrow.parquet.write_table(table, f"{bucket}/data/part.parquet", filesystem=files)
     assert pyarrow.parquet.read_table(f"{bucket}/data/part.parquet", filesystem=files).equals(table)
-    only = pyarrow.parquet.read_table(f"{bucket}/data/part.parquet", filesystem=files, columns=["n"])
+    only = pyarrow.parquet.read_table(
+        f"{bucket}/data/part.parquet", filesystem=files, columns=["n"]
+    )
     assert only["n"][-1].as_py() == 399_999
     with files.open_output_stream(f"{bucket}/data/stream") as out:
         for _ in range(12):
             out.write(b"x" * (1 << 20))
     infos = files.get_file_info(pyarrow.fs.FileSelector(f"{bucket}/data"))
     assert sorted((info.base_name, info.type.name) for info in infos) == [
-        ("part.parquet", "File"), ("stream", "File")]
+        ("part.parquet", "File"),
+        ("stream", "File"),
+    ]
     assert files.get_file_info(f"{bucket}/data/stream").size == 12 << 20
     assert files.get_file_info(f"{bucket}/none").type.name == "NotFound"
     files.copy_file(f"{bucket}/data/stream", f"{bucket}/copy")
@@ -93,16 +106,24 @@ def test_the_lakes_own_api(server, s3, bucket):
     url = f"{api}/{bucket}/objects/{requests.utils.quote(key, safe='/')}"
     stored = requests.put(url, data=b"<b>hi</b>", headers={**bearer, "Content-Type": "text/html"})
     assert stored.status_code == 200 and stored.json()["digest"].startswith("sha256:")
-    listed = requests.get(f"{api}/{bucket}/objects", params={"delimiter": "/"}, headers=bearer).json()
+    listed = requests.get(
+        f"{api}/{bucket}/objects", params={"delimiter": "/"}, headers=bearer
+    ).json()
     assert (listed["prefixes"], listed["objects"], listed["cursor"]) == (["dir/"], [], None)
-    listed = requests.get(f"{api}/{bucket}/objects", params={"prefix": "dir/"}, headers=bearer).json()
+    listed = requests.get(
+        f"{api}/{bucket}/objects", params={"prefix": "dir/"}, headers=bearer
+    ).json()
     assert listed["objects"][0]["key"] == key
     got = requests.get(url, headers=bearer)
     assert got.content == b"<b>hi</b>"
     assert got.headers["X-Content-Type-Options"] == "nosniff"
     assert got.headers["Content-Disposition"].startswith("attachment")
     assert requests.get(url, headers={**bearer, "Range": "bytes=3-4"}).content == b"hi"
-    found = [entry for entry in requests.get(api, headers=bearer).json()["buckets"] if entry["name"] == bucket]
+    found = [
+        entry
+        for entry in requests.get(api, headers=bearer).json()["buckets"]
+        if entry["name"] == bucket
+    ]
     assert (found[0]["objects"], found[0]["bytes"]) == (1, 9)
     assert requests.delete(url, headers=bearer).status_code == 204
     assert requests.get(url, headers=bearer).status_code == 404
@@ -119,7 +140,9 @@ def test_what_was_acknowledged_survives_kill_minus_nine(fresh_server):
     fresh_server.start()
     s3 = client_for(fresh_server)
     s3.create_bucket(Bucket="durable")
-    bodies = {f"k{n}": os.urandom(size) for n, size in enumerate([10, 5000, 130_000, 131_073, 2_000_000])}
+    bodies = {
+        f"k{n}": os.urandom(size) for n, size in enumerate([10, 5000, 130_000, 131_073, 2_000_000])
+    }
     for key, body in bodies.items():
         s3.put_object(Bucket="durable", Key=key, Body=body)
     s3.put_object(Bucket="durable", Key="gone", Body=b"x" * 200_000)

@@ -13,7 +13,6 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
-
 from s3_client import client_for
 
 
@@ -27,7 +26,7 @@ def error_code(answer) -> str:
 
 
 def signed(server, method, path, headers=None, body=b"", payload=None):
-    """Headers of a request that botocore's own signer signed, for requests that boto3 would not send."""
+    """Headers of a request that botocore signed, for requests that boto3 itself would not send."""
     request = AWSRequest(method, server.s3 + path, headers=headers or {}, data=body)
     request.headers["X-Amz-Content-SHA256"] = payload or hashlib.sha256(body).hexdigest()
     request.context["payload_signing_enabled"] = True
@@ -82,7 +81,9 @@ def test_a_viewer_reads_but_does_not_write(server, s3, bucket, viewer):
 
 def test_a_skewed_clock_is_told(server, bucket):
     headers = signed(server, "GET", f"/{bucket}")
-    past = (datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=1)).strftime("%Y%m%dT%H%M%SZ")
+    past = (datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)).strftime(
+        "%Y%m%dT%H%M%SZ"
+    )
     headers["X-Amz-Date"] = past
     answer = requests.get(f"{server.s3}/{bucket}", headers=headers)
     assert (answer.status_code, error_code(answer)) == (403, "RequestTimeTooSkewed")
@@ -109,15 +110,21 @@ def test_a_wrong_checksum_is_refused_and_the_former_version_stays(s3, bucket, al
     s3.put_object(Bucket=bucket, Key="k", Body=b"former")
     size = {"CRC32": 4, "SHA1": 20, "SHA256": 32}[algorithm]
     with pytest.raises(ClientError) as raised:
-        s3.put_object(Bucket=bucket, Key="k", Body=b"new",
-                      **{f"Checksum{algorithm}": base64.b64encode(b"x" * size).decode()})
+        s3.put_object(
+            Bucket=bucket,
+            Key="k",
+            Body=b"new",
+            **{f"Checksum{algorithm}": base64.b64encode(b"x" * size).decode()},
+        )
     assert code_of(raised) == ("BadDigest", 400)
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"former"
 
 
 def test_content_md5_is_checked(server, s3, bucket):
     def put(md5):
-        return requests.put(f"{server.s3}/{bucket}/k", data=b"body", headers={**server.bearer(), "Content-MD5": md5})
+        return requests.put(
+            f"{server.s3}/{bucket}/k", data=b"body", headers={**server.bearer(), "Content-MD5": md5}
+        )
 
     assert put(base64.b64encode(hashlib.md5(b"body").digest()).decode()).status_code == 200
     answer = put(base64.b64encode(hashlib.md5(b"other").digest()).decode())
@@ -162,8 +169,11 @@ def chunked(body, sign, trailer=b""):
 def test_unsigned_chunks_with_a_trailing_checksum(server, s3, bucket):
     body = b"abc" * 50_000
     crc = base64.b64encode(zlib.crc32(body).to_bytes(4, "big"))
-    headers = {"Content-Encoding": "gzip,aws-chunked", "x-amz-trailer": "x-amz-checksum-crc32",
-               "x-amz-decoded-content-length": str(len(body))}
+    headers = {
+        "Content-Encoding": "gzip,aws-chunked",
+        "x-amz-trailer": "x-amz-checksum-crc32",
+        "x-amz-decoded-content-length": str(len(body)),
+    }
     payload = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 
     def put(value):
@@ -184,7 +194,9 @@ def test_unsigned_chunks_with_a_trailing_checksum(server, s3, bucket):
 def test_signed_chunks(server, s3, bucket, tamper):
     body = bytes(range(256)) * 700
     headers = {"Content-Encoding": "aws-chunked", "x-amz-decoded-content-length": str(len(body))}
-    sent = signed(server, "PUT", f"/{bucket}/k", headers, payload="STREAMING-AWS4-HMAC-SHA256-PAYLOAD")
+    sent = signed(
+        server, "PUT", f"/{bucket}/k", headers, payload="STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
+    )
     authorization = sent["Authorization"]
     previous = authorization.split("Signature=")[1]
     stamp = sent["X-Amz-Date"]
@@ -195,8 +207,16 @@ def test_signed_chunks(server, s3, bucket, tamper):
 
     def sign(piece):
         nonlocal previous
-        text = "\n".join(["AWS4-HMAC-SHA256-PAYLOAD", stamp, scope, previous, hashlib.sha256(b"").hexdigest(),
-                          hashlib.sha256(piece).hexdigest()])
+        text = "\n".join(
+            [
+                "AWS4-HMAC-SHA256-PAYLOAD",
+                stamp,
+                scope,
+                previous,
+                hashlib.sha256(b"").hexdigest(),
+                hashlib.sha256(piece).hexdigest(),
+            ]
+        )
         previous = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
         return f";chunk-signature={previous}"
 
@@ -214,19 +234,36 @@ def test_signed_chunks(server, s3, bucket, tamper):
 @pytest.mark.parametrize("version", [None, "s3v4", "s3"])
 def test_presigned_urls_work_for_anyone_with_curl_and_end(server, bucket, version):
     client = client_for(server, **({"signature_version": version} if version else {}))
-    put = client.generate_presigned_url("put_object", {"Bucket": bucket, "Key": "a b/ä+.txt"}, ExpiresIn=60)
-    subprocess.run(["curl", "-sf", "-X", "PUT", "--data-binary", "shared", "-H", "Content-Type:", put], check=True)
+    put = client.generate_presigned_url(
+        "put_object", {"Bucket": bucket, "Key": "a b/ä+.txt"}, ExpiresIn=60
+    )
+    subprocess.run(
+        ["curl", "-sf", "-X", "PUT", "--data-binary", "shared", "-H", "Content-Type:", put],
+        check=True,
+    )
     get = client.generate_presigned_url(
-        "get_object", {"Bucket": bucket, "Key": "a b/ä+.txt", "ResponseContentType": "text/shared"}, ExpiresIn=60)
+        "get_object",
+        {"Bucket": bucket, "Key": "a b/ä+.txt", "ResponseContentType": "text/shared"},
+        ExpiresIn=60,
+    )
     answer = requests.get(get)
-    assert (answer.status_code, answer.text, answer.headers["Content-Type"]) == (200, "shared", "text/shared")
+    assert (answer.status_code, answer.text, answer.headers["Content-Type"]) == (
+        200,
+        "shared",
+        "text/shared",
+    )
     assert requests.get(get.replace("%20b", "%20c")).status_code == 403
     assert requests.put(get, data=b"x").status_code == 403
     head = client.generate_presigned_url("head_object", {"Bucket": bucket, "Key": "a b/ä+.txt"})
     assert requests.head(head).headers["Content-Length"] == "6"
     # one that has expired
-    ended = client.generate_presigned_url("get_object", {"Bucket": bucket, "Key": "a b/ä+.txt"}, ExpiresIn=-5) \
-        if version == "s3" else None
+    ended = (
+        client.generate_presigned_url(
+            "get_object", {"Bucket": bucket, "Key": "a b/ä+.txt"}, ExpiresIn=-5
+        )
+        if version == "s3"
+        else None
+    )
     if ended:
         assert requests.get(ended).status_code == 403
 
@@ -234,10 +271,17 @@ def test_presigned_urls_work_for_anyone_with_curl_and_end(server, bucket, versio
 def test_a_presigned_part_upload(server, s3, bucket):
     upload = s3.create_multipart_upload(Bucket=bucket, Key="k")["UploadId"]
     url = s3.generate_presigned_url(
-        "upload_part", {"Bucket": bucket, "Key": "k", "UploadId": upload, "PartNumber": 1}, ExpiresIn=60)
+        "upload_part",
+        {"Bucket": bucket, "Key": "k", "UploadId": upload, "PartNumber": 1},
+        ExpiresIn=60,
+    )
     etag = requests.put(url, data=b"part").headers["ETag"]
-    s3.complete_multipart_upload(Bucket=bucket, Key="k", UploadId=upload,
-                                 MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": etag}]})
+    s3.complete_multipart_upload(
+        Bucket=bucket,
+        Key="k",
+        UploadId=upload,
+        MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": etag}]},
+    )
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"part"
 
 
@@ -254,7 +298,10 @@ def test_a_bucket_in_the_host_name(server, s3, bucket):
     for host in (f"{bucket}.localhost:{port}", f"{bucket}.s3.localhost:{port}"):
         headers = {**server.bearer(), "Host": host}
         assert requests.get(f"{server.s3}/dir/k", headers=headers).text == "by host"
-        assert "<Key>dir/k</Key>" in requests.get(f"{server.s3}/", params={"list-type": 2}, headers=headers).text
+        assert (
+            "<Key>dir/k</Key>"
+            in requests.get(f"{server.s3}/", params={"list-type": 2}, headers=headers).text
+        )
     # signed: what is signed is the path as sent, without the bucket
     request = AWSRequest("GET", f"http://{bucket}.localhost:{port}/dir/k")
     credentials = Credentials(server.env["AWS_ACCESS_KEY_ID"], server.env["AWS_SECRET_ACCESS_KEY"])
@@ -272,16 +319,28 @@ def test_unsigned_payloads(server, bucket, style):
 
 def test_old_clients_that_send_no_checksum(server, bucket):
     client = client_for(
-        server, request_checksum_calculation="when_required", response_checksum_validation="when_required")
+        server,
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
     client.put_object(Bucket=bucket, Key="k", Body=b"1")
     assert client.get_object(Bucket=bucket, Key="k")["Body"].read() == b"1"
     head = client.head_object(Bucket=bucket, Key="k", ChecksumMode="ENABLED")
     assert head["ChecksumCRC64NVME"]
 
 
-@pytest.mark.parametrize("request_line", [
-    ("GET", "/b/%00", 400), ("POST", "/", 405), ("PUT", "/", 405), ("GET", "/b?list-type=3", 400),
-    ("DELETE", "/", 405), ("GET", "/b/k?partNumber=x", 400), ("PUT", "/b/k?partNumber=0&uploadId=u", 400)])
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        ("GET", "/b/%00", 400),
+        ("POST", "/", 405),
+        ("PUT", "/", 405),
+        ("GET", "/b?list-type=3", 400),
+        ("DELETE", "/", 405),
+        ("GET", "/b/k?partNumber=x", 400),
+        ("PUT", "/b/k?partNumber=0&uploadId=u", 400),
+    ],
+)
 def test_nonsense_gets_an_error_in_the_protocols_form(server, request_line):
     method, path, status = request_line
     answer = requests.request(method, server.s3 + path, headers=server.bearer())
