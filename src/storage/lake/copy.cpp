@@ -56,14 +56,12 @@ Task<Result<ObjectInfo>> Lake::copy(const Caller& caller, const ObjectName& sour
   STRATA_CO_TRY(require(caller, Permission::kLakeRead));
   STRATA_CO_TRY(require(caller, Permission::kLakeWrite));
   std::int64_t source_bucket = 0;
-  std::int64_t target_bucket = 0;
   const auto look = [&](Reader& reader) -> Result<ObjectRow> {
     const auto from = find_bucket(reader, caller, source.bucket());
     if (!from) return from.error();
     const auto to = find_bucket(reader, caller, target.bucket());
     if (!to) return to.error();
     source_bucket = *from;
-    target_bucket = *to;
     auto row = find_object(reader, *from, source.key());
     if (!row) return std::move(row).error();
     if (!*row) return no_such_key(source.key());
@@ -76,7 +74,7 @@ Task<Result<ObjectInfo>> Lake::copy(const Caller& caller, const ObjectName& sour
     if (!row) co_return std::move(row).error();
     Received copied;
     Stored stored;
-    const BlobOwner owner{target_bucket, target.key(), "", 0};
+    const BlobOwner owner{target.bucket(), target.key(), "", 0};
     const auto carried = co_await carry_over(row->blobs, owner.to_string(), copied, stored.blobs);
     if (!carried) co_return carried.error();
     bool moved = !*carried;

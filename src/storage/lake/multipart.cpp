@@ -228,7 +228,7 @@ Task<Result<PartInfo>> Lake::put_part(const Caller& caller, const ObjectName& na
   std::vector<ChecksumKind> kinds{info->checksum};
   if (expected.checksum && *expected.checksum != info->checksum)
     kinds.push_back(*expected.checksum);
-  const BlobOwner owner{bucket, name.key(), upload, number};
+  const BlobOwner owner{name.bucket(), name.key(), upload, number};
   auto received = co_await receive(body, std::move(expected), std::move(kinds), owner.to_string());
   if (!received) co_return std::move(received).error();
 

@@ -123,14 +123,17 @@ Task<Result<Lake::Received>> Lake::receive(ByteSource& body, Expected expected,
 Task<Result<ObjectInfo>> Lake::put(const Caller& caller, const ObjectName& name, ByteSource& body,
                                    PutOptions options) {
   STRATA_CO_TRY(require(caller, Permission::kLakeWrite));
-  const auto look = [&](Reader& reader) {
-    return find_bucket(reader, caller, name.bucket());
-  };
-  const auto bucket = co_await ports_.records.read(look);
-  if (!bucket) co_return bucket.error();
-
+  // Before much is received: a bucket that is not there is no reason to take gigabytes. What is
+  // small goes ahead, and the commit decides alone.
+  if (body.length().value_or(kChunk) > BlobStore::kMaxPacked) {
+    const auto look = [&](Reader& reader) {
+      return find_bucket(reader, caller, name.bucket());
+    };
+    const auto bucket = co_await ports_.records.read(look);
+    if (!bucket) co_return bucket.error();
+  }
   const auto kind = options.expected.checksum.value_or(ChecksumKind::kCrc64Nvme);
-  const BlobOwner owner{*bucket, name.key(), "", 0};
+  const BlobOwner owner{name.bucket(), name.key(), "", 0};
   std::vector<ChecksumKind> kinds{kind};
   auto received =
       co_await receive(body, std::move(options.expected), std::move(kinds), owner.to_string());

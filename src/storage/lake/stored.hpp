@@ -45,7 +45,7 @@ struct Lake::Stored {
 
 // The note that a packed blob carries for compaction: whose bytes it holds.
 struct BlobOwner {
-  std::int64_t bucket = 0;
+  std::string bucket;
   std::string key;
   std::string upload;  // empty for the bytes of an object
   int part = 0;

@@ -20,6 +20,10 @@ constexpr std::chrono::seconds kWait{2};
 // A retried completion gets its first answer for this long.
 constexpr std::chrono::hours kRememberCompleted{24};
 
+constexpr std::string_view kObjectBlobs =
+    "SELECT blobs FROM lake_objects WHERE bucket = (SELECT id FROM lake_buckets WHERE name = ?) "
+    "AND key = ?";
+
 struct Found {
   BlobRef ref;
   BlobOwner owner;
@@ -41,16 +45,16 @@ Result<bool> is_alive(Reader& reader, const BlobRef& file) {
 // Points the one record that names `from` to `to`. False when none does: the blob is dead.
 Result<bool> repoint(Writer& writer, const BlobOwner& owner, const BlobRef& from,
                      const BlobRef& to) {
-  auto object = writer.first("SELECT blobs FROM lake_objects WHERE bucket = ? AND key = ?",
-                             {owner.bucket, blob(owner.key)});
+  auto object = writer.first(kObjectBlobs, {owner.bucket, blob(owner.key)});
   if (!object) return std::move(object).error();
   if (*object) {
     auto refs = decode_refs((*object)->text(0));
     if (!refs) return std::move(refs).error();
     if (replace_ref(*refs, from, to)) {
-      auto changed =
-          writer.execute("UPDATE lake_objects SET blobs = ? WHERE bucket = ? AND key = ?",
-                         {encode_refs(*refs), owner.bucket, blob(owner.key)});
+      auto changed = writer.execute(
+          "UPDATE lake_objects SET blobs = ? WHERE bucket = (SELECT id FROM "
+          "lake_buckets WHERE name = ?) AND key = ?",
+          {encode_refs(*refs), owner.bucket, blob(owner.key)});
       if (!changed) return std::move(changed).error();
       return true;
     }
@@ -77,8 +81,7 @@ Result<bool> seems_alive(Reader& reader, const Found& blob_found) {
     auto row = of_part
                    ? reader.first("SELECT blobs FROM lake_parts WHERE upload = ? AND number = ?",
                                   {owner.upload, owner.part})
-                   : reader.first("SELECT blobs FROM lake_objects WHERE bucket = ? AND key = ?",
-                                  {owner.bucket, blob(owner.key)});
+                   : reader.first(kObjectBlobs, {owner.bucket, blob(owner.key)});
     if (!row) return std::move(row).error();
     if (!*row) continue;
     const auto refs = decode_refs((*row)->text(0));
@@ -98,10 +101,10 @@ std::optional<BlobOwner> BlobOwner::parse(std::string_view text) {
     head = text.substr(0, end);
     text.remove_prefix(end + 1);
   }
-  const auto bucket = to_int(heads[0]);
   const auto part = to_int(heads[2]);
-  if (!bucket || !part) return std::nullopt;
-  return BlobOwner{*bucket, std::string(text), std::string(heads[1]), static_cast<int>(*part)};
+  if (!part) return std::nullopt;
+  return BlobOwner{std::string(heads[0]), std::string(text), std::string(heads[1]),
+                   static_cast<int>(*part)};
 }
 
 // Moves what is alive in a pack to the newest one; the pack is then empty and goes in the next
