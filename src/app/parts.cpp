@@ -4,6 +4,7 @@
 #include "app/compose_lake.hpp"
 #include "app/compose_lineage.hpp"
 #include "app/compose_tracking.hpp"
+#include "app/compose_workflow.hpp"
 
 namespace strata::app {
 
@@ -19,6 +20,9 @@ Result<std::vector<std::unique_ptr<Part>>> make_parts(Core& core, doors::rest::R
   parts.push_back(*std::move(lake));
   parts.push_back(*std::move(tracking));
   parts.push_back(*std::move(deployment));
+  auto workflow = make_workflow_part(core, rest);
+  if (!workflow) return std::move(workflow).error();
+  parts.push_back(*std::move(workflow));
   return parts;
 }
 
