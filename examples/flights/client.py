@@ -1,7 +1,9 @@
-"""The way to the platform with stock clients: boto3 for objects, HTTP for SQL and predictions, mlflow in the steps.
+"""The way to the platform with stock clients: boto3 for objects, HTTP for SQL and predictions,
+mlflow in the steps.
 
-Everything is found through the environment that `strata env` prints. With FLIGHTS_LOCAL=DIR instead, SQL and objects live
-in DIR (local.py), which is how the tests build features without a server.
+Everything is found through the environment that `strata env` prints. With FLIGHTS_LOCAL=DIR
+instead, SQL and objects live in DIR (local.py), which is how the tests build features without a
+server.
 """
 
 import io

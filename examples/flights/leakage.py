@@ -1,8 +1,9 @@
 """Refuses a feature set that could look into the future, and says why.
 
-A prediction is made at t, two hours before scheduled departure. features.yaml says of each source column when it becomes
-known. A feature of the flight itself may only use what is known by t; a feature of other flights or of weather reports may
-only admit those whose values were already known by t. The poison test (poison.py) proves that the SQL keeps the promise.
+A prediction is made at t, two hours before scheduled departure. features.yaml says of each source
+column when it becomes known. A feature of the flight itself may only use what is known by t; a
+feature of other flights or of weather reports may only admit those whose values were already known
+by t. The poison test (poison.py) proves that the SQL keeps the promise.
 """
 
 import argparse
@@ -41,35 +42,35 @@ def reason_against(name: str, feature: dict, column: str, columns: dict) -> str 
         return f"columns.{column}: '{known}' is not a moment. Use one of: {', '.join(ORDER)}."
     if known in KNOWN_BY_T:
         return None
-    of = feature.get("of", "this")
-    if of == "this":
+    if "admitted_by" not in feature:
         return (
             f"{where} becomes known at {known}, after the prediction is made ({LATER[known]}). "
             "Leave it out, or use the same value of flights that had landed by then."
         )
-    if of != "others":
-        return f"features.{name}.of: '{of}' is neither 'this' nor 'others'."
-    admitted_by = feature.get("admitted_by")
+    admitted_by = feature["admitted_by"]
     if admitted_by not in ORDER:
         return (
             f"features.{name}.admitted_by: '{admitted_by}' is not a moment. "
             f"Say '{known}', the moment at which '{column}' becomes known."
         )
     if ORDER.index(admitted_by) < ORDER.index(known):
-        still = "still in the air" if known == "landing" else "not yet complete"
+        still = "of flights still in the air" if known == "landing" else "not yet complete"
         return (
-            f"{where} becomes known at {known}, but the window admits by {admitted_by}: it would use values of "
-            f"{'flights' if known == 'landing' else 'events'} {still} when the prediction is made. "
-            f"Set admitted_by: {known}."
+            f"{where} becomes known at {known}, but the window admits by {admitted_by}: it would "
+            f"use values {still} when the prediction is made. Set admitted_by: {known}."
         )
     return None
 
 
 def undeclared(spec: dict, sql: str) -> list[str]:
-    """Columns that become known after t and that the SQL names although no feature declares them."""
+    """Columns known only after t that the SQL names although no feature declares them."""
     text = re.sub(r"--[^\n]*", "", sql)
     words = set(re.findall(r"[a-z_][a-z0-9_]*", text.lower()))
-    declared = {column.rsplit(".", 1)[1] for feature in spec["features"].values() for column in feature["from"]}
+    declared = {
+        column.rsplit(".", 1)[1]
+        for feature in spec["features"].values()
+        for column in feature["from"]
+    }
     # How landings are selected: their instant and whether there was one.
     declared |= {"landed_at", "outcome", "known_at"}
     late = {c.rsplit(".", 1)[1]: (c, m) for c, m in spec["columns"].items() if m not in KNOWN_BY_T}
@@ -81,16 +82,23 @@ def undeclared(spec: dict, sql: str) -> list[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("spec", nargs="?", type=Path, default=HERE / "features.yaml")
-    parser.add_argument("--sql", type=Path, help="the SQL that builds it", default=HERE / "sql/30_features.sql")
+    parser.add_argument(
+        "--sql", type=Path, help="the SQL that builds it", default=HERE / "sql/30_features.sql"
+    )
     args = parser.parse_args()
     spec = feature_set(args.spec)
     reasons = reasons_against(spec) + undeclared(spec, args.sql.read_text())
     for reason in reasons:
         print(f"{args.spec.name}: refused: {reason}", file=sys.stderr)
     if not reasons:
-        print(f"{args.spec.name}: {len(spec['features'])} features, all known two hours before departure")
+        print(
+            f"{args.spec.name}: {len(spec['features'])} features, "
+            "all known two hours before departure"
+        )
     return 1 if reasons else 0
 
 

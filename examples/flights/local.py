@@ -1,6 +1,8 @@
-"""SQL and objects in a folder, by DuckDB in this process: the engine of the poison test and of the tests.
+"""SQL and objects in a folder, by DuckDB in this process: the engine of the poison test and of the
+tests.
 
-It runs the same scripts as the server's warehouse, so what is proved here about the SQL holds there.
+It runs the same scripts as the server's warehouse, so what is proved here about the SQL holds
+there.
 """
 
 import shutil
@@ -12,7 +14,9 @@ import pyarrow as pa
 
 class LocalPlatform:
     def __init__(self, folder, lake=None, threads: int = 2):
-        """`lake` is a folder with the CSV files where they do not lie in the example's own; ":memory:" keeps nothing."""
+        """`lake` is a folder with the CSV files where they do not lie in the example's own;
+        ":memory:" keeps nothing.
+        """
         self.folder = None if str(folder) == ":memory:" else Path(folder)
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
-"""Scores of probabilities, with intervals that resample days: flights of one day share its weather, so a month is about
-thirty independent observations, not thirty thousand."""
+"""Scores of probabilities, with intervals that resample days: flights of one day share its
+weather, so a month is about thirty independent observations, not thirty thousand.
+"""
 
 import numpy as np
 
@@ -25,7 +26,9 @@ def calibration(late: np.ndarray, p: np.ndarray, bins: int = 10) -> list[dict]:
     """Predicted against observed rate in `bins` groups of equal size, by rising p."""
     groups = np.array_split(np.argsort(p, kind="stable"), bins)
     return [
-        {"n": len(g), "predicted": float(p[g].mean()), "observed": float(late[g].mean())} for g in groups if len(g)
+        {"n": len(g), "predicted": float(p[g].mean()), "observed": float(late[g].mean())}
+        for g in groups
+        if len(g)
     ]
 
 
@@ -35,20 +38,26 @@ def calibration_error(deciles: list[dict]) -> float:
     return sum(d["n"] * abs(d["predicted"] - d["observed"]) for d in deciles) / n
 
 
-def by_day(day: np.ndarray, late: np.ndarray, p: np.ndarray, resamples: int = 200, seed: int = 7) -> dict:
+def by_day(
+    day: np.ndarray, late: np.ndarray, p: np.ndarray, resamples: int = 200, seed: int = 7
+) -> dict:
     """95 % intervals of AUC and log loss when whole days are drawn again with replacement."""
     rows_of = [np.flatnonzero(day == d) for d in np.unique(day)]
     random = np.random.default_rng(seed)
     draws = []
     for _ in range(resamples):
-        rows = np.concatenate([rows_of[i] for i in random.integers(len(rows_of), size=len(rows_of))])
+        rows = np.concatenate(
+            [rows_of[i] for i in random.integers(len(rows_of), size=len(rows_of))]
+        )
         draws.append((auc(late[rows], p[rows]), log_loss(late[rows], p[rows])))
     low, high = np.nanpercentile(draws, [2.5, 97.5], axis=0)
     return {"auc": [float(low[0]), float(high[0])], "log_loss": [float(low[1]), float(high[1])]}
 
 
 def report(day: np.ndarray, late: np.ndarray, p: np.ndarray) -> dict:
-    """All scores of one period. `day` labels the local date; `late` is boolean; `p` is the probability of late."""
+    """All scores of one period. `day` labels the local date; `late` is boolean; `p` is the
+    probability of late.
+    """
     deciles = calibration(late, p)
     return {
         "flights": int(len(late)),

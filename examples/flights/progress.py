@@ -1,4 +1,4 @@
-"""A progress bar on a terminal; a line every tenth of the way where there is none."""
+"""A progress bar on a terminal; a line every few seconds where there is none."""
 
 import sys
 import threading
@@ -10,7 +10,8 @@ class Bar:
 
     def __init__(self, label: str, total: int, unit: str = "", out=sys.stderr):
         self.label, self.total, self.unit, self.out = label, max(total, 1), unit, out
-        self.done, self.started, self.shown, self.shown_at = 0, time.monotonic(), -1, 0.0
+        self.done, self.started = 0, time.monotonic()
+        self.shown_at = self.started
         self.lock = threading.Lock()
         self.terminal = out.isatty()
 
@@ -18,10 +19,8 @@ class Bar:
         with self.lock:
             self.done += by
             now = time.monotonic()
-            tenth = 10 * self.done // self.total
-            due = now - self.shown_at > 0.1 if self.terminal else tenth > self.shown
-            if due or (self.terminal and self.done >= self.total):
-                self.shown, self.shown_at = tenth, now
+            if now - self.shown_at > (0.1 if self.terminal else 3) or self.done >= self.total:
+                self.shown_at = now
                 self._show(now - self.started)
 
     def _show(self, elapsed: float) -> None:
@@ -29,7 +28,12 @@ class Bar:
         count = f"{self.done:,}/{self.total:,} {self.unit}".rstrip()
         if self.terminal:
             filled = int(part * 24)
-            line = f"\r  {self.label:<10} [{'#' * filled}{'.' * (24 - filled)}] {count}  {elapsed:4.1f} s"
+            bar = "#" * filled + "." * (24 - filled)
+            line = f"\r  {self.label:<10} [{bar}] {count}  {elapsed:4.1f} s"
             print(line, end="\n" if self.done >= self.total else "", file=self.out, flush=True)
         else:
-            print(f"  {self.label:<10} {part:4.0%}  {count}  {elapsed:4.1f} s", file=self.out, flush=True)
+            print(
+                f"  {self.label:<10} {part:4.0%}  {count}  {elapsed:4.1f} s",
+                file=self.out,
+                flush=True,
+            )

@@ -1,7 +1,10 @@
-"""What every step of the example shares: its folders, the feature set, and the hand-over between steps."""
+"""What every step of the example shares: its folders, the feature set, and the hand-over
+between steps.
+"""
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import yaml
@@ -35,7 +38,7 @@ def feature_names() -> list[str]:
 
 def work_dir() -> Path:
     """Where steps leave what later steps and the report read. Not part of the repository."""
-    path = Path(os.environ.get("FLIGHTS_WORK", HERE / ".work"))
+    path = Path(os.environ.get("FLIGHTS_WORK", HERE.parents[1] / "build/flights/work"))
     path.mkdir(parents=True, exist_ok=True)
     return path
 
@@ -57,3 +60,17 @@ def taken_from(step: str) -> dict:
 
 def sql_script(name: str, lake: str = "") -> str:
     return (HERE / "sql" / name).read_text().replace("${lake}", lake)
+
+
+def checkout_commit() -> str:
+    """The commit of this folder, with "+changes" when files differ from it."""
+
+    def git(*arguments):
+        return subprocess.run(["git", *arguments], cwd=HERE, capture_output=True, text=True)
+
+    head = git("rev-parse", "HEAD")
+    if head.returncode != 0:
+        return "unknown"
+    return head.stdout.strip() + (
+        "+changes" if git("status", "--porcelain", "--", ".").stdout.strip() else ""
+    )

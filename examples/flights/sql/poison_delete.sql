@@ -1,5 +1,6 @@
--- Deletes what becomes known after ${cut}: the tables as they stood then. The schedule of a day is published before it, so
--- rows of flights that leave more than 26 hours later (no day or hour that a feature counts reaches so far) go altogether.
+-- Deletes what becomes known after ${cut}: the tables as they stood then. The schedule of a day is
+-- published before it, so rows of flights that leave more than 26 hours later (no day or hour that
+-- a feature counts reaches so far) go altogether.
 DELETE FROM raw.flights AS f USING known AS k
 WHERE f.flight_id = k.flight_id AND k.sched_dep > TIMESTAMP '${cut}' + INTERVAL 26 HOUR;
 

@@ -1,4 +1,6 @@
-"""Serves the champion as an endpoint that follows the alias, and waits until it answers with the registered version."""
+"""Serves the champion as an endpoint that follows the alias, and waits until it answers with
+the registered version.
+"""
 
 import os
 import subprocess
@@ -17,11 +19,21 @@ WAIT_SECONDS = 60
 
 def main() -> None:
     registered = taken_from("register")
-    strata = os.environ.get("STRATA_BIN", "strata")
-    command = [strata, "endpoint", "create", ENDPOINT, "--model", f"models:/{MODEL}@champion", "--wait"]
+    strata = os.environ.get("FLIGHTS_STRATA", "strata")
+    command = [
+        strata,
+        "endpoint",
+        "create",
+        ENDPOINT,
+        "--model",
+        f"models:/{MODEL}@champion",
+        "--wait",
+    ]
     created = subprocess.run(command, capture_output=True, text=True)
     if created.returncode not in (0, CONFLICT):
-        raise SystemExit(f"{' '.join(command)} failed ({created.returncode}): {created.stderr.strip()}")
+        raise SystemExit(
+            f"{' '.join(command)} failed ({created.returncode}): {created.stderr.strip()}"
+        )
     platform = connect()
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
@@ -29,11 +41,18 @@ def main() -> None:
         if str(registered["version"]) in [str(version) for version in served.get("versions", [])]:
             break
         if time.monotonic() > deadline:
-            raise SystemExit(f"after {WAIT_SECONDS} s the endpoint serves {served.get('versions')}, "
-                             f"not version {registered['version']}")
+            raise SystemExit(
+                f"after {WAIT_SECONDS} s the endpoint serves {served.get('versions')}, "
+                f"not version {registered['version']}"
+            )
         time.sleep(0.2)
-    hand_over("deploy", {"endpoint": ENDPOINT, "url": f"{platform.url}/v2/models/{ENDPOINT}", "metadata": served})
-    print(f"  serving    {platform.url}/v2/models/{ENDPOINT}/infer, version {registered['version']}")
+    hand_over(
+        "deploy",
+        {"endpoint": ENDPOINT, "url": f"{platform.url}/v2/models/{ENDPOINT}", "metadata": served},
+    )
+    print(
+        f"  serving    {platform.url}/v2/models/{ENDPOINT}/infer, version {registered['version']}"
+    )
 
 
 if __name__ == "__main__":

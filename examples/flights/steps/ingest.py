@@ -10,7 +10,13 @@ from client import connect  # noqa: E402
 from progress import Bar  # noqa: E402
 from project import FILES, hand_over, sql_script  # noqa: E402
 
-EXPECTED = {"flights": 336_776, "weather": 26_115, "planes": 3_322, "airports": 1_458, "airlines": 16}
+EXPECTED = {
+    "flights": 336_776,
+    "weather": 26_115,
+    "planes": 3_322,
+    "airports": 1_458,
+    "airlines": 16,
+}
 
 
 def main() -> None:
@@ -27,7 +33,9 @@ def main() -> None:
         platform.put_object(f"raw/{name}", data / name, progress=bar.advance)
     platform.sql(sql_script("10_raw.sql", platform.lake))
     counts = platform.sql(
-        " UNION ALL ".join(f"SELECT '{table}' AS name, count(*) AS n FROM raw.{table}" for table in EXPECTED)
+        " UNION ALL ".join(
+            f"SELECT '{table}' AS name, count(*) AS n FROM raw.{table}" for table in EXPECTED
+        )
     ).to_pylist()
     rows = {row["name"]: row["n"] for row in counts}
     if rows != EXPECTED:

@@ -1,4 +1,6 @@
-"""Registers the evaluated model, says who owns it and what it was made of, and makes it the champion."""
+"""Registers the evaluated model, says who owns it and what it was made of, and makes it the
+champion.
+"""
 
 import sys
 from pathlib import Path
@@ -28,10 +30,15 @@ def main() -> None:
     client.set_registered_model_alias(MODEL, "champion", version.version)
     live = client.get_model_version_by_alias(MODEL, "champion")
     if live.version != version.version or live.run_id != trained["run_id"]:
-        raise SystemExit(f"models:/{MODEL}@champion is version {live.version} of run {live.run_id}, "
-                         f"not version {version.version} of run {trained['run_id']}")
+        raise SystemExit(
+            f"models:/{MODEL}@champion is version {live.version} of run {live.run_id}, "
+            f"not version {version.version} of run {trained['run_id']}"
+        )
     hand_over("register", {"name": MODEL, "version": int(version.version), "run_id": live.run_id})
-    print(f"  registered models:/{MODEL}@champion = version {version.version}, owner {trained['tags']['owner']}")
+    print(
+        f"  registered models:/{MODEL}@champion = version {version.version}, "
+        f"owner {trained['tags']['owner']}"
+    )
 
 
 if __name__ == "__main__":

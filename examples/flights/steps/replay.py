@@ -1,13 +1,14 @@
-"""Sends the flights of November to the endpoint one by one, in the order of time, as if it were then.
+"""Sends the flights of November to the endpoint one by one, in the order of time, as if it were
+then.
 
-Several connections, one flight a request, kept alive. Afterwards the scores are compared with what happened, the answers
-with the model file, and the vector that the server logged for each prediction with the flight's row in the feature table.
+Several connections, one flight a request, kept alive. Afterwards the scores are compared with what
+happened, the answers with the model file, and the vector that the server logged for each
+prediction with the flight's row in the feature table.
 """
 
 import argparse
 import http.client
 import json
-import os
 import struct
 import sys
 import threading
@@ -16,17 +17,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import lightgbm  # noqa: E402
 import numpy as np  # noqa: E402
 
 from client import connect  # noqa: E402
-from evaluate import flights_of, matrix, scores  # noqa: E402
+from periods import flights_of, matrix, scores  # noqa: E402
 from progress import Bar  # noqa: E402
-from project import ENDPOINT, HERE, REPLAY, feature_names, hand_over, taken_from, work_dir  # noqa: E402
+from project import (  # noqa: E402
+    ENDPOINT,
+    HERE,
+    REPLAY,
+    feature_names,
+    hand_over,
+    taken_from,
+    work_dir,
+)
 
 LOG_WAIT_SECONDS = 30
 
@@ -41,21 +48,28 @@ class Answer:
 
 
 def encoder(metadata: dict, names: list[str]):
-    """How the endpoint wants one row: one tensor of all features, or one tensor for each (Open Inference Protocol v2)."""
+    """How the endpoint wants one row (Open Inference Protocol v2): one tensor of all features, or
+    one tensor for each. Python writes a double so that it is read back as the same bits."""
     inputs = metadata["inputs"]
     if len(inputs) == 1:
-        head = f'"inputs":[{{"name":{json.dumps(inputs[0]["name"])},"shape":[1,{len(names)}],"datatype":"FP64","data":['
-        return lambda id_, row: f'{{"id":{json.dumps(id_)},{head}{",".join(map(repr, row))}]}}]}}'.encode()
+        head = tensor_head(inputs[0]["name"], [1, len(names)])
+        return lambda id_, row: request(id_, [f"{head}{','.join(map(repr, row))}]}}"])
     if [tensor["name"] for tensor in inputs] != names:
-        raise SystemExit(f"the endpoint's inputs are {[t['name'] for t in inputs]}; the feature set has {names}")
-    ranks = [len(tensor["shape"]) for tensor in inputs]
-    heads = [
-        f'{{"name":{json.dumps(name)},"shape":{[1] * rank},"datatype":"FP64","data":['
-        for name, rank in zip(names, ranks)
-    ]
-    return lambda id_, row: (
-        f'{{"id":{json.dumps(id_)},"inputs":[{",".join(f"{head}{value!r}]}}" for head, value in zip(heads, row))}]}}'
-    ).encode()
+        raise SystemExit(
+            f"the endpoint's inputs are {[t['name'] for t in inputs]}; the feature set has {names}"
+        )
+    heads = [tensor_head(tensor["name"], [1] * len(tensor["shape"])) for tensor in inputs]
+    return lambda id_, row: request(
+        id_, [f"{head}{value!r}]}}" for head, value in zip(heads, row, strict=True)]
+    )
+
+
+def tensor_head(name: str, shape: list[int]) -> str:
+    return f'{{"name":{json.dumps(name)},"shape":{shape},"datatype":"FP64","data":['
+
+
+def request(id_: str, tensors: list[str]) -> bytes:
+    return f'{{"id":{json.dumps(id_)},"inputs":[{",".join(tensors)}]}}'.encode()
 
 
 def probability(body: bytes) -> float:
@@ -70,8 +84,17 @@ def probability(body: bytes) -> float:
 class Replay:
     """Hands out flights in order to a fixed number of connections; the first failure stops all."""
 
-    def __init__(self, url: str, token: str, ids: list[str], rows: list[list[float]], encode, bar: Bar):
-        self.url, self.token, self.ids, self.rows, self.encode, self.bar = urlsplit(url), token, ids, rows, encode, bar
+    def __init__(
+        self, url: str, token: str, ids: list[str], rows: list[list[float]], encode, bar: Bar
+    ):
+        self.url, self.token, self.ids, self.rows, self.encode, self.bar = (
+            urlsplit(url),
+            token,
+            ids,
+            rows,
+            encode,
+            bar,
+        )
         self.answers: list[Answer | None] = [None] * len(ids)
         self.failure: Exception | None = None
         self.next = iter(range(len(ids)))
@@ -112,7 +135,9 @@ class Replay:
         content = response.read()
         seconds = time.perf_counter() - started
         if response.status != 200:
-            raise RuntimeError(f"{self.ids[i]}: {response.status} {content[:300].decode(errors='replace')}")
+            raise RuntimeError(
+                f"{self.ids[i]}: {response.status} {content[:300].decode(errors='replace')}"
+            )
         return Answer(
             probability(content),
             response.headers["Strata-Prediction-Id"],
@@ -123,14 +148,18 @@ class Replay:
 
 
 def logged(platform, since: list[str]) -> dict[str, bytes]:
-    """prediction id -> the bytes of the vector that the server logged. Waits until the log holds all of `since`."""
+    """prediction id -> the bytes of the vector that the server logged. Waits until the log holds
+    all of `since`.
+    """
     wanted, deadline = set(since), time.monotonic() + LOG_WAIT_SECONDS
     script = (HERE / "sql" / "logged.sql").read_text().replace("${endpoint}", ENDPOINT)
     while True:
         table = platform.sql(script)
         vectors = {
             id_: struct.pack(f"<{len(vector)}d", *vector)
-            for id_, vector in zip(table["prediction_id"].to_pylist(), table["inputs"].to_pylist())
+            for id_, vector in zip(
+                table["prediction_id"].to_pylist(), table["inputs"].to_pylist(), strict=True
+            )
             if id_ in wanted
         }
         if len(vectors) == len(wanted) or time.monotonic() > deadline:
@@ -149,13 +178,17 @@ def checks(table, rows: np.ndarray, answers: list[Answer], vectors: dict[str, by
         found.append(f"{len(lacking)} predictions are not in the log, the first is {lacking[0]}")
     other = [
         flight
-        for flight, id_, row in zip(table["flight_id"].to_pylist(), ids, rows)
+        for flight, id_, row in zip(table["flight_id"].to_pylist(), ids, rows, strict=True)
         if id_ in vectors and vectors[id_] != row.astype("<f8").tobytes()
     ]
     if other:
-        found.append(f"{len(other)} logged vectors differ from the feature table, the first is {other[0]}")
+        found.append(
+            f"{len(other)} logged vectors differ from the feature table, the first is {other[0]}"
+        )
     if len({(a.digest, a.version) for a in answers}) != 1:
-        found.append(f"answers come from several models: {sorted({(a.version, a.digest) for a in answers})}")
+        found.append(
+            f"answers come from several models: {sorted({(a.version, a.digest) for a in answers})}"
+        )
     expected = str(taken_from("register")["version"])
     if answers[0].version != expected:
         found.append(f"answers come from version {answers[0].version}, registered is {expected}")
@@ -168,7 +201,9 @@ def checks(table, rows: np.ndarray, answers: list[Answer], vectors: dict[str, by
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--connections", type=int, default=4)
     parser.add_argument("--limit", type=int, help="only so many flights")
     args = parser.parse_args()
@@ -178,7 +213,9 @@ def main() -> None:
     rows = matrix(table)
     encode = encoder(platform.get(f"/v2/models/{ENDPOINT}"), feature_names())
     bar = Bar("replay", table.num_rows, "requests")
-    replay = Replay(platform.url, platform.token, table["flight_id"].to_pylist(), rows.tolist(), encode, bar)
+    replay = Replay(
+        platform.url, platform.token, table["flight_id"].to_pylist(), rows.tolist(), encode, bar
+    )
     seconds = replay.run(args.connections)
     answers = replay.answers
     result = scores(table, np.array([a.p for a in answers]))
@@ -187,7 +224,10 @@ def main() -> None:
     result |= {
         "requests": len(answers),
         "requests_per_second": len(answers) / seconds,
-        "latency_ms": {"p50": float(np.percentile(latency, 50)), "p99": float(np.percentile(latency, 99))},
+        "latency_ms": {
+            "p50": float(np.percentile(latency, 50)),
+            "p99": float(np.percentile(latency, 99)),
+        },
         "connections": args.connections,
         "model": {"digest": answers[0].digest, "version": answers[0].version},
         "example": {

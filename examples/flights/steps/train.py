@@ -1,20 +1,20 @@
-"""Trains LightGBM on January to September and logs run, training set and model through stock mlflow.
+"""Trains LightGBM on January to September and logs run, training set and model through stock
+mlflow.
 
-Equal data gives an equal model, byte for byte: training is deterministic, and the model's folder holds nothing that depends
-on time, path or run. (mlflow's own log_model writes its run id, model id and the time into MLmodel; so the folder is saved
-with these left out and then logged as a logged model of the run, which keeps the same links as records.)
+Equal data gives an equal model, byte for byte: training is deterministic, and the model's folder
+holds nothing that depends on time, path or run. (mlflow's own log_model writes its run id, model
+id and the time into MLmodel; so the folder is saved with these left out and then logged as a
+logged model of the run, which keeps the same links as records.)
 """
 
 import getpass
 import hashlib
 import os
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads cost a busy machine minutes
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import lightgbm  # noqa: E402
@@ -36,6 +36,7 @@ from project import (  # noqa: E402
     HERE,
     LATE_MINUTES,
     TRAIN,
+    checkout_commit,
     feature_names,
     feature_set,
     hand_over,
@@ -65,7 +66,8 @@ def training_set(platform) -> pa.Table:
     return platform.sql(
         f"""SELECT f.flight_id, f.predict_at, {names}, o.late
             FROM features.flights AS f JOIN typed.outcomes AS o ON f.flight_id = o.flight_id
-            WHERE f.local_date BETWEEN DATE '{TRAIN[0]}' AND DATE '{TRAIN[1]}' AND o.late IS NOT NULL
+            WHERE f.local_date BETWEEN DATE '{TRAIN[0]}' AND DATE '{TRAIN[1]}'
+                AND o.late IS NOT NULL
             ORDER BY f.predict_at, f.flight_id"""
     )
 
@@ -92,11 +94,14 @@ def fit(table: pa.Table) -> lightgbm.Booster:
 
 
 def save(booster: lightgbm.Booster, example: pa.Table, folder: Path) -> None:
-    """The model as an MLflow folder that depends on nothing but the model and the versions of its libraries."""
+    """The model as an MLflow folder that depends on nothing but the model and the versions of its
+    libraries.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     names = feature_names()
     signature = ModelSignature(
-        inputs=Schema([ColSpec("double", name) for name in names]), outputs=Schema([ColSpec("double")])
+        inputs=Schema([ColSpec("double", name) for name in names]),
+        outputs=Schema([ColSpec("double")]),
     )
     model = Model(model_uuid=None, utc_time_created=f"{TRAIN[1]} 00:00:00.000000")
     mlflow.lightgbm.save_model(
@@ -107,7 +112,8 @@ def save(booster: lightgbm.Booster, example: pa.Table, folder: Path) -> None:
         input_example=pd.DataFrame({name: example[name].to_numpy() for name in names}),
         pip_requirements=[f"mlflow=={mlflow.__version__}", f"lightgbm=={lightgbm.__version__}"],
     )
-    # mlflow lists the types of a format that a booster does not even use in the order of a set, which differs by process.
+    # mlflow lists the types of a format that a booster does not even use in the order of a set,
+    # which differs by process.
     model.flavors["lightgbm"]["skops_trusted_types"].sort()
     model.save(str(folder / "MLmodel"))
 
@@ -124,14 +130,10 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def commit() -> dict[str, str]:
-    def git(*arguments):
-        return subprocess.run(["git", *arguments], cwd=HERE, capture_output=True, text=True)
-
-    head = git("rev-parse", "HEAD")
-    if head.returncode != 0:
-        return {"git.commit": os.environ.get("GIT_COMMIT", "unknown")}
-    dirty = bool(git("status", "--porcelain", "--", ".").stdout.strip())
-    return {"git.commit": head.stdout.strip(), "git.dirty": str(dirty).lower()}
+    """The code's commit: as told by whoever started the step, or that of its checkout."""
+    if os.environ.get("FLIGHTS_COMMIT"):
+        return {"git.commit": os.environ["FLIGHTS_COMMIT"]}
+    return {"git.commit": checkout_commit()}
 
 
 def main() -> None:
@@ -146,13 +148,25 @@ def main() -> None:
 
     mlflow.set_experiment(EXPERIMENT)
     owner = os.environ.get("FLIGHTS_OWNER") or getpass.getuser()
-    tags = {"owner": owner, "training_set.sha256": digest, "training_set.uri": platform.object_uri(key)} | commit()
+    tags = {
+        "owner": owner,
+        "training_set.sha256": digest,
+        "training_set.uri": platform.object_uri(key),
+    } | commit()
     with mlflow.start_run(run_name="lightgbm", tags=tags) as run:
-        schema = Schema([ColSpec("double", name) for name in feature_names()] + [ColSpec("boolean", "late")])
-        # MLflow holds 36 characters of a digest: the first 36 of the SHA-256. The whole one is in the tags.
+        schema = Schema(
+            [ColSpec("double", name) for name in feature_names()] + [ColSpec("boolean", "late")]
+        )
+        # MLflow holds 36 characters of a digest: the first 36 of the SHA-256. The whole one is in
+        # the tags.
         source = resolve_dataset_source(platform.object_uri(key))
-        mlflow.log_input(MetaDataset(source, "flights-training", digest[:36], schema), context="training")
-        mlflow.log_params(PARAMS | {"trees": TREES, "label": f"arr_delay > {LATE_MINUTES}", "rows": table.num_rows})
+        mlflow.log_input(
+            MetaDataset(source, "flights-training", digest[:36], schema), context="training"
+        )
+        mlflow.log_params(
+            PARAMS
+            | {"trees": TREES, "label": f"arr_delay > {LATE_MINUTES}", "rows": table.num_rows}
+        )
         mlflow.log_artifact(str(HERE / "features.yaml"))
         started = time.monotonic()
         booster = fit(table)
@@ -167,7 +181,8 @@ def main() -> None:
             name="flights",
             source_run_id=run.info.run_id,
             model_type="classifier",
-            tags=tags | {"sha256.model.lgb": digest_of["model.lgb"], "sha256.folder": digest_of["folder"]},
+            tags=tags
+            | {"sha256.model.lgb": digest_of["model.lgb"], "sha256.folder": digest_of["folder"]},
         )
         client.log_model_artifacts(model.model_id, str(folder))
         mlflow.finalize_logged_model(model.model_id, "READY")
@@ -184,7 +199,9 @@ def main() -> None:
             "tags": tags,
         },
     )
-    print(f"  model      {TREES} trees in {seconds:.1f} s; model.lgb sha256:{digest_of['model.lgb']}")
+    print(
+        f"  model      {TREES} trees in {seconds:.1f} s; model.lgb sha256:{digest_of['model.lgb']}"
+    )
 
 
 if __name__ == "__main__":
