@@ -44,8 +44,8 @@ class Platform:
         )
         if not answer.ok:
             raise SqlError(f"SQL failed ({answer.status_code}): {answer.text.strip()}")
-        if not answer.content:
-            return pa.table({})
+        if "arrow" not in answer.headers.get("Content-Type", ""):
+            return pa.table({})  # a statement without rows
         with pa.ipc.open_stream(io.BytesIO(answer.content)) as reader:
             return reader.read_all()
 

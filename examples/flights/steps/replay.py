@@ -9,11 +9,11 @@ prediction with the flight's row in the feature table.
 import argparse
 import http.client
 import json
-import struct
 import sys
 import threading
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -27,7 +27,6 @@ from periods import flights_of, matrix, scores  # noqa: E402
 from progress import Bar  # noqa: E402
 from project import (  # noqa: E402
     ENDPOINT,
-    HERE,
     REPLAY,
     feature_names,
     hand_over,
@@ -36,6 +35,7 @@ from project import (  # noqa: E402
 )
 
 LOG_WAIT_SECONDS = 30
+STARTED = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 @dataclass
@@ -148,23 +148,21 @@ class Replay:
 
 
 def logged(platform, since: list[str]) -> dict[str, bytes]:
-    """prediction id -> the bytes of the vector that the server logged. Waits until the log holds
-    all of `since`.
-    """
+    """prediction id -> the bytes of the vector that the server logged, in the order of the feature
+    set. Waits until the log holds all of `since`."""
+    names = feature_names()
+    members = ", ".join(f"inputs.{name} AS {name}" for name in names)
+    query = f"""SELECT prediction_id, {members} FROM strata.predictions
+                WHERE endpoint = '{ENDPOINT}' AND time >= TIMESTAMP '{STARTED}'"""
     wanted, deadline = set(since), time.monotonic() + LOG_WAIT_SECONDS
-    script = (HERE / "sql" / "logged.sql").read_text().replace("${endpoint}", ENDPOINT)
     while True:
-        table = platform.sql(script)
-        vectors = {
-            id_: struct.pack(f"<{len(vector)}d", *vector)
-            for id_, vector in zip(
-                table["prediction_id"].to_pylist(), table["inputs"].to_pylist(), strict=True
-            )
-            if id_ in wanted
-        }
-        if len(vectors) == len(wanted) or time.monotonic() > deadline:
-            return vectors
+        table = platform.sql(query)
+        if wanted <= set(table["prediction_id"].to_pylist()) or time.monotonic() > deadline:
+            break
         time.sleep(0.5)
+    rows = np.column_stack([table[name].to_numpy() for name in names]).astype("<f8")
+    ids = table["prediction_id"].to_pylist()
+    return {id_: row.tobytes() for id_, row in zip(ids, rows, strict=True) if id_ in wanted}
 
 
 def checks(table, rows: np.ndarray, answers: list[Answer], vectors: dict[str, bytes]) -> list[str]:

@@ -9,8 +9,8 @@ STORM = CUTS["the worst storm day"]
 MISTAKES = {
     "the two hours are forgotten": ("predict_at AS t,", "sched_dep AS t,"),
     "landings count by schedule": (
-        "    landed_at, greatest(",
-        "    sched_arr AS landed_at, greatest(",
+        "tailnum, landed_at, greatest(",
+        "tailnum, sched_arr AS landed_at, greatest(",
     ),
     "the hour's weather is used before the hour is over": (
         "p.t >= weather.known_at",
