@@ -55,14 +55,12 @@ class Platform:
             raise RuntimeError(f"GET {path} failed ({answer.status_code}): {answer.text.strip()}")
         return answer.json()
 
-    def put_object(self, key: str, body, progress=None) -> None:
-        """Stores bytes, or a file by its path, as `key` of the example's bucket."""
-        s3 = self._s3()
-        source = body if isinstance(body, (str, os.PathLike)) else io.BytesIO(body)
-        if isinstance(source, io.BytesIO):
-            s3.upload_fileobj(source, BUCKET, key, Callback=progress)
-        else:
-            s3.upload_file(str(source), BUCKET, key, Callback=progress)
+    def put_file(self, key: str, path, progress=None) -> None:
+        """Stores a file as `key` of the example's bucket; `progress` is told of bytes as they go."""
+        self._s3().upload_file(str(path), BUCKET, key, Callback=progress)
+
+    def get_object(self, key: str) -> bytes:
+        return self._s3().get_object(Bucket=BUCKET, Key=key)["Body"].read()
 
     def create_bucket(self) -> None:
         s3 = self._s3()

@@ -32,15 +32,15 @@ class LocalPlatform:
     def create_bucket(self) -> None:
         (self.folder / "lake").mkdir(exist_ok=True)
 
-    def put_object(self, key: str, body, progress=None) -> None:
-        target = self.folder / "lake" / key
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(body, bytes):
-            target.write_bytes(body)
-        else:
-            shutil.copyfile(body, target)
+    def put_file(self, key: str, path, progress=None) -> None:
+        shutil.copyfile(path, self.object_uri(key))
         if progress:
-            progress(target.stat().st_size)
+            progress(Path(path).stat().st_size)
+
+    def get_object(self, key: str) -> bytes:
+        return Path(self.object_uri(key)).read_bytes()
 
     def object_uri(self, key: str) -> str:
-        return str(self.folder / "lake" / key)
+        target = self.folder / "lake" / key
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return str(target)

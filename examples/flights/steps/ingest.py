@@ -30,7 +30,7 @@ def main() -> None:
     platform.create_bucket()
     bar = Bar("upload", sum((data / name).stat().st_size for name in FILES), "bytes")
     for name in FILES:
-        platform.put_object(f"raw/{name}", data / name, progress=bar.advance)
+        platform.put_file(f"raw/{name}", data / name, progress=bar.advance)
     platform.sql(sql_script("10_raw.sql", platform.lake))
     counts = platform.sql(
         " UNION ALL ".join(
