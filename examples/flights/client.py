@@ -56,7 +56,7 @@ class Platform:
         return answer.json()
 
     def put_file(self, key: str, path, progress=None) -> None:
-        """Stores a file as `key` of the example's bucket; `progress` is told of bytes as they go."""
+        """Stores a file as `key` of the example's bucket; `progress` is told of bytes sent."""
         self._s3().upload_file(str(path), BUCKET, key, Callback=progress)
 
     def get_object(self, key: str) -> bytes:

@@ -9,12 +9,15 @@ logged model of the run, which keeps the same links as records.)
 
 import getpass
 import hashlib
+import logging
 import os
 import shutil
 import sys
 import time
 from pathlib import Path
 
+# Spinning OpenMP threads cost a busy machine minutes. Read once, when lightgbm is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import lightgbm  # noqa: E402
@@ -102,6 +105,8 @@ def save(booster: lightgbm.Booster, example: pa.Table, folder: Path) -> None:
         inputs=Schema([ColSpec("double", name) for name in names]),
         outputs=Schema([ColSpec("double")]),
     )
+    # It would warn that environments made by uv have no pip, which nothing here needs.
+    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
     model = Model(model_uuid=None, utc_time_created=f"{TRAIN[1]} 00:00:00.000000")
     mlflow.lightgbm.save_model(
         booster,
