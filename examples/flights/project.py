@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 HERE = Path(__file__).resolve().parent
+REPOSITORY = HERE.parents[1]
 BUCKET = os.environ.get("FLIGHTS_BUCKET", "flights")
 MODEL = os.environ.get("FLIGHTS_MODEL", "flights")
 ENDPOINT = os.environ.get("FLIGHTS_ENDPOINT", "flights")
@@ -37,22 +38,34 @@ def feature_names() -> list[str]:
 
 
 def work_dir() -> Path:
-    """Where steps leave what later steps and the report read. Not part of the repository."""
-    path = Path(os.environ.get("FLIGHTS_WORK", HERE.parents[1] / "build/flights/work"))
+    """Where a step keeps its files and its report. Not part of the repository."""
+    named = os.environ.get("FLIGHTS_WORK")
+    path = (
+        Path(named) if named else Path("work") if in_task() else REPOSITORY / "build/flights/work"
+    )
     path.mkdir(parents=True, exist_ok=True)
     return path
 
 
+def in_task() -> bool:
+    """Whether the scheduler started this step; it then carries the reports from step to step."""
+    return "STRATA_OUTPUTS" in os.environ
+
+
 def hand_over(step: str, values: dict) -> None:
-    """Leaves `values` for later steps, whole or not at all."""
-    path = work_dir() / f"{step}.json"
-    draft = path.with_suffix(".draft")
-    draft.write_text(json.dumps(values, indent=1, sort_keys=True))
-    draft.replace(path)
+    """Leaves what the step found for later steps and for the report, whole or not at all."""
+    text = json.dumps(values, indent=1, sort_keys=True)
+    folders = [work_dir()] + ([Path(os.environ["STRATA_OUTPUTS"])] if in_task() else [])
+    for folder in folders:
+        draft = folder / f"{step}.draft"
+        draft.write_text(text)
+        draft.replace(folder / f"{step}.json")
 
 
 def taken_from(step: str) -> dict:
-    path = work_dir() / f"{step}.json"
+    """What an earlier step left."""
+    folder = Path(os.environ["STRATA_INPUTS"]) / step if in_task() else work_dir()
+    path = folder / f"{step}.json"
     if not path.exists():
         raise SystemExit(f"{path} is missing: run the step '{step}' first")
     return json.loads(path.read_text())

@@ -21,10 +21,8 @@ import yaml
 
 import leakage
 import report
-from project import HERE, checkout_commit, feature_set
+from project import HERE, REPOSITORY, checkout_commit, feature_set
 from server import Server
-
-REPOSITORY = HERE.parents[1]
 
 
 class Run:
@@ -33,11 +31,10 @@ class Run:
     def __init__(self, server: Server, args: argparse.Namespace):
         self.server, self.args = server, args
         self.flow = yaml.safe_load((HERE / "flow.yaml").read_text())
-        self.env = (
-            server.environment()
-            | self.flow["env"]
-            | {"FLIGHTS_WORK": str(args.work), "PYTHONUNBUFFERED": "1"}
-        )
+        self.env = server.environment() | {
+            "FLIGHTS_WORK": str(args.work),
+            "PYTHONUNBUFFERED": "1",
+        }
         self.checks: list[tuple[bool, str]] = []
         self.seconds: dict[str, float] = {}
 
@@ -69,10 +66,7 @@ class Run:
         self.check(status == 0, "poison after four cut times changes no feature known before them")
 
     def pipeline(self) -> None:
-        name = self.flow["name"]
         parameters = {
-            "python": sys.executable,
-            "strata": str(self.args.strata),
             "work": str(self.args.work),
             "commit": checkout_commit(),
             "owner": getpass.getuser(),
@@ -81,22 +75,24 @@ class Run:
             return self.steps_here(parameters)
         self.server.command("flow", "apply", str(HERE / "flow.yaml"), env=self.env)
         given = [
-            word for key, value in parameters.items() for word in ("--param", f"{key}={value}")
+            word for name, value in parameters.items() for word in ("--param", f"{name}={value}")
         ]
-        command = [self.args.strata, "flow", "run", name, *given, "--wait"]
-        status = subprocess.run(command, env=self.env).returncode
-        if status != 0:
+        id_ = self.server.command("flow", "run", self.flow["name"], *given, env=self.env).strip()
+        subprocess.run([self.args.strata, "flow", "logs", id_, "--follow"], env=self.env)
+        print(self.server.command("flow", "status", id_, env=self.env))
+        state = json.loads(self.server.command("flow", "status", id_, "-o", "json", env=self.env))
+        if state["state"] != "succeeded":
             raise SystemExit(
-                f"the pipeline {name} failed with status {status}; see: strata flow logs {name}"
+                f"the pipeline's run {id_} {state['state']}: {state.get('reason', '')}"
             )
 
     def steps_here(self, parameters: dict) -> None:
         """The pipeline's steps one after another, without the scheduler."""
 
-        def expanded(text: str) -> str:
-            for key, value in parameters.items():
-                text = text.replace(f"${{params.{key}}}", value)
-            return text
+        def expanded(env: dict) -> dict:
+            for name, value in parameters.items():
+                env = {key: text.replace(f"${{params.{name}}}", value) for key, text in env.items()}
+            return env
 
         steps, done = self.flow["steps"], []
         while len(done) < len(steps):
@@ -105,11 +101,8 @@ class Run:
                 for n, s in steps.items()
                 if n not in done and set(s.get("needs", [])) <= set(done)
             )
-            env = self.env | {
-                key: expanded(value) for key, value in steps[name].get("env", {}).items()
-            }
-            command = [expanded(word) for word in steps[name]["command"]]
-            if subprocess.run(command, env=env, cwd=HERE).returncode != 0:
+            env = self.env | expanded(self.flow["env"]) | expanded(steps[name].get("env", {}))
+            if subprocess.run(steps[name]["command"], env=env, cwd=HERE).returncode != 0:
                 raise SystemExit(f"step {name} failed")
             done.append(name)
 

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -31,7 +32,12 @@ class Server:
         log = self.data / "serve.log"
         with log.open("ab") as out:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                env=self._with_path(os.environ),
             )
         deadline = time.monotonic() + READY_SECONDS
         while not self._answers():
@@ -61,7 +67,12 @@ class Server:
             line.removeprefix("export ") for line in text.splitlines() if line.startswith("export ")
         ]
         pairs = [shlex.split(line)[0].split("=", 1) for line in exported]
-        return os.environ | {name: value for name, value in pairs}
+        return self._with_path(os.environ | {name: value for name, value in pairs})
+
+    def _with_path(self, environ) -> dict[str, str]:
+        """Steps find this interpreter as python3, and the command line as strata."""
+        folders = [os.path.dirname(sys.executable), str(self.strata.parent), environ["PATH"]]
+        return {**environ, "PATH": os.pathsep.join(folders)}
 
     def command(self, *arguments: str, env: dict | None = None) -> str:
         """Standard output of a client command. Ends the run with the command's own words when it

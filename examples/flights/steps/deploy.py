@@ -2,7 +2,6 @@
 the registered version.
 """
 
-import os
 import subprocess
 import sys
 import time
@@ -19,9 +18,8 @@ WAIT_SECONDS = 60
 
 def main() -> None:
     registered = taken_from("register")
-    strata = os.environ.get("FLIGHTS_STRATA", "strata")
     command = [
-        strata,
+        "strata",
         "endpoint",
         "create",
         ENDPOINT,

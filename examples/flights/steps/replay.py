@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -35,7 +34,6 @@ from project import (  # noqa: E402
 )
 
 LOG_WAIT_SECONDS = 30
-STARTED = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 @dataclass
@@ -147,22 +145,22 @@ class Replay:
         )
 
 
-def logged(platform, since: list[str]) -> dict[str, bytes]:
+def logged(platform, ids: list[str], version: str) -> dict[str, bytes]:
     """prediction id -> the bytes of the vector that the server logged, in the order of the feature
-    set. Waits until the log holds all of `since`."""
+    set. Waits until the log of this version holds all of `ids`."""
     names = feature_names()
     members = ", ".join(f"inputs.{name} AS {name}" for name in names)
     query = f"""SELECT prediction_id, {members} FROM strata.predictions
-                WHERE endpoint = '{ENDPOINT}' AND time >= TIMESTAMP '{STARTED}'"""
-    wanted, deadline = set(since), time.monotonic() + LOG_WAIT_SECONDS
+                WHERE endpoint = '{ENDPOINT}' AND version = '{version}'"""
+    wanted, deadline = set(ids), time.monotonic() + LOG_WAIT_SECONDS
     while True:
         table = platform.sql(query)
         if wanted <= set(table["prediction_id"].to_pylist()) or time.monotonic() > deadline:
             break
         time.sleep(0.5)
     rows = np.column_stack([table[name].to_numpy() for name in names]).astype("<f8")
-    ids = table["prediction_id"].to_pylist()
-    return {id_: row.tobytes() for id_, row in zip(ids, rows, strict=True) if id_ in wanted}
+    found = table["prediction_id"].to_pylist()
+    return {id_: row.tobytes() for id_, row in zip(found, rows, strict=True) if id_ in wanted}
 
 
 def checks(table, rows: np.ndarray, answers: list[Answer], vectors: dict[str, bytes]) -> list[str]:
@@ -217,7 +215,12 @@ def main() -> None:
     seconds = replay.run(args.connections)
     answers = replay.answers
     result = scores(table, np.array([a.p for a in answers]))
-    found = checks(table, rows, answers, logged(platform, [a.prediction_id for a in answers]))
+    found = checks(
+        table,
+        rows,
+        answers,
+        logged(platform, [a.prediction_id for a in answers], answers[0].version),
+    )
     latency = np.array([a.seconds for a in answers]) * 1000
     result |= {
         "requests": len(answers),

@@ -4,6 +4,7 @@ of the replay.
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ import pytest
 import replay
 import yaml
 
+import project
 from project import HERE, feature_names
 
 NAMES = feature_names()
@@ -124,6 +126,25 @@ def test_an_answer_of_another_model_is_found(replayed, change):
 
 def test_the_pipeline_names_scripts_and_steps_that_exist():
     steps = yaml.safe_load((HERE / "flow.yaml").read_text())["steps"]
-    for step in steps.values():
-        assert (HERE / step["command"][1]).exists()
+    for name, step in steps.items():
+        script = HERE / step["command"][1]
+        assert script.exists()
         assert set(step.get("needs", [])) <= set(steps)
+        # A report that a step takes comes from a step that it needs; the one that it leaves is named.
+        taken = set(re.findall(r'taken_from\("(\w+)"\)', script.read_text()))
+        assert taken <= set(step.get("needs", []))
+        assert step["outputs"] == [f"{name}.json"]
+
+
+def test_reports_travel_through_the_scheduler(tmp_path, monkeypatch):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "in" / "train").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FLIGHTS_WORK", raising=False)
+    monkeypatch.setenv("STRATA_OUTPUTS", str(tmp_path / "out"))
+    monkeypatch.setenv("STRATA_INPUTS", str(tmp_path / "in"))
+    project.hand_over("train", {"rows": 3})
+    (tmp_path / "out" / "train.json").rename(tmp_path / "in" / "train" / "train.json")
+    assert project.taken_from("train") == {"rows": 3}
+    with pytest.raises(SystemExit, match="evaluate"):
+        project.taken_from("evaluate")
