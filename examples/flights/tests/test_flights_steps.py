@@ -130,7 +130,7 @@ def test_the_pipeline_names_scripts_and_steps_that_exist():
         script = HERE / step["command"][1]
         assert script.exists()
         assert set(step.get("needs", [])) <= set(steps)
-        # A report that a step takes comes from a step that it needs; the one that it leaves is named.
+        # A step needs those whose reports it takes, and names the report that it leaves.
         taken = set(re.findall(r'taken_from\("(\w+)"\)', script.read_text()))
         assert taken <= set(step.get("needs", []))
         assert step["outputs"] == [f"{name}.json"]
