@@ -7,6 +7,8 @@
 
 #include "app/cli.hpp"
 #include "app/cli_admin.hpp"
+#include "app/cli_endpoint.hpp"
+#include "app/cli_lineage.hpp"
 #include "app/cli_flow.hpp"
 #include "app/cli_model.hpp"
 #include "app/data_dir.hpp"
@@ -81,7 +83,8 @@ int run(int argc, char** argv) {
   app.add_option("-o,--output", context.output, "table or json")
       ->check(CLI::IsMember({"table", "json"}));
   add_server_commands(app, context, options);
-  for (const AddCommands add : {&add_admin_commands, &add_model_commands, &add_flow_commands}) {
+  for (const AddCommands add : {&add_admin_commands, &add_endpoint_commands, &add_flow_commands,
+                                &add_lineage_commands, &add_model_commands}) {
     add(app, context);
   }
   try {
