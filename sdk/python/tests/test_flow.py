@@ -143,7 +143,8 @@ def test_packing_is_repeatable_and_leaves_out_caches(tmp_path):
     first = pack(tmp_path)
     (tmp_path / "a.py").touch()
     assert pack(tmp_path) == first
-    assert tarfile.open(fileobj=io.BytesIO(first)).getnames() == ["a.py"]
+    with tarfile.open(fileobj=io.BytesIO(first)) as archive:
+        assert archive.getnames() == ["a.py"]
 
 
 def test_a_missing_server_is_said_clearly(monkeypatch):

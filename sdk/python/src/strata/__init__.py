@@ -1,7 +1,7 @@
 """Pipelines, SQL, endpoints and lineage of a Strata server.
 
-The server is found by the environment variables STRATA_URL and STRATA_TOKEN, which ``strata env`` prints and
-every step of a pipeline has.
+The server is found by the environment variables STRATA_URL and STRATA_TOKEN, which
+``strata env`` prints and every step of a pipeline has.
 """
 
 from ._client import Client, connect

@@ -20,7 +20,10 @@ def segment(text: str) -> str:
 
 
 class Client:
-    """A server and the token to speak to it with. Safe to share between threads; each keeps one connection."""
+    """A server and the token to speak to it with.
+
+    Safe to share between threads; each keeps one connection.
+    """
 
     def __init__(self, url: str, token: str, *, timeout: float = 300.0) -> None:
         parts = urlsplit(url)
@@ -35,26 +38,39 @@ class Client:
     def _connect(self) -> http.client.HTTPConnection:
         host, port = self._parts.hostname or "", self._parts.port
         if self._parts.scheme == "https":
-            return http.client.HTTPSConnection(host, port, timeout=self.timeout, context=ssl.create_default_context())
+            return http.client.HTTPSConnection(
+                host, port, timeout=self.timeout, context=ssl.create_default_context()
+            )
         return http.client.HTTPConnection(host, port, timeout=self.timeout)
 
     def _send(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
     ) -> http.client.HTTPResponse:
-        """Sends on the kept connection; once more on a fresh one when the server had closed the kept one."""
+        """Sends on the kept connection; on a fresh one when the server had closed that."""
         for fresh in (False, True):
-            kept = getattr(self._local, "connection", None)
-            reused = kept is not None and not fresh
-            connection = kept if reused else self._connect()
+            kept: http.client.HTTPConnection | None = (
+                None if fresh else getattr(self._local, "connection", None)
+            )
+            reused = kept is not None
+            connection = kept or self._connect()
             self._local.connection = connection
             try:
-                connection.request(method, self._parts.path.rstrip("/") + path, body=body, headers=dict(headers))
+                connection.request(
+                    method, self._parts.path.rstrip("/") + path, body=body, headers=dict(headers)
+                )
                 return connection.getresponse()
-            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError) as problem:
+            except (
+                http.client.RemoteDisconnected,
+                ConnectionResetError,
+                BrokenPipeError,
+            ) as problem:
                 self.close()
-                # The server may have done what a POST asked for: only a connection that it had left idle is safe to retry.
+                # The server may have done what was asked: only a connection that it had closed
+                # while it was idle is safe to try again.
                 if not reused:
-                    raise UnavailableError(f"{self.url} closed the connection: {problem}") from problem
+                    raise UnavailableError(
+                        f"{self.url} closed the connection: {problem}"
+                    ) from problem
             except (OSError, http.client.HTTPException) as problem:
                 self.close()
                 raise UnavailableError(f"cannot reach {self.url}: {problem}") from problem
@@ -77,7 +93,10 @@ class Client:
         content_type: str = "application/json",
         accept: str = "application/json",
     ) -> tuple[bytes, Mapping[str, str]]:
-        """One call; the body and the header fields (lower case) of its answer. Raises a StrataError for status >= 400."""
+        """One call; the body and the header fields (lower case) of its answer.
+
+        Raises a StrataError for status >= 400.
+        """
         if query:
             path = f"{path}?{urlencode({k: v for k, v in query.items() if v is not None})}"
         headers = {"Authorization": f"Bearer {self.token}", "Accept": accept}
@@ -94,7 +113,9 @@ class Client:
             raise error_for(answer.status, parsed)
         return content, fields
 
-    def json(self, method: str, path: str, body: object = None, *, query: Mapping[str, Any] | None = None) -> Any:
+    def json(
+        self, method: str, path: str, body: object = None, *, query: Mapping[str, Any] | None = None
+    ) -> Any:
         """One call with JSON both ways."""
         data = None if body is None else json.dumps(body).encode()
         content, _ = self.request(method, path, query=query, body=data)

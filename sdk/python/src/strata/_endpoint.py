@@ -12,7 +12,10 @@ from ._client import Client, connect, segment
 
 @dataclass(frozen=True)
 class Prediction:
-    """An answer: the values, and what names it for ever. ``strata.why(prediction.id)`` explains it."""
+    """An answer: the values, and what names it for ever.
+
+    ``strata.why(prediction.id)`` explains it.
+    """
 
     values: Any
     id: str
@@ -21,10 +24,19 @@ class Prediction:
 
 
 def _payload(data: Any) -> dict[str, Any]:
-    """The MLflow scoring form that fits: DataFrame and rows of names keep their names, all else is a tensor."""
+    """The MLflow scoring form that fits: data with column names keep them, the rest is a tensor."""
     if hasattr(data, "to_dict") and hasattr(data, "columns"):
-        return {"dataframe_split": json.loads(data.to_json(orient="split", index=False, double_precision=15))}
-    if isinstance(data, Sequence) and not isinstance(data, str) and data and isinstance(data[0], Mapping):
+        return {
+            "dataframe_split": json.loads(
+                data.to_json(orient="split", index=False, double_precision=15)
+            )
+        }
+    if (
+        isinstance(data, Sequence)
+        and not isinstance(data, str)
+        and data
+        and isinstance(data[0], Mapping)
+    ):
         return {"dataframe_records": [dict(row) for row in data]}
     if isinstance(data, Mapping):
         return {"inputs": dict(data)}
@@ -55,7 +67,11 @@ class Endpoint:
             "POST", f"/endpoints/{segment(self.name)}/invocations", body=json.dumps(body).encode()
         )
         answer = json.loads(content)
-        values = answer["predictions"] if isinstance(answer, dict) and "predictions" in answer else answer
+        values = (
+            answer["predictions"]
+            if isinstance(answer, dict) and "predictions" in answer
+            else answer
+        )
         return Prediction(
             values,
             fields.get("strata-prediction-id", ""),

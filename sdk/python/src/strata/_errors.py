@@ -4,7 +4,10 @@ from __future__ import annotations
 
 
 class StrataError(Exception):
-    """Any failure of this package. ``code`` is the server's stable code, ``status`` its HTTP status, when it answered."""
+    """Any failure of this package.
+
+    ``code`` is the server's stable code and ``status`` its HTTP status, when it answered.
+    """
 
     def __init__(self, message: str, *, code: str = "", status: int = 0, field: str = "") -> None:
         super().__init__(message)

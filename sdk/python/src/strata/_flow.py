@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from ._client import Client, connect, segment
 from ._errors import FlowError
@@ -61,7 +61,7 @@ def _module_of(function: Callable[..., Any], folder: pathlib.Path | None) -> str
 
 
 class Step(Generic[P, R]):
-    """A function that runs as a step of pipelines. Called outside of a flow it is the plain function."""
+    """A function that runs as a step of pipelines; outside of a flow it is the plain function."""
 
     def __init__(self, function: Callable[P, R], options: dict[str, Any]) -> None:
         self.function = function
@@ -75,12 +75,13 @@ class Step(Generic[P, R]):
         trace = _trace.get()
         if trace is None:
             return self.function(*args, **kwargs)
-        return self._record(trace, args, kwargs)
+        return cast(R, self._record(trace, args, kwargs))
 
     def _record(self, trace: _Trace, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self.name in trace.steps:
             raise FlowError(
-                f"the step '{self.name}' is called twice; give the second one a name: step(name=...)({self.function.__name__})"
+                f"the step '{self.name}' is called twice; give the second one a name: "
+                f"step(name=...)({self.function.__name__})"
             )
         try:
             bound = inspect.signature(self.function).bind(*args, **kwargs)
@@ -92,7 +93,9 @@ class Step(Generic[P, R]):
             params[name] = self._argument(name, value, needs)
         for need in needs:
             if need not in trace.steps:
-                raise FlowError(f"step '{self.name}' needs '{need}', which the flow has not called before")
+                raise FlowError(
+                    f"step '{self.name}' needs '{need}', which the flow has not called before"
+                )
         spec: dict[str, Any] = {"python": self.function, "needs": needs, "params": params}
         spec["outputs"] = [*self._outputs, RESULT]
         trace.steps[self.name] = spec | self._limits()
@@ -114,13 +117,15 @@ class Step(Generic[P, R]):
         if value is None or isinstance(value, (bool, int, float)):
             return value
         raise FlowError(
-            f"step '{self.name}': argument '{name}' is a {type(value).__name__}; steps are given JSON values, "
-            "parameters and results of other steps"
+            f"step '{self.name}': argument '{name}' is a {type(value).__name__}; steps are given "
+            "JSON values, parameters and results of other steps"
         )
 
     def _limits(self) -> dict[str, Any]:
         out: dict[str, Any] = {}
-        resources = {key: self._options[key] for key in ("cpu", "memory", "gpu") if key in self._options}
+        resources = {
+            key: self._options[key] for key in ("cpu", "memory", "gpu") if key in self._options
+        }
         if resources:
             out["resources"] = resources
         for key in ("retries", "timeout", "env"):
@@ -151,7 +156,8 @@ class Flow(Generic[P]):
         trace = _Trace()
         mark = _trace.set(trace)
         try:
-            self.function(**{name: Parameter(name) for name in parameters})  # type: ignore[call-arg]
+            body: Callable[..., Any] = self.function
+            body(**{name: Parameter(name) for name in parameters})
         finally:
             _trace.reset(mark)
         if not trace.steps:
@@ -182,7 +188,10 @@ class Flow(Generic[P]):
             default = parameter.default
             kind = hints.get(name, type(default) if default is not parameter.empty else str)
             if kind not in _TYPES:
-                raise FlowError(f"parameter '{name}' of flow '{self.name}' must be str, int, float or bool, not {kind}")
+                raise FlowError(
+                    f"parameter '{name}' of flow '{self.name}' must be "
+                    f"str, int, float or bool, not {kind}"
+                )
             entry: dict[str, Any] = {"type": _TYPES[kind]}
             if default is not parameter.empty:
                 entry["default"] = default
@@ -190,13 +199,23 @@ class Flow(Generic[P]):
         return out
 
     def apply(self, *, client: Client | None = None, dry_run: bool = False) -> dict[str, Any]:
-        """Sends the pipeline with its source folder; the server's description of it. An unchanged one keeps its version."""
+        """Sends the pipeline with its source folder; the server's description of it.
+
+        An unchanged one keeps its version.
+        """
         client = client or connect()
         spec = self.spec()
-        content, _ = client.request("POST", "/api/v1/flow-packages", body=pack(self.source), content_type="application/x-tar")
+        content, _ = client.request(
+            "POST",
+            "/api/v1/flow-packages",
+            body=pack(self.source),
+            content_type="application/x-tar",
+        )
         spec["package"] = json.loads(content)["package"]
         query = {"dry_run": "true"} if dry_run else None
-        answer: dict[str, Any] = client.json("PUT", f"/api/v1/flows/{segment(self.name)}", spec, query=query)
+        answer: dict[str, Any] = client.json(
+            "PUT", f"/api/v1/flows/{segment(self.name)}", spec, query=query
+        )
         return answer
 
     def run(self, *args: P.args, **kwargs: P.kwargs) -> Run:
@@ -230,9 +249,10 @@ def step(
 def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Makes a function a step of pipelines.
 
-    needs: steps that must have succeeded before, beside those whose results are arguments. outputs: files that the step
-    writes with :func:`strata.output`. retries: repetitions after the first attempt, or a mapping with count, backoff, factor, max,
-    jitter. timeout: "10m". cpu: cores. memory: "1GiB". gpu: whole devices.
+    needs: steps that must have succeeded before, beside those whose results are arguments.
+    outputs: files that the step writes with :func:`strata.output`. retries: repetitions after the
+    first attempt, or a mapping with count, backoff, factor, max, jitter. timeout: "10m".
+    cpu: cores. memory: "1GiB". gpu: whole devices.
     """
     known = ("name", "needs", "outputs", "retries", "timeout", "cpu", "memory", "gpu", "env")
     for key in options:
@@ -264,8 +284,9 @@ def flow(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Makes a function a pipeline: its body calls steps, its parameters are the pipeline's.
 
     cron and timezone: when it runs by itself. on: other triggers, such as
-    ``{"event": "object.created", "bucket": "raw", "prefix": "flights/"}``. source: the folder that is packed, beside the function's
-    file. interpreter: the Python that runs the steps (this one unless named).
+    ``{"event": "object.created", "bucket": "raw", "prefix": "flights/"}``. source: the folder
+    that is packed, beside the function's file. interpreter: the Python that runs the steps (this
+    one unless named).
     """
     defaults: dict[str, Any] = {
         "name": None, "description": "", "cron": None, "timezone": "UTC", "on": (), "env": {},

@@ -8,9 +8,9 @@ from ._client import Client, connect, segment
 
 
 def why(id: str, *, client: Client | None = None) -> dict[str, Any]:
-    """All that led to a prediction, endpoint, model, run or table ("model:flights@3"): nodes and edges of the lineage graph.
+    """All that led to a prediction, endpoint, model, run or table ("model:flights@3").
 
-    Raises NotFoundError.
+    Nodes and edges of the lineage graph. Raises NotFoundError.
     """
     answer: dict[str, Any] = (client or connect()).json("GET", f"/api/v1/why/{segment(id)}")
     return answer

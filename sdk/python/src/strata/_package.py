@@ -26,7 +26,8 @@ def pack(folder: pathlib.Path) -> bytes:
     total = sum(name.stat().st_size for name in names)
     if total > _LIMIT:
         raise FlowError(
-            f"the source folder {folder} has {total >> 20} MiB in {len(names)} files, more than {_LIMIT >> 20} MiB; "
+            f"the source folder {folder} has {total >> 20} MiB in {len(names)} files, "
+            f"more than {_LIMIT >> 20} MiB; "
             "keep data in the lake, or name a smaller folder with @flow(source=...)"
         )
     buffer = io.BytesIO()

@@ -16,7 +16,7 @@ ENDED = frozenset({"succeeded", "failed", "cancelled"})
 
 
 def _time(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return None if text is None else datetime.fromisoformat(text)
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,17 @@ class Attempt:
     def of(raw: dict[str, Any]) -> Attempt:
         usage = raw.get("usage") or {}
         return Attempt(
-            raw["number"], raw["state"], _time(raw["started"]), _time(raw["finished"]), raw["exit_code"], raw["ending"],
-            raw["message"], usage.get("cpu_seconds", 0.0), usage.get("max_rss_bytes", 0), usage.get("wall_seconds", 0.0),
-        )  # fmt: skip
+            raw["number"],
+            raw["state"],
+            _time(raw["started"]),
+            _time(raw["finished"]),
+            raw["exit_code"],
+            raw["ending"],
+            raw["message"],
+            usage.get("cpu_seconds", 0.0),
+            usage.get("max_rss_bytes", 0),
+            usage.get("wall_seconds", 0.0),
+        )
 
 
 @dataclass(frozen=True)
@@ -107,7 +115,10 @@ class Run:
         return self
 
     def wait(self, timeout: float | None = None, *, poll: float = 0.2) -> Run:
-        """Waits for the end. Raises RunFailedError when it did not succeed, TimeoutError after ``timeout`` seconds."""
+        """Waits for the end.
+
+        Raises RunFailedError when it did not succeed, TimeoutError after ``timeout`` seconds.
+        """
         deadline = None if timeout is None else time.monotonic() + timeout
         while self.refresh().state not in ENDED:
             if deadline is not None and time.monotonic() > deadline:
@@ -123,7 +134,9 @@ class Run:
 
     def artifact(self, step: str, name: str) -> bytes:
         """The content of an output of a step. Raises NotFoundError until the step has succeeded."""
-        content, _ = self._client.request("GET", f"{self._path}/artifacts/{segment(step)}/{segment(name)}")
+        content, _ = self._client.request(
+            "GET", f"{self._path}/artifacts/{segment(step)}/{segment(name)}"
+        )
         return content
 
     def result(self, step: str) -> Any:

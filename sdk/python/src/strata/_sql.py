@@ -27,7 +27,10 @@ class QueryResult:
 
     def _fetch(self, accept: str) -> bytes:
         content, fields = self._client.request(
-            "POST", "/api/v1/sql", body=json.dumps(self._body | {"limit": 0}).encode(), accept=accept
+            "POST",
+            "/api/v1/sql",
+            body=json.dumps(self._body | {"limit": 0}).encode(),
+            accept=accept,
         )
         self.query_id = fields.get("strata-query-id", "")
         return content
@@ -54,7 +57,9 @@ class QueryResult:
     def scalar(self) -> Any:
         """The only value of a one-row, one-column answer."""
         if len(self._json["rows"]) != 1 or len(self._json["columns"]) != 1:
-            raise StrataError(f"expected one value, got {len(self)} rows of {len(self.columns)} columns")
+            raise StrataError(
+                f"expected one value, got {len(self)} rows of {len(self.columns)} columns"
+            )
         return self._json["rows"][0][0]
 
     @cached_property
@@ -84,7 +89,10 @@ class QueryResult:
 
 
 def sql(
-    query: str, params: Sequence[Any] | Mapping[str, Any] | None = None, *, client: Client | None = None
+    query: str,
+    params: Sequence[Any] | Mapping[str, Any] | None = None,
+    *,
+    client: Client | None = None,
 ) -> QueryResult:
     """Runs one statement on the warehouse, at once; ``?`` and ``$name`` stand for ``params``.
 
@@ -96,6 +104,10 @@ def sql(
         body["params"] = dict(params) if isinstance(params, Mapping) else list(params)
     result = QueryResult(client, body)
     # A statement that changes something must happen now and once, not when its answer is looked at.
-    if not query.lstrip().lower().startswith(("select", "with", "from", "values", "table", "describe", "show")):
+    if (
+        not query.lstrip()
+        .lower()
+        .startswith(("select", "with", "from", "values", "table", "describe", "show"))
+    ):
         _ = result._json
     return result

@@ -23,13 +23,19 @@ def input(step: str, name: str) -> pathlib.Path:
     path = folder / step / name
     if not path.is_file():
         there = sorted(p.relative_to(folder).as_posix() for p in folder.glob("*/*"))
-        raise NotFoundError(f"no input '{step}/{name}'; there is {', '.join(there) or 'none: does the step need it?'}")
+        raise NotFoundError(
+            f"no input '{step}/{name}'; there is "
+            + (", ".join(there) or "none: does the step need it?")
+        )
     return path
 
 
 @contextmanager
 def output(name: str) -> Iterator[pathlib.Path]:
-    """The path to write an output of this step to. It takes its name only when the block ends without an exception."""
+    """The path to write an output of this step to.
+
+    It takes its name only when the block ends without an exception.
+    """
     folder = _folder("STRATA_OUTPUTS")
     part = folder / f".{name}.part"
     yield part

@@ -1,4 +1,7 @@
-"""Runs one Python step: ``python -m strata.runner module:function``. Started by the server's node agent."""
+"""Runs one Python step: ``python -m strata.runner module:function``.
+
+Started by the server's node agent.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from ._task import output
 
 
 def _argument(value: Any) -> Any:
-    """A reference to an output becomes the returned value of the step, or the path of any other file."""
+    """A reference to an output becomes the step's returned value, or the path of another file."""
     if isinstance(value, dict) and set(value) == {"$file"}:
         path = value["$file"]
         if os.path.basename(path) != RESULT:
@@ -35,13 +38,17 @@ def main(target: str) -> int:
     for part in function_name.split("."):
         found = getattr(found, part)
     function = found.function if isinstance(found, Step) else found
-    arguments = {name: _argument(value) for name, value in json.loads(os.environ.get("STRATA_ARGUMENTS", "{}")).items()}
+    arguments = {
+        name: _argument(value)
+        for name, value in json.loads(os.environ.get("STRATA_ARGUMENTS", "{}")).items()
+    }
     value = function(**arguments)
     try:
         text = json.dumps(value, allow_nan=False)
     except (TypeError, ValueError) as problem:
         print(
-            f"strata: {target} returned a {type(value).__name__} that is not JSON ({problem}); return plain values and write "
+            f"strata: {target} returned a {type(value).__name__} that is not JSON "
+            f"({problem}); return plain values and write "
             "files with strata.output(name)",
             file=sys.stderr,
         )
