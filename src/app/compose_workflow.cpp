@@ -1,5 +1,8 @@
 #include "app/compose_workflow.hpp"
 
+#include <array>
+#include <cstdlib>
+
 #include "app/data_dir.hpp"
 #include "doors/rest/flow_routes.hpp"
 #include "resources/workflow/workflow.hpp"
@@ -10,6 +13,20 @@ namespace {
 using resources::workflow::Environment;
 using resources::workflow::Ports;
 using resources::workflow::Workflows;
+
+// What a step sees of the server's own environment; nothing that is secret or about the server.
+constexpr std::array<const char*, 16> kInherited = {
+    "PATH",          "HOME",         "USER",        "LOGNAME", "SHELL",       "LANG",
+    "LC_ALL",        "LC_CTYPE",     "TZ",          "TMPDIR",  "VIRTUAL_ENV", "LD_LIBRARY_PATH",
+    "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "NO_PROXY"};
+
+Environment inherited() {
+  Environment out;
+  for (const char* const name : kInherited) {
+    if (const char* const value = std::getenv(name)) out.emplace_back(name, value);
+  }
+  return out;
+}
 
 // What a step is given to reach this server: the same names as `strata env` prints.
 Result<Environment> environment_of(Files& files, const std::string& data,
@@ -38,9 +55,11 @@ class WorkflowPart final : public Part {
                          .pool = core.pool,
                          .loops = core.loops,
                          .scope = core.scope,
-                         .client_environment = [&core](const kernel::IssuedToken& issued) {
-                           return environment_of(core.files, core.paths.data, issued);
-                         }}) {}
+                         .client_environment =
+                             [&core](const kernel::IssuedToken& issued) {
+                               return environment_of(core.files, core.paths.data, issued);
+                             },
+                         .inherited = inherited()}) {}
 
   Workflows& workflows() { return workflows_; }
   Status start() override { return workflows_.start(); }
