@@ -115,12 +115,12 @@ struct Limits {
 
 // What the OpenAPI document says of a route. Schemas are JSON Schema texts; the request schema is also enforced.
 struct Doc {
-  std::string_view operation;  // unique, lowerCamelCase; empty leaves the route out of the document
-  std::string_view summary;
-  std::string_view tag;
-  std::string_view request_schema;
-  std::string_view response_schema;
-  std::string_view query_parameters;  // "name:type:description;..." with type string, integer or boolean
+  std::string_view operation = {};  // unique, lowerCamelCase; empty leaves the route out of the document
+  std::string_view summary = {};
+  std::string_view tag = {};
+  std::string_view request_schema = {};
+  std::string_view response_schema = {};
+  std::string_view query_parameters = {};  // "name:type:description;..." with type string, integer or boolean
 };
 
 // One row of a door's table. There is no default permission: a route that names none does not compile.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <shared_mutex>
@@ -68,7 +69,11 @@ struct TokenRequest {
 // Cost: authenticate() is a look-up in memory and never blocks. Threads: all methods from any loop.
 class Identity {
  public:
-  Identity(Records& records, const Clock& clock, Random& random, std::string master_key);
+  // Writes the audit entry of a change into its transaction. A function, since the audit room stands above this one.
+  using AuditHook =
+      std::function<Status(Writer&, const Caller&, std::string_view action, std::string_view target)>;
+
+  Identity(Records& records, const Clock& clock, Random& random, std::string master_key, AuditHook audit);
 
   static std::span<const Migration> migrations();
   // Loads everyone from the records; creates the project "default" and the user "admin" at the first start. Blocks.
@@ -108,6 +113,7 @@ class Identity {
   const Clock& clock_;
   Random& random_;
   std::string master_key_;
+  AuditHook audit_;
   mutable std::shared_mutex mutex_;
   std::shared_ptr<const State> state_;
 };

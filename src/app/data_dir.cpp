@@ -1,0 +1,50 @@
+#include "app/data_dir.hpp"
+
+#include <cstdlib>
+
+#include "base/json.hpp"
+
+namespace strata::app {
+
+std::string default_data_dir() {
+  if (const char* dir = std::getenv("STRATA_DATA"); dir != nullptr && *dir != '\0') return dir;
+  const char* home = std::getenv("HOME");
+  return std::string(home != nullptr ? home : ".") + "/.strata";
+}
+
+Result<Endpoints> read_endpoints(Files& files, const std::string& data_dir) {
+  const auto text = files.read_all(data_dir + "/run/endpoints.json");
+  if (!text) {
+    return not_found("no server is ready on " + data_dir + "; start one with: strata serve --data " + data_dir);
+  }
+  const auto json = parse_json(*text);
+  if (!json) return json.error();
+  return Endpoints{json->text("http"), json->text("s3"), json->text("pg")};
+}
+
+Status write_endpoints(Files& files, const std::string& data_dir, const Endpoints& endpoints) {
+  const Json json = Json::object({{"http", endpoints.http},
+                                  {"s3", endpoints.s3},
+                                  {"pg", endpoints.pg.empty() ? Json() : Json(endpoints.pg)}});
+  return files.replace(data_dir + "/run/endpoints.json", json.dump() + "\n", 0600);
+}
+
+Result<AdminCredentials> read_admin(Files& files, const std::string& data_dir) {
+  const auto text = files.read_all(data_dir + "/admin.json");
+  if (!text && text.error().code == Code::kPermissionDenied) {
+    return Error(Code::kPermissionDenied, "only the user that runs the server may act as its local admin");
+  }
+  if (!text) return not_found("there is no server's data in " + data_dir);
+  const auto json = parse_json(*text);
+  if (!json) return json.error();
+  return AdminCredentials{json->text("token"), json->text("access_key_id"), json->text("secret_access_key")};
+}
+
+Status write_admin(Files& files, const std::string& data_dir, const AdminCredentials& admin) {
+  const Json json = Json::object({{"token", admin.token},
+                                  {"access_key_id", admin.access_key_id},
+                                  {"secret_access_key", admin.secret_access_key}});
+  return files.replace(data_dir + "/admin.json", json.dump() + "\n", 0600);
+}
+
+}  // namespace strata::app

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <string>
+
+#include "base/result.hpp"
+#include "runtime/files.hpp"
+
+namespace strata::app {
+
+// What a data directory tells the programs beside it. DIR/run/endpoints.json exists while a server is ready;
+// DIR/admin.json (0600) holds the local admin's token, so reading it proves who one is.
+struct Endpoints {
+  std::string http;
+  std::string s3;
+  std::string pg;  // empty while there is no SQL door
+};
+struct AdminCredentials {
+  std::string token;
+  std::string access_key_id;
+  std::string secret_access_key;
+};
+
+std::string default_data_dir();
+// Errors: kNotFound when no server is ready there.
+Result<Endpoints> read_endpoints(Files& files, const std::string& data_dir);
+Status write_endpoints(Files& files, const std::string& data_dir, const Endpoints& endpoints);
+// Errors: kNotFound before the first start, kPermissionDenied for another user.
+Result<AdminCredentials> read_admin(Files& files, const std::string& data_dir);
+Status write_admin(Files& files, const std::string& data_dir, const AdminCredentials& admin);
+
+}  // namespace strata::app

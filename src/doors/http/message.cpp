@@ -1,0 +1,149 @@
+#include <fmt/format.h>
+
+#include "base/text.hpp"
+#include "doors/http/http.hpp"
+#include "wire/json_schema.hpp"
+
+namespace strata::http {
+
+std::string_view method_name(Method method) {
+  constexpr std::array<std::string_view, 7> kNames = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
+  return kNames[static_cast<std::size_t>(method)];
+}
+
+std::optional<std::string_view> Headers::find(std::string_view name) const {
+  for (const auto& [field, value] : fields_) {
+    if (equal_ignoring_case(field, name)) return value;
+  }
+  return std::nullopt;
+}
+
+std::string Headers::get(std::string_view name, std::string_view fallback) const {
+  return std::string(find(name).value_or(fallback));
+}
+
+void Headers::set(std::string_view name, std::string value) {
+  std::erase_if(fields_, [&](const auto& field) { return equal_ignoring_case(field.first, name); });
+  add(name, std::move(value));
+}
+
+void Headers::add(std::string_view name, std::string value) {
+  fields_.emplace_back(std::string(name), std::move(value));
+}
+
+std::string Request::param(std::string_view name) const {
+  for (const auto& [param, value] : params) {
+    if (param == name) return value;
+  }
+  return {};
+}
+
+std::optional<std::string_view> Request::query_value(std::string_view name) const {
+  for (const auto& [key, value] : query) {
+    if (key == name) return value;
+  }
+  return std::nullopt;
+}
+
+Response Response::text(int status, std::string body, std::string_view type) {
+  Response response;
+  response.status = status;
+  response.headers.set("Content-Type", std::string(type));
+  response.body = std::move(body);
+  return response;
+}
+
+Response Response::json(const Json& body, int status) {
+  return text(status, body.dump(), "application/json");
+}
+
+Response Response::empty(int status) {
+  Response response;
+  response.status = status;
+  return response;
+}
+
+Response Response::file(FileSlice slice, std::string_view type) {
+  Response response;
+  response.headers.set("Content-Type", std::string(type));
+  response.body = std::move(slice);
+  return response;
+}
+
+Response Response::stream(std::unique_ptr<ByteSource> source, std::string_view type) {
+  Response response;
+  response.headers.set("Content-Type", std::string(type));
+  response.body = std::move(source);
+  return response;
+}
+
+Task<Result<std::string>> Authorized::read_body() const {
+  const std::string coding = to_lower(request_->headers.get("Content-Encoding", "identity"));
+  if (coding != "identity") {
+    co_return Error(Code::kUnsupportedMediaType,
+                    fmt::format("Content-Encoding '{}' is not supported here; send the body as it is", coding));
+  }
+  co_return co_await read_all(*request_->body, body_limit_);
+}
+
+Task<Result<Json>> Authorized::read_json() const {
+  auto text = co_await read_body();
+  if (!text) co_return std::move(text).error();
+  if (trim(*text).empty()) *text = "{}";
+  auto value = parse_json(*text);
+  if (!value) co_return std::move(value).error();
+  if (schema_ != nullptr) STRATA_CO_TRY(wire::check_schema(*schema_, *value));
+  co_return value;
+}
+
+int status_of(Code code) {
+  switch (code) {
+    case Code::kInvalidArgument:
+    case Code::kMalformed:
+    case Code::kChecksumMismatch:
+      return 400;
+    case Code::kUnauthenticated:
+    case Code::kExpired:
+      return 401;
+    case Code::kPermissionDenied:
+    case Code::kSignatureMismatch:
+    case Code::kClockSkew:
+      return 403;
+    case Code::kNotFound:
+      return 404;
+    case Code::kMethodNotAllowed:
+      return 405;
+    case Code::kAlreadyExists:
+    case Code::kConflict:
+      return 409;
+    case Code::kPreconditionFailed:
+      return 412;
+    case Code::kNotModified:
+      return 304;
+    case Code::kTooLarge:
+      return 413;
+    case Code::kUnsupportedMediaType:
+      return 415;
+    case Code::kOutOfRange:
+      return 416;
+    case Code::kQuotaExceeded:
+      return 429;
+    case Code::kResourceExhausted:
+    case Code::kUnavailable:
+      return 503;
+    case Code::kNoSpace:
+      return 507;
+    case Code::kDeadlineExceeded:
+      return 408;
+    case Code::kCancelled:
+      return 499;
+    case Code::kUnsupported:
+      return 501;
+    case Code::kDataLoss:
+    case Code::kInternal:
+      return 500;
+  }
+  return 500;
+}
+
+}  // namespace strata::http

@@ -1,0 +1,187 @@
+#include "doors/http/transport.hpp"
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/ssl/error.hpp>
+#include <boost/asio/ssl/stream.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <coroutine>
+
+namespace strata::http {
+
+namespace asio = boost::asio;
+using ErrorCode = boost::system::error_code;
+
+namespace {
+
+// Suspends until an Asio operation calls back. `start` begins the operation with the handler it is given.
+template <class Start>
+struct Await {
+  Start start;
+  ErrorCode code{};
+  std::size_t count = 0;
+  std::coroutine_handle<> waiting{};
+
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> handle) {
+    waiting = handle;
+    start([this](const ErrorCode& outcome, std::size_t n = 0) {
+      code = outcome;
+      count = n;
+      waiting.resume();
+    });
+  }
+  std::size_t await_resume() const noexcept { return count; }
+};
+template <class Start>
+Await(Start) -> Await<Start>;
+
+// Closes the socket when an operation takes too long; re-armed for every operation without a new timer.
+class Watchdog {
+ public:
+  explicit Watchdog(asio::ip::tcp::socket& socket)
+      : state_(std::make_shared<State>(State{asio::steady_timer(socket.get_executor()), &socket, {}, false, false})) {}
+  ~Watchdog() {
+    state_->socket = nullptr;
+    state_->timer.cancel();
+  }
+  Watchdog(const Watchdog&) = delete;
+
+  void arm(std::chrono::milliseconds limit) {
+    state_->deadline = std::chrono::steady_clock::now() + limit;
+    if (!state_->waiting) wait(state_);
+  }
+  void disarm() { state_->deadline = std::chrono::steady_clock::time_point::max(); }
+  bool fired() const { return state_->fired; }
+
+ private:
+  struct State {
+    asio::steady_timer timer;
+    asio::ip::tcp::socket* socket;
+    std::chrono::steady_clock::time_point deadline;
+    bool waiting;
+    bool fired;
+  };
+  // Looks once a second at most: cheaper than moving a timer for every read and write.
+  static void wait(const std::shared_ptr<State>& state) {
+    state->waiting = true;
+    state->timer.expires_after(std::chrono::seconds(1));
+    state->timer.async_wait([state](const ErrorCode& code) {
+      state->waiting = false;
+      if (code || state->socket == nullptr) return;
+      if (std::chrono::steady_clock::now() >= state->deadline) {
+        state->fired = true;
+        ErrorCode ignored;
+        state->socket->close(ignored);
+        return;
+      }
+      wait(state);
+    });
+  }
+  std::shared_ptr<State> state_;
+};
+
+template <class Stream>
+class StreamTransport final : public Transport {
+ public:
+  template <class... Args>
+  explicit StreamTransport(Args&&... args) : stream_(std::forward<Args>(args)...), watchdog_(socket()) {
+    ErrorCode ignored;
+    socket().set_option(asio::ip::tcp::no_delay(true), ignored);
+  }
+
+  Task<Result<std::size_t>> read_some(std::span<char> out, std::chrono::milliseconds limit) override {
+    watchdog_.arm(limit);
+    Await operation{[&](auto handler) {
+      stream_.async_read_some(asio::buffer(out.data(), out.size()), std::move(handler));
+    }};
+    const std::size_t count = co_await operation;
+    watchdog_.disarm();
+    if (!operation.code) co_return count;
+    if (operation.code == asio::error::eof || operation.code == asio::ssl::error::stream_truncated) {
+      co_return std::size_t{0};
+    }
+    co_return failure(operation.code);
+  }
+
+  Task<Status> write(std::vector<std::string_view> pieces, std::chrono::milliseconds limit) override {
+    std::size_t first = 0;
+    while (first < pieces.size()) {
+      if (pieces[first].empty()) {
+        ++first;
+        continue;
+      }
+      std::array<asio::const_buffer, 4> buffers{};
+      for (std::size_t i = 0; i < buffers.size() && first + i < pieces.size(); ++i) {
+        buffers[i] = asio::const_buffer(pieces[first + i].data(), pieces[first + i].size());
+      }
+      watchdog_.arm(limit);
+      Await operation{[&](auto handler) { stream_.async_write_some(buffers, std::move(handler)); }};
+      std::size_t count = co_await operation;
+      watchdog_.disarm();
+      if (operation.code) co_return failure(operation.code);
+      while (first < pieces.size() && count >= pieces[first].size()) count -= pieces[first++].size();
+      if (first < pieces.size()) pieces[first].remove_prefix(count);
+    }
+    co_return Status();
+  }
+
+  Task<Status> open(std::chrono::milliseconds limit) override {
+    if constexpr (kSecure) {
+      watchdog_.arm(limit);
+      Await operation{
+          [&](auto handler) { stream_.async_handshake(asio::ssl::stream_base::server, std::move(handler)); }};
+      co_await operation;
+      watchdog_.disarm();
+      if (operation.code) co_return failure(operation.code);
+    }
+    co_return Status();
+  }
+
+  Task<void> close() override {
+    if constexpr (kSecure) {
+      watchdog_.arm(std::chrono::seconds(2));
+      Await operation{[&](auto handler) { stream_.async_shutdown(std::move(handler)); }};
+      co_await operation;
+      watchdog_.disarm();
+    }
+    ErrorCode ignored;
+    socket().shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
+    socket().close(ignored);
+  }
+
+  void abort() override {
+    ErrorCode ignored;
+    socket().close(ignored);
+  }
+
+ private:
+  static constexpr bool kSecure = !std::is_same_v<Stream, asio::ip::tcp::socket>;
+
+  asio::ip::tcp::socket& socket() {
+    if constexpr (kSecure) {
+      return stream_.next_layer();
+    } else {
+      return stream_;
+    }
+  }
+  Error failure(const ErrorCode& code) const {
+    if (watchdog_.fired()) return Error(Code::kDeadlineExceeded, "the peer was too slow");
+    return Error(Code::kUnavailable, "the connection broke: " + code.message());
+  }
+
+  Stream stream_;
+  Watchdog watchdog_;
+};
+
+}  // namespace
+
+std::unique_ptr<Transport> plain_transport(asio::ip::tcp::socket socket) {
+  return std::make_unique<StreamTransport<asio::ip::tcp::socket>>(std::move(socket));
+}
+
+std::unique_ptr<Transport> tls_transport(asio::ip::tcp::socket socket, asio::ssl::context& context) {
+  return std::make_unique<StreamTransport<asio::ssl::stream<asio::ip::tcp::socket>>>(std::move(socket), context);
+}
+
+}  // namespace strata::http

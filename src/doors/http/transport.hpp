@@ -1,0 +1,37 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/context.hpp>
+
+#include "base/result.hpp"
+#include "runtime/task.hpp"
+
+namespace strata::http {
+
+// The bytes of one connection, plain or TLS. All calls on the connection's loop; one read and one write at a time.
+class Transport {
+ public:
+  virtual ~Transport() = default;
+  // Reads at least one byte; 0 when the peer closed. Errors: kDeadlineExceeded, kUnavailable.
+  virtual Task<Result<std::size_t>> read_some(std::span<char> out, std::chrono::milliseconds limit) = 0;
+  // Writes all pieces. The deadline starts anew whenever some bytes went out.
+  virtual Task<Status> write(std::vector<std::string_view> pieces, std::chrono::milliseconds limit) = 0;
+  // The TLS handshake; nothing on a plain connection.
+  virtual Task<Status> open(std::chrono::milliseconds limit) = 0;
+  // Ends the connection in order, with TLS's closing word; never fails.
+  virtual Task<void> close() = 0;
+  // Breaks any call in progress, at once. Only on the connection's loop.
+  virtual void abort() = 0;
+};
+
+std::unique_ptr<Transport> plain_transport(boost::asio::ip::tcp::socket socket);
+std::unique_ptr<Transport> tls_transport(boost::asio::ip::tcp::socket socket, boost::asio::ssl::context& context);
+
+}  // namespace strata::http

@@ -1,0 +1,38 @@
+#include "doors/rest/rest.hpp"
+
+#include "base/text.hpp"
+
+namespace strata::doors::rest {
+
+http::Response error_response(const Error& error, const http::Request& request) {
+  Json body = Json::object({{"code", code_name(error.code)}, {"message", error.to_string()}});
+  if (!error.field.empty() && error.code != Code::kMethodNotAllowed) body.set("field", error.field);
+  if (error.retry) body.set("retry", true);
+  body.set("request_id", request.request_id);
+  http::Response response = http::Response::json(Json::object({{"error", body}}), http::status_of(error.code));
+  if (response.status == 401) response.headers.set("WWW-Authenticate", "Bearer realm=\"strata\"");
+  return response;
+}
+
+http::Response reply(const Result<Json>& result, const http::Request& request, int status) {
+  return result ? http::Response::json(*result, status) : error_response(result.error(), request);
+}
+
+Result<std::int64_t> query_integer(const http::Request& request, std::string_view name, std::int64_t fallback,
+                                   std::int64_t low, std::int64_t high) {
+  const auto text = request.query_value(name);
+  if (!text) return fallback;
+  const auto value = to_int(*text);
+  if (value && *value >= low && *value <= high) return *value;
+  return invalid(std::string(name), fmt::format("{}: '{}' is not an integer from {} to {}", name, text->substr(0, 40), low, high));
+}
+
+void RestDoor::add(std::vector<http::Route> routes) {
+  for (auto& route : routes) routes_.push_back(std::move(route));
+}
+
+http::Response RestDoor::error(const Error& error, const http::Request& request) const {
+  return error_response(error, request);
+}
+
+}  // namespace strata::doors::rest

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/metrics.hpp"
+#include "doors/http/http.hpp"
+#include "kernel/audit/audit.hpp"
+#include "kernel/identity/identity.hpp"
+
+namespace strata::doors::rest {
+
+// Strata's own HTTP API under /api/v1, with health, metrics and the OpenAPI document beside it. Errors are
+// {"error": {"code", "message", "field", "request_id"}}.
+class RestDoor final : public http::Door {
+ public:
+  // Takes over route groups that other areas made (lake_routes and so on).
+  void add(std::vector<http::Route> routes);
+  http::Response error(const Error& error, const http::Request& request) const override;
+  std::vector<http::Route> routes() override { return std::move(routes_); }
+
+ private:
+  std::vector<http::Route> routes_;
+};
+
+// An Error as it stands in this API's answers.
+http::Response error_response(const Error& error, const http::Request& request);
+// The answer for a result that has a JSON form; the error form when it failed.
+http::Response reply(const Result<Json>& result, const http::Request& request, int status = 200);
+
+// The integer value of a query parameter. Errors: kInvalidArgument when it is no integer or out of range.
+Result<std::int64_t> query_integer(const http::Request& request, std::string_view name, std::int64_t fallback,
+                                   std::int64_t low, std::int64_t high);
+
+// Users, tokens, the caller itself and the audit log.
+std::vector<http::Route> identity_routes(kernel::Identity& identity, kernel::Audit& audit);
+
+// /healthz, /readyz and /metrics. `ready` says why the server is not ready, or nothing.
+std::vector<http::Route> operation_routes(metrics::Registry& metrics, std::function<Status()> ready);
+
+}  // namespace strata::doors::rest

@@ -1,0 +1,74 @@
+#include "kernel/identity/permission.hpp"
+
+#include "base/bytes.hpp"
+#include "base/text.hpp"
+
+namespace strata::kernel {
+
+namespace {
+
+constexpr std::array kNames = {
+#define X(name, text) std::string_view(text),
+    STRATA_PERMISSIONS(X)
+#undef X
+};
+
+void grant(Permissions& to, Permission permission) { to.set(static_cast<std::size_t>(permission)); }
+
+std::string_view area_of(std::string_view name) { return name.substr(0, name.find(':')); }
+
+}  // namespace
+
+std::string_view permission_name(Permission permission) {
+  return kNames[static_cast<std::size_t>(permission)];
+}
+
+std::string_view role_name(Role role) {
+  constexpr std::array<std::string_view, 3> kRoles = {"viewer", "member", "admin"};
+  return kRoles[static_cast<std::size_t>(role)];
+}
+
+Result<Role> parse_role(std::string_view text) {
+  for (const Role role : {Role::kViewer, Role::kMember, Role::kAdmin}) {
+    if (text == role_name(role)) return role;
+  }
+  return invalid("role", fmt::format("'{}' is no role; use viewer, member or admin", text));
+}
+
+Permissions permissions_of(Role role) {
+  Permissions granted;
+  for (std::size_t i = 0; i < kNames.size(); ++i) {
+    const bool reads = kNames[i].ends_with(":read") && kNames[i] != "audit:read";
+    const bool viewer = reads || kNames[i] == "endpoint:predict" || kNames[i] == "sql:query";
+    const bool member = kNames[i] != "admin" && kNames[i] != "audit:read";
+    if (role == Role::kAdmin || (role == Role::kMember ? member : viewer)) granted.set(i);
+  }
+  grant(granted, Permission::kPublic);
+  grant(granted, Permission::kSignedIn);
+  return granted;
+}
+
+Result<Permissions> parse_scopes(std::string_view text) {
+  Permissions granted;
+  grant(granted, Permission::kPublic);
+  grant(granted, Permission::kSignedIn);
+  for (const auto& piece : split(text, ',')) {
+    const std::string scope(trim(piece));
+    if (scope == "all") return Permissions().set();
+    bool known = false;
+    for (std::size_t i = 0; i < kNames.size(); ++i) {
+      if (kNames[i] != scope && area_of(kNames[i]) != scope) continue;
+      granted.set(i);
+      known = true;
+    }
+    if (known) continue;
+    const std::vector<std::string> names(kNames.begin(), kNames.end());
+    const std::string nearest = did_you_mean(scope, names);
+    return invalid("scope", fmt::format("'{}' is no scope{}", printable(scope),
+                                        nearest.empty() ? "; use all, or for example lake:read,endpoint:predict"
+                                                        : fmt::format(". Did you mean '{}'?", nearest)));
+  }
+  return granted;
+}
+
+}  // namespace strata::kernel

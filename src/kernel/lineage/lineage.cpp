@@ -1,0 +1,188 @@
+#include "kernel/lineage/lineage.hpp"
+
+#include <deque>
+#include <set>
+
+#include "base/bytes.hpp"
+
+namespace strata::kernel {
+
+namespace {
+
+constexpr Migration kMigrations[] = {
+    {"lineage", 1,
+     "CREATE TABLE lineage_nodes (id INTEGER PRIMARY KEY, project TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,"
+     " version TEXT NOT NULL, digest TEXT NOT NULL, owner TEXT NOT NULL, time INTEGER NOT NULL, facts TEXT NOT NULL,"
+     " UNIQUE (project, kind, name, version));"
+     "CREATE TABLE lineage_edges (source INTEGER NOT NULL, target INTEGER NOT NULL, relation TEXT NOT NULL,"
+     " time INTEGER NOT NULL, PRIMARY KEY (source, target, relation));"
+     "CREATE INDEX lineage_edges_back ON lineage_edges (target);"}};
+
+constexpr std::array<std::string_view, 13> kKinds = {"object", "table",   "query", "task",  "flow_run",
+                                                     "run",    "dataset", "model", "logged_model", "endpoint",
+                                                     "prediction", "commit", "environment"};
+
+Result<LineageNode> read_node(const Row& row) {
+  auto facts = parse_json(row.text(6));
+  if (!facts) return facts.error();
+  return LineageNode{{row.text(0), row.text(1), row.text(2)}, row.text(3), row.text(4), Instant{row.integer(5)}, *facts};
+}
+
+// The id of a node, made on the spot when an edge names one that nobody reported yet.
+Result<std::int64_t> node_id(Writer& writer, const ProjectId& project, const NodeRef& ref, std::int64_t now) {
+  const auto known = writer.first("SELECT id FROM lineage_nodes WHERE project = ? AND kind = ? AND name = ? AND version = ?",
+                                  {project.str(), ref.kind, ref.name, ref.version});
+  if (!known) return known.error();
+  if (*known) return (**known).integer(0);
+  const auto made = writer.query("INSERT INTO lineage_nodes (project, kind, name, version, digest, owner, time, facts)"
+                                 " VALUES (?, ?, ?, ?, '', '', ?, '{}') RETURNING id",
+                                 {project.str(), ref.kind, ref.name, ref.version, now});
+  if (!made) return made.error();
+  return made->front().integer(0);
+}
+
+constexpr std::string_view kNodeColumns = "kind, name, version, digest, owner, time, facts, id";
+
+Result<std::optional<Row>> find_row(Reader& r, const ProjectId& project, const NodeRef& ref, Instant as_of) {
+  if (!ref.version.empty()) {
+    return r.first(fmt::format("SELECT {} FROM lineage_nodes WHERE project = ? AND kind = ? AND name = ? AND version = ?",
+                               kNodeColumns),
+                   {project.str(), ref.kind, ref.name, ref.version});
+  }
+  return r.first(fmt::format("SELECT {} FROM lineage_nodes WHERE project = ? AND kind = ? AND name = ? AND time <= ?"
+                             " ORDER BY time DESC, id DESC LIMIT 1", kNodeColumns),
+                 {project.str(), ref.kind, ref.name, as_of.micros});
+}
+
+// One breadth-first visit in the chosen direction.
+class Walk {
+ public:
+  Walk(Reader& reader, Direction direction, Instant as_of)
+      : reader_(reader), as_of_(as_of),
+        sql_(direction == Direction::kUpstream
+                 ? "SELECT n.kind, n.name, n.version, n.digest, n.owner, n.time, n.facts, n.id, e.relation, e.time"
+                   " FROM lineage_edges e JOIN lineage_nodes n ON n.id = e.source WHERE e.target = ? AND e.time <= ?"
+                   " ORDER BY e.time, n.id"
+                 : "SELECT n.kind, n.name, n.version, n.digest, n.owner, n.time, n.facts, n.id, e.relation, e.time"
+                   " FROM lineage_edges e JOIN lineage_nodes n ON n.id = e.target WHERE e.source = ? AND e.time <= ?"
+                   " ORDER BY e.time, n.id"),
+        upstream_(direction == Direction::kUpstream) {}
+
+  Result<LineageGraph> from(const Row& start) {
+    auto first = read_node(start);
+    if (!first) return first.error();
+    graph_.nodes.push_back(*first);
+    seen_.insert(start.integer(7));
+    queue_.emplace_back(start.integer(7), first->ref);
+    while (!queue_.empty()) {
+      const auto [id, ref] = queue_.front();
+      queue_.pop_front();
+      STRATA_TRY(visit(id, ref));
+    }
+    return std::move(graph_);
+  }
+
+ private:
+  Status visit(std::int64_t id, const NodeRef& ref) {
+    const auto rows = reader_.query(sql_, {id, as_of_.micros});
+    if (!rows) return rows.error();
+    for (const auto& row : *rows) {
+      auto node = read_node(row);
+      if (!node) return node.error();
+      const Instant time{row.integer(9)};
+      graph_.edges.push_back(upstream_ ? LineageEdge{node->ref, ref, row.text(8), time}
+                                       : LineageEdge{ref, node->ref, row.text(8), time});
+      if (!seen_.insert(row.integer(7)).second) continue;
+      if (graph_.nodes.size() >= Lineage::kMaxNodes) {
+        graph_.truncated = true;
+        continue;
+      }
+      queue_.emplace_back(row.integer(7), node->ref);
+      graph_.nodes.push_back(*std::move(node));
+    }
+    return {};
+  }
+
+  Reader& reader_;
+  Instant as_of_;
+  std::string_view sql_;
+  bool upstream_;
+  LineageGraph graph_;
+  std::set<std::int64_t> seen_;
+  std::deque<std::pair<std::int64_t, NodeRef>> queue_;
+};
+
+}  // namespace
+
+std::string NodeRef::to_string() const {
+  return version.empty() ? fmt::format("{}:{}", kind, name) : fmt::format("{}:{}@{}", kind, name, version);
+}
+
+Result<NodeRef> NodeRef::parse(std::string_view text) {
+  const std::size_t colon = text.find(':');
+  const std::string kind(text.substr(0, colon));
+  const bool known = std::find(kKinds.begin(), kKinds.end(), kind) != kKinds.end();
+  if (colon == std::string_view::npos || !known || colon + 1 == text.size()) {
+    return invalid("ref", fmt::format("'{}' names no thing: write kind:name or kind:name@version with a kind of {}",
+                                      printable(text), fmt::join(kKinds, ", ")));
+  }
+  const std::string_view rest = text.substr(colon + 1);
+  const std::size_t at = rest.rfind('@');
+  if (at == std::string_view::npos) return NodeRef{kind, std::string(rest), ""};
+  return NodeRef{kind, std::string(rest.substr(0, at)), std::string(rest.substr(at + 1))};
+}
+
+Lineage::Lineage(Records& records, const Clock& clock) : records_(records), clock_(clock) {}
+
+std::span<const Migration> Lineage::migrations() { return kMigrations; }
+
+Status Lineage::report(Writer& writer, const ProjectId& project, const LineageNode& node) {
+  const std::int64_t time = node.time.micros != 0 ? node.time.micros : clock_.now().micros;
+  const auto done = writer.execute(
+      "INSERT INTO lineage_nodes (project, kind, name, version, digest, owner, time, facts) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+      " ON CONFLICT (project, kind, name, version) DO UPDATE SET"
+      " digest = CASE WHEN lineage_nodes.digest = '' THEN excluded.digest ELSE lineage_nodes.digest END,"
+      " owner = CASE WHEN lineage_nodes.owner = '' THEN excluded.owner ELSE lineage_nodes.owner END,"
+      " facts = CASE WHEN lineage_nodes.facts = '{}' THEN excluded.facts ELSE lineage_nodes.facts END",
+      {project.str(), node.ref.kind, node.ref.name, node.ref.version, node.digest, node.owner, time, node.facts.dump()});
+  if (!done) return done.error();
+  return {};
+}
+
+Status Lineage::report(Writer& writer, const ProjectId& project, const LineageEdge& edge) {
+  const std::int64_t time = edge.time.micros != 0 ? edge.time.micros : clock_.now().micros;
+  const auto source = node_id(writer, project, edge.from, time);
+  if (!source) return source.error();
+  const auto target = node_id(writer, project, edge.to, time);
+  if (!target) return target.error();
+  const auto done = writer.execute("INSERT INTO lineage_edges (source, target, relation, time) VALUES (?, ?, ?, ?)"
+                                   " ON CONFLICT DO NOTHING",
+                                   {*source, *target, edge.relation, time});
+  if (!done) return done.error();
+  return {};
+}
+
+Task<Result<LineageNode>> Lineage::find(const ProjectId& project, const NodeRef& ref, std::optional<Instant> as_of) {
+  const Instant until = as_of.value_or(Instant{std::numeric_limits<std::int64_t>::max()});
+  const auto query = [&](Reader& r) -> Result<LineageNode> {
+    const auto row = find_row(r, project, ref, until);
+    if (!row) return row.error();
+    if (!*row) return not_found(fmt::format("nothing is known of '{}'", printable(ref.to_string())));
+    return read_node(**row);
+  };
+  co_return co_await records_.read(query);
+}
+
+Task<Result<LineageGraph>> Lineage::walk(const ProjectId& project, const NodeRef& start, Direction direction,
+                                         std::optional<Instant> as_of) {
+  const Instant until = as_of.value_or(Instant{std::numeric_limits<std::int64_t>::max()});
+  const auto query = [&](Reader& r) -> Result<LineageGraph> {
+    const auto row = find_row(r, project, start, until);
+    if (!row) return row.error();
+    if (!*row) return not_found(fmt::format("nothing is known of '{}'", printable(start.to_string())));
+    return Walk(r, direction, until).from(**row);
+  };
+  co_return co_await records_.read(query);
+}
+
+}  // namespace strata::kernel

@@ -1,0 +1,152 @@
+#include "runtime/http_client.hpp"
+
+#include <boost/asio/connect.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/host_name_verification.hpp>
+#include <boost/asio/ssl/stream.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/http/buffer_body.hpp>
+#include <boost/beast/http/parser.hpp>
+
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <array>
+
+namespace strata {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+using asio::ip::tcp;
+using ErrorCode = boost::system::error_code;
+using Parser = beast::http::response_parser<beast::http::buffer_body>;
+
+namespace {
+
+struct Url {
+  bool secure = false;
+  std::string host;
+  std::string port;
+  std::string target;
+};
+
+Result<Url> parse_url(const std::string& text) {
+  Url url;
+  std::string_view rest = text;
+  if (rest.starts_with("https://")) {
+    url.secure = true;
+    rest.remove_prefix(8);
+  } else if (rest.starts_with("http://")) {
+    rest.remove_prefix(7);
+  } else {
+    return invalid("url", "'" + text + "' must begin with http:// or https://");
+  }
+  const std::size_t slash = rest.find('/');
+  const std::string_view authority = rest.substr(0, slash);
+  url.target = slash == std::string_view::npos ? "/" : std::string(rest.substr(slash));
+  const std::size_t colon = authority.rfind(':');
+  url.host = std::string(authority.substr(0, colon));
+  url.port = colon == std::string_view::npos ? (url.secure ? "443" : "80") : std::string(authority.substr(colon + 1));
+  if (url.host.empty()) return invalid("url", "'" + text + "' names no host");
+  return url;
+}
+
+Error failure(const Url& url, const ErrorCode& code) {
+  const bool slow = code == asio::error::would_block || code == asio::error::timed_out;
+  return Error(slow ? Code::kDeadlineExceeded : Code::kUnavailable,
+               "no answer from " + url.host + ":" + url.port + ": " + code.message());
+}
+
+void limit_waiting(tcp::socket& socket, std::chrono::milliseconds timeout) {
+  timeval limit{};
+  limit.tv_sec = timeout.count() / 1000;
+  limit.tv_usec = timeout.count() % 1000 * 1000;
+  ::setsockopt(socket.native_handle(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  ::setsockopt(socket.native_handle(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+}
+
+std::string head_of(const ClientRequest& request, const Url& url) {
+  std::string head = request.method + " " + url.target + " HTTP/1.1\r\nHost: " + url.host + ":" + url.port + "\r\n";
+  for (const auto& [name, value] : request.headers) head += name + ": " + value + "\r\n";
+  head += "Content-Length: " + std::to_string(request.body.size()) + "\r\nConnection: close\r\n\r\n";
+  return head;
+}
+
+void take_head(const Parser& parser, ClientAnswer& answer) {
+  answer.status = static_cast<int>(parser.get().result_int());
+  for (const auto& field : parser.get()) {
+    answer.headers.emplace_back(std::string(field.name_string()), std::string(field.value()));
+  }
+}
+
+template <class Stream>
+Result<ClientAnswer> exchange(Stream& stream, const ClientRequest& request, const Url& url,
+                              const std::function<bool(const ClientAnswer&, std::string_view)>& on_body) {
+  const std::string head = head_of(request, url);
+  ErrorCode code;
+  asio::write(stream, std::array<asio::const_buffer, 2>{asio::buffer(head), asio::buffer(request.body)}, code);
+  if (code) return failure(url, code);
+  Parser parser;
+  parser.body_limit(boost::none);
+  parser.eager(true);
+  std::string in;
+  std::array<char, 65536> piece{};
+  std::array<char, 65536> out{};
+  ClientAnswer answer;
+  bool head_taken = false;
+  while (!parser.is_done()) {
+    auto& body = parser.get().body();
+    body.data = out.data();
+    body.size = out.size();
+    const std::size_t used = parser.put(asio::buffer(in), code);
+    in.erase(0, used);
+    const std::size_t produced = out.size() - body.size;
+    if (parser.is_header_done() && !head_taken) {
+      take_head(parser, answer);
+      head_taken = true;
+    }
+    if (produced > 0 && !on_body(answer, std::string_view(out.data(), produced))) return answer;
+    const bool more = code == beast::http::error::need_more || (!code && used == 0 && produced == 0);
+    if (code && code != beast::http::error::need_more && code != beast::http::error::need_buffer) return failure(url, code);
+    if (parser.is_done() || (!more && !in.empty())) continue;
+    const std::size_t got = stream.read_some(asio::buffer(piece), code);
+    if (code == asio::error::eof || got == 0) {
+      parser.put_eof(code);
+      if (code) return failure(url, code);
+      break;
+    }
+    if (code) return failure(url, code);
+    in.append(piece.data(), got);
+  }
+  return answer;
+}
+
+}  // namespace
+
+Result<ClientAnswer> http_exchange(const ClientRequest& request,
+                                   const std::function<bool(const ClientAnswer&, std::string_view)>& on_body) {
+  const auto url = parse_url(request.url);
+  if (!url) return url.error();
+  asio::io_context context(1);
+  tcp::resolver resolver(context);
+  ErrorCode code;
+  const auto found = resolver.resolve(url->host, url->port, code);
+  if (code) return failure(*url, code);
+  tcp::socket socket(context);
+  asio::connect(socket, found, code);
+  if (code) return failure(*url, code);
+  limit_waiting(socket, request.timeout);
+  if (!url->secure) return exchange(socket, request, *url, on_body);
+  asio::ssl::context tls(asio::ssl::context::tls_client);
+  tls.set_default_verify_paths(code);
+  asio::ssl::stream<tcp::socket> stream(std::move(socket), tls);
+  stream.set_verify_mode(asio::ssl::verify_peer, code);
+  stream.set_verify_callback(asio::ssl::host_name_verification(url->host), code);
+  stream.handshake(asio::ssl::stream_base::client, code);
+  if (code) return failure(*url, code);
+  return exchange(stream, request, *url, on_body);
+}
+
+}  // namespace strata

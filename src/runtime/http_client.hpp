@@ -1,0 +1,33 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.hpp"
+
+namespace strata {
+
+struct ClientRequest {
+  std::string method = "GET";
+  std::string url;  // http:// or https://, with path and query already encoded
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string body;
+  std::chrono::milliseconds timeout{60'000};  // for each step without progress
+};
+
+struct ClientAnswer {
+  int status = 0;
+  std::vector<std::pair<std::string, std::string>> headers;
+};
+
+// One HTTP/1.1 exchange on a connection of its own, for the command line and worker processes. The body's pieces go to
+// `on_body` as they arrive; returning false ends the exchange. HTTPS verifies the server against the system's certificates.
+// Blocks. Errors: kInvalidArgument for the URL, kUnavailable when the server cannot be reached, kDeadlineExceeded.
+Result<ClientAnswer> http_exchange(const ClientRequest& request,
+                                   const std::function<bool(const ClientAnswer&, std::string_view)>& on_body);
+
+}  // namespace strata

@@ -1,0 +1,102 @@
+"""One real server for the black-box tests, started from the built binary on free ports."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def binary() -> pathlib.Path:
+    """The program under test: $STRATA_BINARY, or what `make build` made."""
+    return pathlib.Path(os.environ.get("STRATA_BINARY", ROOT / "build" / "strata")).resolve()
+
+
+class Server:
+    """A `strata serve` process and everything that a client needs to reach it."""
+
+    def __init__(self, data: pathlib.Path, *options: str) -> None:
+        self.data = data
+        self.options = options
+        self.process: subprocess.Popen[bytes] | None = None
+        self.http = self.s3 = ""
+        self.env: dict[str, str] = {}
+
+    def start(self, timeout: float = 60.0) -> "Server":
+        self.data.mkdir(parents=True, exist_ok=True)
+        self.process = subprocess.Popen(
+            [binary(), "serve", "--data", self.data, "--http", "127.0.0.1:0", "--s3", "127.0.0.1:0", *self.options],
+            stdout=(self.data / "stdout.txt").open("ab"),
+            stderr=subprocess.STDOUT,
+        )
+        ready = self.data / "run" / "endpoints.json"
+        deadline = time.monotonic() + timeout
+        while not ready.exists():
+            assert self.process.poll() is None, (self.data / "stdout.txt").read_text()
+            assert time.monotonic() < deadline, "the server did not become ready"
+            time.sleep(0.01)
+        endpoints = json.loads(ready.read_text())
+        self.http, self.s3 = endpoints["http"], endpoints["s3"]
+        lines = self.strata("env").stdout.splitlines()
+        self.env = dict(line.removeprefix("export ").split("=", 1) for line in lines)
+        return self
+
+    def strata(self, *arguments: str, check: bool = True, **options) -> subprocess.CompletedProcess[str]:
+        """Runs a command of the CLI against this server as its local admin."""
+        return subprocess.run(
+            [binary(), *arguments, "--data", str(self.data)], capture_output=True, text=True, check=check, timeout=120,
+            **options)
+
+    def kill(self) -> None:
+        """kill -9, as a crash would; endpoints.json stays behind, so the next start must replace it."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        (self.data / "run" / "endpoints.json").unlink(missing_ok=True)
+
+    def stop(self) -> int:
+        """Asks the server to end; its exit code."""
+        if self.process is None:
+            return 0
+        self.process.terminate()
+        code = self.process.wait(timeout=30)
+        self.process = None
+        return code
+
+    def bearer(self, token: str | None = None) -> dict[str, str]:
+        return {"Authorization": f"Bearer {token or self.env['STRATA_TOKEN']}"}
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """A server shared by the tests of one session; each test uses names of its own."""
+    running = Server(tmp_path_factory.mktemp("strata")).start()
+    yield running
+    assert running.stop() == 0
+    running.strata("stop", "--now", check=False)
+
+
+@pytest.fixture
+def fresh_server(tmp_path):
+    """A server of the test's own, for tests that stop, kill or fill it."""
+    running = Server(tmp_path / "data")
+    yield running
+    if running.process is not None and running.process.poll() is None:
+        running.stop()
+    running.strata("stop", "--now", check=False)
+    shutil.rmtree(running.data, ignore_errors=True)
+
+
+@pytest.fixture
+def client_env(server, monkeypatch):
+    """The variables of `strata env` in this process, for clients that read them."""
+    for name, value in server.env.items():
+        monkeypatch.setenv(name, value)
+    return server.env

@@ -1,0 +1,168 @@
+"""The contract that scripts rely on: start, readiness, identity, exit codes, and what the HTTP port accepts."""
+
+import concurrent.futures
+import json
+import signal
+import socket
+import time
+
+import requests
+
+
+def test_ready_means_endpoints_json_and_a_clean_stop_removes_it(fresh_server):
+    fresh_server.start()
+    endpoints = json.loads((fresh_server.data / "run" / "endpoints.json").read_text())
+    assert set(endpoints) == {"http", "s3", "pg"}
+    assert requests.get(endpoints["http"] + "/healthz").text == "ok\n"
+    assert requests.get(endpoints["http"] + "/readyz").text == "ready\n"
+    began = time.monotonic()
+    assert fresh_server.stop() == 0
+    assert time.monotonic() - began < 5
+    assert not (fresh_server.data / "run" / "endpoints.json").exists()
+
+
+def test_a_second_server_on_the_same_data_refuses(server):
+    second = server.strata("serve", "--http", "127.0.0.1:0", "--s3", "127.0.0.1:0", check=False)
+    assert second.returncode == 5
+    assert "another server runs" in second.stderr
+
+
+def test_a_server_that_others_can_reach_needs_tls(fresh_server):
+    refused = fresh_server.strata("serve", "--http", "0.0.0.0:0", check=False)
+    assert refused.returncode == 4
+    assert "TLS" in refused.stderr
+
+
+def test_the_environment_names_every_stock_client(server):
+    assert {"STRATA_URL", "STRATA_TOKEN", "AWS_ENDPOINT_URL_S3", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
+            "AWS_DEFAULT_REGION", "MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_TOKEN"} <= set(server.env)
+    assert (server.data / "admin.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_bearer_and_basic_credentials_both_work(server):
+    me = server.http + "/api/v1/me"
+    token = server.env["STRATA_TOKEN"]
+    assert requests.get(me, headers=server.bearer()).json()["user"] == "admin"
+    assert requests.get(me, auth=("anyone", token)).json()["user"] == "admin"
+    assert requests.get(me).status_code == 401
+    assert requests.get(me, headers=server.bearer("strata_wrong")).status_code == 401
+
+
+def test_a_token_works_until_it_is_revoked_and_never_beyond_its_scope(server):
+    server.strata("user", "create", "carol", "--role", "member")
+    made = json.loads(server.strata("token", "create", "--user", "carol", "--scope", "lake:read", "-o", "json").stdout)
+    assert {"token", "access_key_id", "secret_access_key"} <= set(made)
+    headers = server.bearer(made["token"])
+    assert requests.get(server.http + "/api/v1/me", headers=headers).json()["user"] == "carol"
+    refused = requests.post(server.http + "/api/v1/users", headers=headers, json={"name": "dave"})
+    assert refused.status_code == 403
+    assert made["token"] not in server.strata("token", "list", "-o", "json").stdout
+    server.strata("token", "revoke", made["id"])
+    assert requests.get(server.http + "/api/v1/me", headers=headers).status_code == 401
+
+
+def test_a_disabled_user_is_refused_at_once(server):
+    server.strata("user", "create", "erin")
+    token = json.loads(server.strata("token", "create", "--user", "erin", "-o", "json").stdout)["token"]
+    server.strata("user", "disable", "erin")
+    assert requests.get(server.http + "/api/v1/me", headers=server.bearer(token)).status_code == 403
+
+
+def test_a_token_expires(server):
+    made = json.loads(server.strata("token", "create", "--expires", "1ms", "-o", "json").stdout)
+    assert requests.get(server.http + "/api/v1/me", headers=server.bearer(made["token"])).status_code == 401
+
+
+def test_exit_codes_say_what_kind_of_failure_it_was(server):
+    assert server.strata("no-such-command", check=False).returncode == 2
+    assert server.strata("user", "disable", "nobody", check=False).returncode == 3
+    server.strata("user", "create", "frank")
+    assert server.strata("user", "create", "frank", check=False).returncode == 5
+    assert server.strata("user", "create", "frank/../x", check=False).returncode == 2
+
+
+def test_a_change_leaves_an_audit_entry(server):
+    server.strata("user", "create", "grace")
+    entries = requests.get(server.http + "/api/v1/audit?target=user:grace", headers=server.bearer()).json()["entries"]
+    assert [(e["actor"], e["action"]) for e in entries] == [("admin", "user.create")]
+
+
+def test_bad_json_is_told_with_its_place_and_field(server):
+    users = server.http + "/api/v1/users"
+    broken = requests.post(users, headers=server.bearer(), data='{"name": "x",}').json()["error"]
+    assert broken["code"] == "malformed" and "line 1" in broken["message"]
+    unknown = requests.post(users, headers=server.bearer(), json={"name": "x", "rolle": "viewer"}).json()["error"]
+    assert unknown["field"] == "rolle" and "role" in unknown["message"]
+    large = requests.post(users, headers=server.bearer(), data=b"x" * (2 << 20))
+    assert large.status_code == 413
+
+
+def raw(server, payload: bytes, wait: float = 5.0) -> bytes:
+    host, port = server.http.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=wait) as connection:
+        connection.sendall(payload)
+        connection.shutdown(socket.SHUT_WR)
+        answer = b""
+        while piece := connection.recv(65536):
+            answer += piece
+        return answer
+
+
+def test_framing_that_could_smuggle_a_request_is_refused(server):
+    smuggle = (b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+               b"0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    twice = b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello"
+    bare = b"GET /healthz HTTP/1.1\nHost: localhost\n\n"
+    space = b"GET /healthz HTTP/1.1\r\nHost : localhost\r\n\r\n"
+    for payload in (smuggle, twice, bare, space):
+        assert raw(server, payload).startswith(b"HTTP/1.1 400"), payload
+
+
+def test_a_foreign_host_name_is_refused(server):
+    answer = raw(server, b"GET /healthz HTTP/1.1\r\nHost: evil.example\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 403")
+
+
+def test_a_head_larger_than_the_limit_is_refused(server):
+    answer = raw(server, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 70_000 + b"\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 413")
+
+
+def test_pipelined_requests_are_answered_in_order(server):
+    one = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    two = b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    answer = raw(server, one + two)
+    assert answer.index(b"HTTP/1.1 200") < answer.index(b"HTTP/1.1 404")
+
+
+def test_many_clients_at_once_are_all_served(server):
+    def ask(_):
+        with requests.Session() as session:
+            session.headers.update(server.bearer())
+            return [session.get(server.http + "/api/v1/me").status_code for _ in range(20)]
+
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        assert all(code == 200 for codes in pool.map(ask, range(32)) for code in codes)
+
+
+def test_metrics_are_prometheus_text(server):
+    requests.get(server.http + "/healthz")
+    text = requests.get(server.http + "/metrics", headers=server.bearer()).text
+    assert 'strata_http_requests_total{port="http",operation="healthz",status="200"}' in text
+
+
+def test_wrong_method_names_the_allowed_ones(server):
+    answer = requests.delete(server.http + "/healthz")
+    assert answer.status_code == 405
+    assert "GET" in answer.headers["Allow"]
+
+
+def test_users_and_tokens_survive_a_crash(fresh_server):
+    fresh_server.start()
+    fresh_server.strata("user", "create", "henry")
+    token = json.loads(fresh_server.strata("token", "create", "--user", "henry", "-o", "json").stdout)["token"]
+    fresh_server.kill()
+    fresh_server.start()
+    assert requests.get(fresh_server.http + "/api/v1/me", headers=fresh_server.bearer(token)).json()["user"] == "henry"
+    fresh_server.process.send_signal(signal.SIGTERM)
+    assert fresh_server.process.wait(timeout=10) == 0
