@@ -108,12 +108,15 @@ TEST_F(DuckDb, Json_keeps_each_type_exact) {
 }
 
 TEST_F(DuckDb, Columns_carry_their_sql_types) {
-  const auto answer = run("SELECT 1::TINYINT AS a, 1.5::DECIMAL(9,3) b, [{'x': 1}] c, MAP {1: 'a'} d, now() e, 'x'::JSON f");
+  const auto answer = run("SELECT 1::TINYINT AS a, 1.5::DECIMAL(9,3) b, [{'x': 1}] c, MAP {1: 'a'} d, now() e, '{}'::JSON f");
   ASSERT_FALSE(answer.failure) << answer.failure->message;
-  EXPECT_EQ(to_json(answer.head.columns).dump(),
-            R"([{"name":"a","type":"TINYINT"},{"name":"b","type":"DECIMAL(9,3)"},{"name":"c","type":"STRUCT(x INTEGER)[]"},)"
-            R"({"name":"d","type":"MAP(INTEGER, VARCHAR)"},{"name":"e","type":"TIMESTAMP WITH TIME ZONE"},)"
-            R"({"name":"f","type":"JSON"}])");
+  const std::vector<ColumnInfo> expected = {{"a", "TINYINT"},
+                                            {"b", "DECIMAL(9,3)"},
+                                            {"c", "STRUCT(x INTEGER)[]"},
+                                            {"d", "MAP(INTEGER, VARCHAR)"},
+                                            {"e", "TIMESTAMP WITH TIME ZONE"},
+                                            {"f", "JSON"}};
+  EXPECT_EQ(answer.head.columns, expected);
 }
 
 TEST_F(DuckDb, Csv_quotes_what_could_be_mistaken) {

@@ -121,6 +121,9 @@ Result<Connection> Engine::connect() const {
     return Error(Code::kUnavailable, "the SQL engine refuses connections");
   }
   STRATA_TRY(run(connection, "USE warehouse.main"));
+  // The engine counts progress only where it would show a bar.
+  STRATA_TRY(run(connection, "PRAGMA disable_print_progress_bar"));
+  STRATA_TRY(run(connection, "PRAGMA enable_progress_bar"));
   return connection;
 }
 

@@ -409,7 +409,6 @@ class Session {
 // when the server has closed the socket.
 void watch(const Library& library, duckdb_connection connection, MessageSocket& socket,
            const std::atomic<bool>& finished) {
-  double told = -1;
   while (true) {
     if (socket.readable(kProgressEveryMs)) {
       auto message = socket.receive();
@@ -418,11 +417,9 @@ void watch(const Library& library, duckdb_connection connection, MessageSocket& 
       continue;
     }
     if (finished) continue;
+    // -1 while the engine cannot tell; the server also learns that the engine is alive.
     const double percent = library.query_progress(connection).percentage;
-    if (percent > told && percent <= 100) {
-      told = percent;
-      if (!socket.send(static_cast<char>(Say::kProgress), std::to_string(percent))) return;
-    }
+    if (!socket.send(static_cast<char>(Say::kProgress), std::to_string(percent))) return;
   }
 }
 
