@@ -1,7 +1,9 @@
 #include "app/parts.hpp"
 
+#include "app/compose_compute.hpp"
 #include "app/compose_lake.hpp"
 #include "app/compose_tracking.hpp"
+#include "app/compose_warehouse.hpp"
 
 namespace strata::app {
 
@@ -11,6 +13,15 @@ Result<std::vector<std::unique_ptr<Part>>> make_parts(Core& core, doors::rest::R
   if (!lake) return std::move(lake).error();
   storage::lake::Lake& objects = (*lake)->lake();
   parts.push_back(*std::move(lake));
+  auto compute = make_compute_part(core, rest);
+  if (!compute) return std::move(compute).error();
+  storage::compute::Compute& node = (*compute)->compute();
+  parts.push_back(*std::move(compute));
+  auto warehouse = make_warehouse_part(core, rest, objects, [&node](std::chrono::microseconds cpu) {
+    return node.cost({.cores = 1, .memory_bytes = 0, .gpus = 0}, cpu).amount;
+  });
+  if (!warehouse) return std::move(warehouse).error();
+  parts.push_back(*std::move(warehouse));
   auto tracking = make_tracking_part(core, rest, objects);
   if (!tracking) return std::move(tracking).error();
   parts.push_back(*std::move(tracking));

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/landlock.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -31,8 +32,10 @@ constexpr std::uint64_t kAll = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_W
 Status allow(int ruleset, const std::string& path, std::uint64_t access) {
   const int folder = ::open(path.c_str(), O_PATH | O_CLOEXEC);
   if (folder < 0) return errno == ENOENT ? Status() : Status(from_errno(errno, "open", path));
+  struct stat facts {};
+  const bool is_folder = ::fstat(folder, &facts) == 0 && S_ISDIR(facts.st_mode);
   landlock_path_beneath_attr rule{};
-  rule.allowed_access = access;
+  rule.allowed_access = is_folder ? access : access & LANDLOCK_ACCESS_FS_READ_FILE;
   rule.parent_fd = folder;
   const auto added = ::syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
   const int number = errno;
