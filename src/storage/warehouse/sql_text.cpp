@@ -21,6 +21,10 @@ constexpr std::array kRefusedFunctions = {
     "pragma_show",     "read_duckdb"};
 constexpr std::array kRefusedNames = {"pg_settings", "duckdb_databases", "pragma_database_list", "duckdb_logs",
                                       "duckdb_log_contexts"};
+// Words that end the list of tables behind FROM.
+constexpr std::array kAfterFrom = {"where", "group", "order",  "having", "limit", "qualify", "window",
+                                   "union", "except", "intersect", "select", "set", "values", "sample"};
+constexpr std::size_t kNoList = static_cast<std::size_t>(-1);
 // Schema of the views that other parts of the server offer.
 constexpr std::string_view kSystemSchema = "strata";
 
@@ -336,14 +340,26 @@ class Analyser {
   Status find_lake_reads() {
     std::vector<std::string> calls;  // the function of each open bracket
     bool in_from = false;            // since FROM or JOIN only texts and commas came
+    std::size_t list_depth = kNoList;  // how many brackets were open where the last FROM stood
     for (std::size_t i = first_; i < last_; ++i) {
       const auto& token = at(i);
       if (token.is_sign('(')) {
         calls.push_back(i > first_ && at(i - 1).is_name() ? to_lower(at(i - 1).value) : "");
       } else if (token.is_sign(')') && !calls.empty()) {
         calls.pop_back();
+        if (list_depth != kNoList && list_depth > calls.size()) list_depth = kNoList;
       }
-      const bool file = in_from || (!calls.empty() && reads_files(calls.back()));
+      if (token.is_sign('(') && reads_files(calls.back())) STRATA_TRY(check_reader(i));
+      // extract(year FROM 'text') and its kin read no table.
+      const bool in_list = list_depth == calls.size() && i > first_ && at(i - 1).is_sign(',');
+      const bool is_table = (in_from || in_list) && (calls.empty() || !takes_from(calls.back()));
+      const bool other_text = token.kind == SqlToken::Kind::kText && !is_lake_text(token);
+      const bool quoted_path = token.kind == SqlToken::Kind::kQuotedName && token.value.contains('/');
+      if (is_table && (other_text || quoted_path)) {
+        return refuse(i, "SQL reads files of the lake only, named as a text: FROM 's3://bucket/key'; names of tables stand "
+                         "without quotes or in double quotes");
+      }
+      const bool file = is_table || (!calls.empty() && reads_files(calls.back()));
       if (is_lake_text(token) && file && !is_target(token)) {
         if (permanent_text_) {
           return refuse(i, "a definition cannot keep a lake path, because each query's rights are checked anew; "
@@ -353,10 +369,30 @@ class Analyser {
         if (!path) return std::move(path).error();
         out_.reads.push_back(std::move(*path));
       }
+      if (token.is_word("from")) list_depth = calls.size();
+      if (token.kind == SqlToken::Kind::kWord && is_one_of(kAfterFrom, token.value)) list_depth = kNoList;
       in_from = token.is_word("from") || token.is_word("join") ||
                 (in_from && (token.kind == SqlToken::Kind::kText || token.is_sign(',') || token.is_sign('[')));
     }
     return {};
+  }
+  // What a reading function reads must stand there as texts; anything computed could name what nobody checked.
+  Status check_reader(std::size_t open) const {
+    std::size_t i = open + 1;
+    const bool list = at(i).is_sign('[');
+    if (list) ++i;
+    bool good = is_lake_text(at(i));
+    while (list && good && at(i + 1).is_sign(',')) {
+      i += 2;
+      good = is_lake_text(at(i));
+    }
+    if (list) good = good && at(++i).is_sign(']');
+    if (good && (at(i + 1).is_sign(',') || at(i + 1).is_sign(')'))) return {};
+    const std::string function = at(open - 1).value;
+    return refuse(open + 1, "SQL reads files of the lake only, each named as a text: " + function + "('s3://bucket/key')");
+  }
+  static bool takes_from(const std::string& function) {
+    return function == "extract" || function == "trim" || function == "substring" || function == "overlay";
   }
   bool is_target(const SqlToken& token) const { return out_.lake_target && out_.lake_target->begin == token.begin; }
   static bool reads_files(const std::string& function) {

@@ -91,12 +91,16 @@ TEST(SqlText, Refuses_ways_out_of_the_warehouse) {
         "SELECT \"Current_Setting\"('x')", "SELECT 'x'.current_setting()", "FROM query('SELECT 1')",
         "FROM query_table('t')", "FROM duckdb_settings()", "FROM pg_catalog.pg_settings", "FROM 'pg_settings'", "FROM E'pg\\x5fsettings'", "FROM U&\"pg\\005fsettings\"",
         "FROM duckdb_databases", "CREATE MACRO m() AS current_setting('allowed_directories')",
-        "CREATE TABLE strata.t (i INT)", "DROP SCHEMA strata", "CHECKPOINT",
+        "FROM read_csv('/etc/passwd')", "FROM read_csv('/etc' || '/passwd')",
+        "FROM read_blob('warehouse/strata.duckdb')", "FROM read_csv(['s3://l/a', '/etc/passwd'])",
+        "FROM read_csv('s3://l/a' || 'x')", "FROM 'warehouse/x.parquet'", "FROM \"/etc/passwd\"", "FROM a, 'x.csv'",
+        "CREATE MACRO m(f) AS TABLE FROM read_csv(f)", "FROM glob('*')", "CREATE TABLE strata.t (i INT)", "DROP SCHEMA strata", "CHECKPOINT",
         "SELECT 1; SET memory_limit='1TB'"}) {
     const auto code = refused(sql).code;
     EXPECT_TRUE(code == Code::kUnsupported || code == Code::kInvalidArgument) << sql;
   }
   EXPECT_TRUE(analyse_sql("SELECT query FROM log WHERE query = 'query'").ok());
+  EXPECT_TRUE(analyse_sql("SELECT extract(year FROM '2013-01-01'::DATE), trim(both 'x' FROM 'xax')").ok());
 }
 
 TEST(SqlText, A_view_cannot_keep_a_lake_path) {
