@@ -21,20 +21,23 @@ void print_node(const Json& node) {
   const Json& measured = node["measured"];
   const Json& price = node["price"];
   std::vector<std::string> isa;
-  for (const auto& name : node["isa"].as_array()) isa.push_back(name.as_string());
+  for (const auto& name : node["isa"].as_array())
+    isa.push_back(name.as_string());
   std::vector<std::pair<std::string, std::string>> lines = {
       {"cpu", fmt::format("{} ({} cores, {} NUMA node{})", node.text("cpu"), node.integer("cores"),
                           node.integer("numa_nodes"), node.integer("numa_nodes") == 1 ? "" : "s")},
       {"isa", join(isa, " ")},
       {"memory", show_bytes(static_cast<std::uint64_t>(node.integer("memory_bytes")))}};
   for (const auto& disk : node["disks"].as_array()) {
-    lines.emplace_back("disk", fmt::format("{} ({}): {} free of {}", disk.text("device"), disk.text("holds"),
-                                           show_bytes(static_cast<std::uint64_t>(disk.integer("free_bytes"))),
-                                           show_bytes(static_cast<std::uint64_t>(disk.integer("total_bytes")))));
+    lines.emplace_back(
+        "disk", fmt::format("{} ({}): {} free of {}", disk.text("device"), disk.text("holds"),
+                            show_bytes(static_cast<std::uint64_t>(disk.integer("free_bytes"))),
+                            show_bytes(static_cast<std::uint64_t>(disk.integer("total_bytes")))));
   }
   for (const auto& gpu : node["gpus"].as_array()) {
-    lines.emplace_back("gpu", fmt::format("{}, {}", gpu.text("name"),
-                                          show_bytes(static_cast<std::uint64_t>(gpu.integer("memory_bytes")))));
+    lines.emplace_back(
+        "gpu", fmt::format("{}, {}", gpu.text("name"),
+                           show_bytes(static_cast<std::uint64_t>(gpu.integer("memory_bytes")))));
   }
   if (node["gpus"].size() == 0) lines.emplace_back("gpu", "none");
   if (measured.is_object()) {
@@ -44,16 +47,20 @@ void print_node(const Json& node) {
                                                  number(measured, "disk_read_gb_s", "GB/s"));
     lines.emplace_back("  fdatasync p50, p99", number(measured, "fdatasync_p50_us", "us") + ", " +
                                                    number(measured, "fdatasync_p99_us", "us"));
-    lines.emplace_back("  FP32, FP64 per core", number(measured, "fp32_gflops_per_core", "GFLOPS") + ", " +
-                                                    number(measured, "fp64_gflops_per_core", "GFLOPS"));
+    lines.emplace_back("  FP32, FP64 per core",
+                       number(measured, "fp32_gflops_per_core", "GFLOPS") + ", " +
+                           number(measured, "fp64_gflops_per_core", "GFLOPS"));
   } else {
     lines.emplace_back("measured", "not yet");
   }
-  lines.emplace_back("price", price.is_object()
-                                  ? fmt::format("{} {} per hour", price.number("per_hour"), price.text("currency"))
-                                  : "not set: strata node price " + node.text("name") + " --per-hour 0.30 --currency EUR");
+  lines.emplace_back(
+      "price",
+      price.is_object()
+          ? fmt::format("{} {} per hour", price.number("per_hour"), price.text("currency"))
+          : "not set: strata node price " + node.text("name") + " --per-hour 0.30 --currency EUR");
   std::printf("%s\n", node.text("name").c_str());
-  for (const auto& [name, text] : lines) std::printf("  %-22s%s\n", name.c_str(), text.c_str());
+  for (const auto& [name, text] : lines)
+    std::printf("  %-22s%s\n", name.c_str(), text.c_str());
 }
 
 void show(const CliContext& context, const Json& answer) {
@@ -62,11 +69,12 @@ void show(const CliContext& context, const Json& answer) {
     return;
   }
   if (!answer["nodes"].is_array()) return print_node(answer);
-  for (const auto& node : answer["nodes"].as_array()) print_node(node);
+  for (const auto& node : answer["nodes"].as_array())
+    print_node(node);
 }
 
-Status change(CliContext& context, ApiClient& client, std::string_view method, const std::string& path,
-              const Json& body) {
+Status change(CliContext& context, ApiClient& client, std::string_view method,
+              const std::string& path, const Json& body) {
   const auto answer = client.request(method, path, body.dump());
   if (!answer) return answer.error();
   const auto json = parse_json(answer->body);
@@ -76,7 +84,8 @@ Status change(CliContext& context, ApiClient& client, std::string_view method, c
 }
 
 void add_measurement(CLI::App& app, CliContext& context) {
-  auto* command = app.add_subcommand("measure-node", "Measures this machine; the server starts it")->group("");
+  auto* command =
+      app.add_subcommand("measure-node", "Measures this machine; the server starts it")->group("");
   command->callback([&context] {
     const auto measured = storage::compute::measure(context.data_dir);
     if (!measured) return context.fail(measured.error());
@@ -105,7 +114,8 @@ void add_node_commands(CLI::App& app, CliContext& context) {
   measure->add_option("node", name, "Name of the node (default: the server's)");
   measure->callback([&context] {
     context.with_client([&](ApiClient& client) {
-      return change(context, client, "POST", "/api/v1/nodes/" + encode_segment(name) + "/measure", Json::object());
+      return change(context, client, "POST", "/api/v1/nodes/" + encode_segment(name) + "/measure",
+                    Json::object());
     });
   });
   auto* price = node->add_subcommand("price", "Set what an hour of the node costs");

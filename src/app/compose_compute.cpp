@@ -1,10 +1,10 @@
 #include "app/compose_compute.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <array>
 #include <csignal>
+
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "base/log.hpp"
 #include "doors/rest/node_routes.hpp"
@@ -20,7 +20,8 @@ using storage::compute::Measurements;
 constexpr std::chrono::seconds kMeasureLimit{30};
 constexpr int kLowPriority = 10;
 
-// In a process of its own: it needs memory for a moment and all cores, neither of which is to be the server's.
+// In a process of its own: it needs memory for a moment and all cores, neither of which is to be
+// the server's.
 Result<Measurements> measure_in_child(const Paths& paths) {
   std::array<int, 2> answer{};
   if (::pipe2(answer.data(), O_CLOEXEC) != 0) return from_errno(errno, "pipe2", "measurement");
@@ -47,7 +48,8 @@ Result<Measurements> measure_in_child(const Paths& paths) {
   const auto got = ::read(answer[0], text.data(), text.size());
   ::close(answer[0]);
   if (!ended.ok()) return std::move(ended).error();
-  if (!(*ended)->success()) return Error(Code::kInternal, "the measurement " + (*ended)->to_string());
+  if (!(*ended)->success())
+    return Error(Code::kInternal, "the measurement " + (*ended)->to_string());
   text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
   auto json = parse_json(text);
   if (!json) return std::move(json).error();
@@ -56,14 +58,16 @@ Result<Measurements> measure_in_child(const Paths& paths) {
 
 Task<void> measure_in_background(Compute& compute) {
   const auto measured = co_await compute.measure_once();
-  if (!measured.ok()) log::warn("compute.measure", Json::object({{"error", measured.error().message}}));
+  if (!measured.ok())
+    log::warn("compute.measure", Json::object({{"error", measured.error().message}}));
 }
 
 }  // namespace
 
 ComputePart::ComputePart(Core& core)
-    : core_(core), compute_(core.records, core.audit, core.pool, core.clock, core.paths.data,
-                            [paths = core.paths] { return measure_in_child(paths); }) {}
+    : core_(core),
+      compute_(core.records, core.audit, core.pool, core.clock, core.paths.data,
+               [paths = core.paths] { return measure_in_child(paths); }) {}
 
 Status ComputePart::start() {
   core_.scope.spawn(core_.loops.next(), measure_in_background(compute_));

@@ -10,7 +10,8 @@ namespace strata::app {
 void add_warehouse_worker(CLI::App& app, CliContext& context) {
   static engines::duckdb::EngineOptions options;
   static int descriptor = -1;
-  auto* worker = app.add_subcommand("warehouse", "The SQL engine's process; the server starts it")->group("");
+  auto* worker =
+      app.add_subcommand("warehouse", "The SQL engine's process; the server starts it")->group("");
   worker->add_option("--socket-fd", descriptor)->required();
   worker->add_option("--lib", options.library)->required();
   worker->add_option("--spool", options.spool)->required();

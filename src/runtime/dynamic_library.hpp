@@ -6,8 +6,9 @@
 
 namespace strata {
 
-// A shared library opened while the program runs, for what may or may not be installed. Stays open until the process ends,
-// because threads and statics of such libraries rarely survive being unloaded.
+// A shared library opened while the program runs, for what may or may not be installed. Stays open
+// until the process ends, because threads and statics of such libraries rarely survive being
+// unloaded.
 class DynamicLibrary {
  public:
   // Blocks for reading it. Errors: kNotFound with the loader's reason.

@@ -1,18 +1,17 @@
 #include "runtime/message_socket.hpp"
 
-#include <poll.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
-#include <unistd.h>
-
-#include <boost/asio/posix/stream_descriptor.hpp>
-
 #include <array>
 #include <cerrno>
 #include <coroutine>
 #include <cstdint>
 #include <cstring>
 #include <mutex>
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include "runtime/loop.hpp"
 
@@ -56,9 +55,11 @@ struct MessageSocket::Impl {
     if (unread() < kHeader) return std::optional<Message>();
     std::uint32_t length = 0;
     std::memcpy(&length, buffer.data() + start, sizeof(length));
-    if (length > kMaxPayload) return Error(Code::kMalformed, "a message announces an impossible length");
+    if (length > kMaxPayload)
+      return Error(Code::kMalformed, "a message announces an impossible length");
     if (unread() < kHeader + length) return std::optional<Message>();
-    Message message{buffer[start + 4], buffer.substr(start + kHeader, length), std::exchange(passed, -1)};
+    Message message{buffer[start + 4], buffer.substr(start + kHeader, length),
+                    std::exchange(passed, -1)};
     start += kHeader + length;
     if (start == buffer.size()) {
       buffer.clear();
@@ -93,7 +94,8 @@ struct MessageSocket::Impl {
       if (number == ECONNRESET) return gone();
       return from_errno(number, "recvmsg", "message socket");
     }
-    for (cmsghdr* entry = CMSG_FIRSTHDR(&header); entry != nullptr; entry = CMSG_NXTHDR(&header, entry)) {
+    for (cmsghdr* entry = CMSG_FIRSTHDR(&header); entry != nullptr;
+         entry = CMSG_NXTHDR(&header, entry)) {
       if (entry->cmsg_level != SOL_SOCKET || entry->cmsg_type != SCM_RIGHTS) continue;
       if (passed >= 0) ::close(passed);
       std::memcpy(&passed, CMSG_DATA(entry), sizeof(passed));
@@ -122,7 +124,8 @@ Result<std::pair<MessageSocket, MessageSocket>> MessageSocket::pair() {
 }
 
 Status MessageSocket::send(char kind, std::string_view payload, int descriptor) {
-  if (payload.size() > kMaxPayload) return Error(Code::kTooLarge, "the message is larger than 64 MiB");
+  if (payload.size() > kMaxPayload)
+    return Error(Code::kTooLarge, "the message is larger than 64 MiB");
   std::array<char, kHeader> head{};
   const auto length = static_cast<std::uint32_t>(payload.size());
   std::memcpy(head.data(), &length, sizeof(length));
@@ -202,7 +205,11 @@ bool MessageSocket::readable(int limit_ms) {
   return ::poll(&watch, 1, limit_ms) > 0;
 }
 
-void MessageSocket::shutdown() { ::shutdown(impl_->fd, SHUT_RDWR); }
-int MessageSocket::descriptor() const { return impl_->fd; }
+void MessageSocket::shutdown() {
+  ::shutdown(impl_->fd, SHUT_RDWR);
+}
+int MessageSocket::descriptor() const {
+  return impl_->fd;
+}
 
 }  // namespace strata

@@ -12,15 +12,17 @@
 
 namespace strata {
 
-// One message between two processes of this program: a kind and its payload. A descriptor may travel along.
+// One message between two processes of this program: a kind and its payload. A descriptor may
+// travel along.
 struct Message {
   char kind = 0;
   std::string payload;
   int descriptor = -1;  // the receiver owns it; -1 when there was none
 };
 
-// One end of a local stream of messages (length, kind, payload over a Unix socket). The kernel's socket buffer is the only
-// queue: a sender waits for a slow receiver. Sending is thread-safe; receiving is for one thread or coroutine at a time.
+// One end of a local stream of messages (length, kind, payload over a Unix socket). The kernel's
+// socket buffer is the only queue: a sender waits for a slow receiver. Sending is thread-safe;
+// receiving is for one thread or coroutine at a time.
 class MessageSocket {
  public:
   static constexpr std::size_t kMaxPayload = 64U << 20U;
@@ -33,8 +35,8 @@ class MessageSocket {
 
   static Result<std::pair<MessageSocket, MessageSocket>> pair();
 
-  // Blocks until the message is in the socket. `descriptor` is duplicated into the other process; ours stays open.
-  // Errors: kUnavailable when the other end is gone, kTooLarge.
+  // Blocks until the message is in the socket. `descriptor` is duplicated into the other process;
+  // ours stays open. Errors: kUnavailable when the other end is gone, kTooLarge.
   Status send(char kind, std::string_view payload, int descriptor = -1);
 
   // Blocks for the next message. Errors: kUnavailable when the other end is gone.
@@ -42,7 +44,8 @@ class MessageSocket {
   // The same without blocking the loop that awaits; on a thread without a loop it blocks.
   Task<Result<Message>> next();
 
-  // Whether something can be received (or the other end is gone) within `limit_ms`; -1 waits for ever.
+  // Whether something can be received (or the other end is gone) within `limit_ms`; -1 waits for
+  // ever.
   bool readable(int limit_ms);
   // Both directions end; a receiver on either side wakes up. Thread-safe.
   void shutdown();

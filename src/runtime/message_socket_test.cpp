@@ -1,10 +1,10 @@
 #include "runtime/message_socket.hpp"
 
+#include <thread>
+
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
-
-#include <thread>
 
 #include "runtime/loop.hpp"
 #include "runtime/scope.hpp"
@@ -43,7 +43,9 @@ TEST(MessageSocket, Passes_a_descriptor_along) {
 
 TEST(MessageSocket, Tells_when_the_other_end_is_gone) {
   auto ends = MessageSocket::pair();
-  { const MessageSocket dropped = std::move(ends->first); }
+  {
+    const MessageSocket dropped = std::move(ends->first);
+  }
   EXPECT_EQ(ends->second.receive().error().code, Code::kUnavailable);
   EXPECT_EQ(ends->second.send('A', "x").error().code, Code::kUnavailable);
 }
@@ -62,7 +64,8 @@ TEST(MessageSocket, Is_awaited_on_a_loop_without_blocking_it) {
   LoopGroup loops(1);
   TaskScope scope;
   scope.spawn(loops.at(0), collect(ends->second, got));
-  for (int i = 0; i < 100; ++i) ASSERT_TRUE(ends->first.send('M', std::string(9000, 'a')).ok());
+  for (int i = 0; i < 100; ++i)
+    ASSERT_TRUE(ends->first.send('M', std::string(9000, 'a')).ok());
   ends->first.shutdown();
   scope.join();
   EXPECT_EQ(got.size(), 100U);

@@ -8,7 +8,8 @@ using Pairs = std::vector<std::pair<std::string, std::string>>;
 
 Json to_json(const Pairs& pairs) {
   Json out = Json::array();
-  for (const auto& [first, second] : pairs) out.push(Json(Json::Array{first, second}));
+  for (const auto& [first, second] : pairs)
+    out.push(Json(Json::Array{first, second}));
   return out;
 }
 
@@ -20,7 +21,8 @@ std::string text_at(const Json& row, std::size_t i) {
 template <class F>
 void each(const Json& list, F f) {
   if (!list.is_array()) return;
-  for (const auto& item : list.as_array()) f(item);
+  for (const auto& item : list.as_array())
+    f(item);
 }
 
 Pairs pairs_from(const Json& json) {
@@ -45,8 +47,9 @@ Json to_json(const std::vector<TableFacts>& tables) {
 std::vector<TableFacts> tables_from(const Json& json) {
   std::vector<TableFacts> out;
   each(json, [&](const Json& table) {
-    out.push_back({table.text("schema"), table.text("name"), table.text("kind", "table"), table.boolean("exists", true),
-                   table.integer("rows", -1), columns_from(table["columns"])});
+    out.push_back({table.text("schema"), table.text("name"), table.text("kind", "table"),
+                   table.boolean("exists", true), table.integer("rows", -1),
+                   columns_from(table["columns"])});
   });
   return out;
 }
@@ -55,23 +58,29 @@ std::vector<TableFacts> tables_from(const Json& json) {
 
 std::string_view format_name(Format format) {
   switch (format) {
-    case Format::kJson: return "json";
-    case Format::kCsv: return "csv";
-    case Format::kArrow: return "arrow";
-    case Format::kParquet: return "parquet";
+    case Format::kJson:
+      return "json";
+    case Format::kCsv:
+      return "csv";
+    case Format::kArrow:
+      return "arrow";
+    case Format::kParquet:
+      return "parquet";
   }
   return "json";
 }
 
 Json to_json(const std::vector<ColumnInfo>& columns) {
   Json out = Json::array();
-  for (const auto& column : columns) out.push(Json::object({{"name", column.name}, {"type", column.type}}));
+  for (const auto& column : columns)
+    out.push(Json::object({{"name", column.name}, {"type", column.type}}));
   return out;
 }
 
 std::vector<ColumnInfo> columns_from(const Json& json) {
   std::vector<ColumnInfo> out;
-  each(json, [&](const Json& column) { out.push_back({column.text("name"), column.text("type")}); });
+  each(json,
+       [&](const Json& column) { out.push_back({column.text("name"), column.text("type")}); });
   return out;
 }
 
@@ -85,7 +94,11 @@ std::string encode(const RunRequest& request) {
   }
   Json views = Json::array();
   for (const auto& view : request.views) {
-    views.push(Json::object({{"name", view.name}, {"files", view.files}, {"columns", to_json(view.columns)}}));
+    Json files = Json::array();
+    for (const auto& file : view.files)
+      files.push(file);
+    views.push(Json::object(
+        {{"name", view.name}, {"files", std::move(files)}, {"columns", to_json(view.columns)}}));
   }
   return Json::object({{"statements", std::move(statements)},
                        {"params", request.params},
@@ -103,8 +116,8 @@ Result<RunRequest> decode_run(std::string_view payload) {
   if (!json) return std::move(json).error();
   RunRequest out;
   each((*json)["statements"], [&](const Json& statement) {
-    out.statements.push_back({statement.text("sql"), statement.boolean("changes"), statement.boolean("returns_rows"),
-                              statement.boolean("transaction")});
+    out.statements.push_back({statement.text("sql"), statement.boolean("changes"),
+                              statement.boolean("returns_rows"), statement.boolean("transaction")});
   });
   out.params = (*json)["params"];
   out.format = static_cast<Format>(json->integer("format"));
@@ -113,12 +126,18 @@ Result<RunRequest> decode_run(std::string_view payload) {
   out.writes = pairs_from((*json)["writes"]);
   out.defines = json->boolean("defines");
   each((*json)["views"], [&](const Json& view) {
-    out.views.push_back({view.text("name"), view.text("files"), columns_from(view["columns"])});
+    SystemView made{view.text("name"), {}, columns_from(view["columns"])};
+    each(view["files"], [&](const Json& file) {
+      if (file.is_string()) made.files.push_back(file.as_string());
+    });
+    out.views.push_back(std::move(made));
   });
   return out;
 }
 
-std::string encode(const Head& head) { return to_json(head.columns).dump(); }
+std::string encode(const Head& head) {
+  return to_json(head.columns).dump();
+}
 
 Result<Head> decode_head(std::string_view payload) {
   auto json = parse_json(payload);
@@ -140,8 +159,9 @@ std::string encode(const Done& done) {
 Result<Done> decode_done(std::string_view payload) {
   auto json = parse_json(payload);
   if (!json) return std::move(json).error();
-  return Done{json->integer("rows"),           json->boolean("truncated"),      json->number("cpu_ms"),
-              pairs_from((*json)["reads"]),    tables_from((*json)["writes"]),  json->boolean("has_catalog"),
+  return Done{json->integer("rows"),          json->boolean("truncated"),
+              json->number("cpu_ms"),         pairs_from((*json)["reads"]),
+              tables_from((*json)["writes"]), json->boolean("has_catalog"),
               tables_from((*json)["catalog"])};
 }
 
@@ -157,11 +177,14 @@ std::string encode(const Failure& failure) {
 Result<Failure> decode_failure(std::string_view payload) {
   auto json = parse_json(payload);
   if (!json) return std::move(json).error();
-  return Failure{json->text("message"), json->text("kind"), static_cast<int>(json->integer("statement")),
-                 json->integer("at", -1), json->boolean("recycle")};
+  return Failure{json->text("message"), json->text("kind"),
+                 static_cast<int>(json->integer("statement")), json->integer("at", -1),
+                 json->boolean("recycle")};
 }
 
-std::string encode(const std::vector<TableFacts>& tables) { return to_json(tables).dump(); }
+std::string encode(const std::vector<TableFacts>& tables) {
+  return to_json(tables).dump();
+}
 
 Result<std::vector<TableFacts>> decode_tables(std::string_view payload) {
   auto json = parse_json(payload);

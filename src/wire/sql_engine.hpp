@@ -8,16 +8,26 @@
 #include "base/json.hpp"
 #include "base/result.hpp"
 
-// What the server and the SQL engine's process say to each other, as messages of runtime/message_socket.
+// What the server and the SQL engine's process say to each other, as messages of
+// runtime/message_socket.
 //
-// On the control socket the engine first says kReady or kFailed; the server says kSession, with a socket along, for each query,
-// and kQuit at the end. On a session's socket the server says kRun once and perhaps kCancel; the engine answers kProgress at any
-// time, then kHead, kData as often as needed and kDone, or kFailed in place of whatever is still to come.
+// On the control socket the engine first says kReady or kFailed; the server says kSession, with a
+// socket along, for each query, and kQuit at the end. On a session's socket the server says kRun
+// once and perhaps kCancel; the engine answers kProgress at any time, then kHead, kData as often as
+// needed and kDone, or kFailed in place of whatever is still to come.
 namespace strata::wire::sql_engine {
 
 enum class Say : char {
-  kReady = 'R', kFailed = 'F', kSession = 'S', kQuit = 'Q',
-  kRun = 'X', kCancel = 'C', kProgress = 'P', kHead = 'H', kData = 'D', kDone = 'Z',
+  kReady = 'R',
+  kFailed = 'F',
+  kSession = 'S',
+  kQuit = 'Q',
+  kRun = 'X',
+  kCancel = 'C',
+  kProgress = 'P',
+  kHead = 'H',
+  kData = 'D',
+  kDone = 'Z',
 };
 
 enum class Format : std::uint8_t { kJson, kCsv, kArrow, kParquet };
@@ -47,8 +57,8 @@ struct RunStatement {
 
 // A view over local files that the engine brings up to date before a query that names it.
 struct SystemView {
-  std::string name;   // in the schema "strata"
-  std::string files;  // glob of Parquet files
+  std::string name;                 // in the schema "strata"
+  std::vector<std::string> files;   // Parquet, relative to the data directory
   std::vector<ColumnInfo> columns;  // its shape while there are no files
 };
 
@@ -56,10 +66,11 @@ struct RunRequest {
   std::vector<RunStatement> statements;
   Json params;  // array (by position), object (by name) or null
   Format format = Format::kJson;
-  std::uint64_t limit = 0;      // rows of the last statement's result; 0 for all
-  std::string result_file;      // where a Parquet result is written
-  std::vector<std::pair<std::string, std::string>> writes;  // schema and name of the tables that may change
-  bool defines = false;         // report the whole catalog afterwards
+  std::uint64_t limit = 0;  // rows of the last statement's result; 0 for all
+  std::string result_file;  // where a Parquet result is written
+  std::vector<std::pair<std::string, std::string>>
+      writes;            // schema and name of the tables that may change
+  bool defines = false;  // report the whole catalog afterwards
   std::vector<SystemView> views;
 };
 
@@ -79,7 +90,8 @@ struct Done {
 
 struct Failure {
   std::string message;   // without the engine's excerpt of the statement
-  std::string kind;      // "out_of_memory", "interrupted", "conflict", "fatal", "permission", "not_found", "other"
+  std::string kind;      // "out_of_memory", "interrupted", "conflict", "fatal", "permission",
+                         // "not_found", "other"
   int statement = 0;     // which of the request's
   std::int64_t at = -1;  // byte in that statement's text; -1 unknown
   bool recycle = false;  // the engine's process should be replaced

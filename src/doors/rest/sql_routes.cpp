@@ -19,7 +19,8 @@ using storage::warehouse::QueryRequest;
 using storage::warehouse::TableInfo;
 using storage::warehouse::Warehouse;
 
-// JSON answers are for people and pages; who wants all rows asks for Arrow, CSV or Parquet, or for a limit of 0.
+// JSON answers are for people and pages; who wants all rows asks for Arrow, CSV or Parquet, or for
+// a limit of 0.
 constexpr std::int64_t kJsonRows = 10'000;
 constexpr std::int64_t kMaxTimeoutMs = 3'600'000;
 
@@ -43,8 +44,10 @@ Result<Media> negotiate(const http::Request& request) {
     }
   }
   return Error(Code::kUnsupportedMediaType,
-               "Accept: '" + accept.substr(0, 100) + "' names none of application/json, text/csv, "
-               "application/vnd.apache.arrow.stream and application/vnd.apache.parquet", "Accept");
+               "Accept: '" + accept.substr(0, 100) +
+                   "' names none of application/json, text/csv, "
+                   "application/vnd.apache.arrow.stream and application/vnd.apache.parquet",
+               "Accept");
 }
 
 Json to_json(const QueryInfo& info) {
@@ -67,27 +70,30 @@ Json to_json(const QueryInfo& info) {
 }
 
 Json to_json(const TableInfo& table) {
-  return Json::object({{"schema", table.schema},
-                       {"name", table.name},
-                       {"kind", table.kind},
-                       {"rows", table.rows < 0 ? Json() : Json(table.rows)},
-                       {"columns", wire::sql_engine::to_json(table.columns)},
-                       {"version", table.version},
-                       {"updated", table.updated.micros == 0 ? Json() : Json(to_rfc3339(table.updated))},
-                       {"owner", table.owner}});
+  return Json::object(
+      {{"schema", table.schema},
+       {"name", table.name},
+       {"kind", table.kind},
+       {"rows", table.rows < 0 ? Json() : Json(table.rows)},
+       {"columns", wire::sql_engine::to_json(table.columns)},
+       {"version", table.version},
+       {"updated", table.updated.micros == 0 ? Json() : Json(to_rfc3339(table.updated))},
+       {"owner", table.owner}});
 }
 
 template <class T>
 Json list_of(std::string_view name, const std::vector<T>& items) {
   Json list = Json::array();
-  for (const auto& item : items) list.push(to_json(item));
+  for (const auto& item : items)
+    list.push(to_json(item));
   return Json::object({{std::string(name), std::move(list)}});
 }
 
 Result<QueryRequest> read_request(const Json& body, Format format) {
   QueryRequest request;
   request.sql = body.text("sql");
-  if (trim(request.sql).empty()) return invalid("sql", "sql is missing: send {\"sql\": \"SELECT ...\"}");
+  if (trim(request.sql).empty())
+    return invalid("sql", "sql is missing: send {\"sql\": \"SELECT ...\"}");
   request.params = body["params"];
   request.format = format;
   const std::int64_t limit = body.integer("limit", format == Format::kJson ? kJsonRows : 0);
@@ -143,10 +149,12 @@ Task<Response> cancel_query(const Authorized& call, Warehouse& warehouse) {
   co_return Response::empty(204);
 }
 
-constexpr std::string_view kQuerySchema = R"({"type":"object","required":["sql"],"additionalProperties":false,"properties":{
+constexpr std::string_view kQuerySchema =
+    R"({"type":"object","required":["sql"],"additionalProperties":false,"properties":{
 "sql":{"type":"string"},"params":{"type":["array","object","null"]},"limit":{"type":"integer"},
 "timeout_ms":{"type":"integer"},"query_id":{"type":"string"}}})";
-constexpr std::string_view kAnswerSchema = R"({"type":"object","required":["columns","rows","row_count","truncated",
+constexpr std::string_view kAnswerSchema =
+    R"({"type":"object","required":["columns","rows","row_count","truncated",
 "statement","elapsed_ms","query_id"],"properties":{"columns":{"type":"array","items":{"type":"object",
 "required":["name","type"],"properties":{"name":{"type":"string"},"type":{"type":"string"}}}},
 "rows":{"type":"array","items":{"type":"array"}},"row_count":{"type":"integer"},"truncated":{"type":"boolean"},
@@ -156,22 +164,30 @@ constexpr std::string_view kAnswerSchema = R"({"type":"object","required":["colu
 
 std::vector<Route> sql_routes(Warehouse& warehouse) {
   const auto bind = [&warehouse](Task<Response> (*handler)(const Authorized&, Warehouse&)) {
-    return [&warehouse, handler](const Authorized& call) { return handler(call, warehouse); };
+    return [&warehouse, handler](const Authorized& call) {
+      return handler(call, warehouse);
+    };
   };
   // The engine's own timeout ends a statement before the route's deadline does.
-  const Limits query_limits{.body = 4U << 20U, .deadline = std::chrono::milliseconds(kMaxTimeoutMs + 60'000)};
+  const Limits query_limits{.body = 4U << 20U,
+                            .deadline = std::chrono::milliseconds(kMaxTimeoutMs + 60'000)};
   std::vector<Route> routes;
-  routes.emplace_back(Method::kPost, "/api/v1/sql", Permission::kSqlQuery, query_limits, bind(run_query),
-                      http::Doc{"runSql", "Runs a SQL script and answers its last result", "sql", kQuerySchema,
-                                kAnswerSchema, ""});
-  routes.emplace_back(Method::kGet, "/api/v1/sql/tables", Permission::kSqlQuery, Limits{}, bind(list_tables),
-                      http::Doc{"listTables", "Tables and views of the warehouse", "sql", "", "", ""});
-  routes.emplace_back(Method::kGet, "/api/v1/sql/queries", Permission::kSqlQuery, Limits{}, bind(list_queries),
-                      http::Doc{"listQueries", "Running and past queries, newest first", "sql", "", "",
-                                "limit:integer:At most so many, 1 to 1000"});
-  routes.emplace_back(Method::kGet, "/api/v1/sql/queries/{id}", Permission::kSqlQuery, Limits{}, bind(get_query),
-                      http::Doc{"getQuery", "One query, with its progress while it runs", "sql", "", "", ""});
-  routes.emplace_back(Method::kDelete, "/api/v1/sql/queries/{id}", Permission::kSqlQuery, Limits{}, bind(cancel_query),
+  routes.emplace_back(Method::kPost, "/api/v1/sql", Permission::kSqlQuery, query_limits,
+                      bind(run_query),
+                      http::Doc{"runSql", "Runs a SQL script and answers its last result", "sql",
+                                kQuerySchema, kAnswerSchema, ""});
+  routes.emplace_back(
+      Method::kGet, "/api/v1/sql/tables", Permission::kSqlQuery, Limits{}, bind(list_tables),
+      http::Doc{"listTables", "Tables and views of the warehouse", "sql", "", "", ""});
+  routes.emplace_back(Method::kGet, "/api/v1/sql/queries", Permission::kSqlQuery, Limits{},
+                      bind(list_queries),
+                      http::Doc{"listQueries", "Running and past queries, newest first", "sql", "",
+                                "", "limit:integer:At most so many, 1 to 1000"});
+  routes.emplace_back(
+      Method::kGet, "/api/v1/sql/queries/{id}", Permission::kSqlQuery, Limits{}, bind(get_query),
+      http::Doc{"getQuery", "One query, with its progress while it runs", "sql", "", "", ""});
+  routes.emplace_back(Method::kDelete, "/api/v1/sql/queries/{id}", Permission::kSqlQuery, Limits{},
+                      bind(cancel_query),
                       http::Doc{"cancelQuery", "Stops a running query", "sql", "", "", ""});
   return routes;
 }

@@ -1,6 +1,7 @@
 #include "engines/duckdb/arrow_encoder.hpp"
 
-// nanoarrow's structs are the Arrow C data interface that the engine's header declares by name only.
+// nanoarrow's structs are the Arrow C data interface that the engine's header declares by name
+// only.
 #include <nanoarrow/nanoarrow.h>
 #include <nanoarrow/nanoarrow_ipc.h>
 
@@ -11,7 +12,8 @@ namespace strata::engines::duckdb {
 namespace {
 
 Error arrow_error(std::string_view step, const ArrowError& error) {
-  return Error(Code::kUnsupported, "the result cannot be sent as Arrow (" + std::string(step) + "): " + error.message);
+  return Error(Code::kUnsupported,
+               "the result cannot be sent as Arrow (" + std::string(step) + "): " + error.message);
 }
 
 bool has_dictionary(const ArrowSchema& schema) {
@@ -25,7 +27,8 @@ bool has_dictionary(const ArrowSchema& schema) {
 class ArrowEncoder final : public Encoder {
  public:
   ArrowEncoder(const Library& library, duckdb_result& result)
-      : library_(library), options_(library, library.result_get_arrow_options(&result)) {
+      : library_(library),
+        options_(library, library.result_get_arrow_options(&result)) {
     ArrowBufferInit(&buffer_);
   }
   ~ArrowEncoder() override {
@@ -45,16 +48,20 @@ class ArrowEncoder final : public Encoder {
       raw.push_back(types.back().get());
       names.push_back(library_.column_name(&result, i));
     }
-    STRATA_TRY(check(library_.to_arrow_schema(options_.get(), raw.data(), names.data(), count, &schema_), "schema"));
+    STRATA_TRY(
+        check(library_.to_arrow_schema(options_.get(), raw.data(), names.data(), count, &schema_),
+              "schema"));
     for (idx_t i = 0; i < count; ++i) {
       ArrowSchema& child = *schema_.children[i];
       if (!has_dictionary(child)) continue;
       if (child.dictionary == nullptr) {
-        return Error(Code::kUnsupported, "the column '" + std::string(names[i]) +
-                                             "' has an ENUM inside of another type, which Arrow answers cannot carry; "
-                                             "cast it to VARCHAR");
+        return Error(Code::kUnsupported,
+                     "the column '" + std::string(names[i]) +
+                         "' has an ENUM inside of another type, which Arrow answers cannot carry; "
+                         "cast it to VARCHAR");
       }
-      as_text_.push_back({static_cast<std::int64_t>(i), std::make_unique<CellReader>(library_, raw[i])});
+      as_text_.push_back(
+          {static_cast<std::int64_t>(i), std::make_unique<CellReader>(library_, raw[i])});
       const std::string name = names[i];
       child.release(&child);
       ArrowSchemaInit(&child);
@@ -74,8 +81,10 @@ class ArrowEncoder final : public Encoder {
       return Error(Code::kResourceExhausted, "no memory for the result's writer");
     }
     has_writer_ = true;
-    if (ArrowIpcWriterWriteSchema(&writer_, &schema_, &error) != NANOARROW_OK) return arrow_error("schema", error);
-    if (ArrowArrayViewInitFromSchema(&view_, &schema_, &error) != NANOARROW_OK) return arrow_error("layout", error);
+    if (ArrowIpcWriterWriteSchema(&writer_, &schema_, &error) != NANOARROW_OK)
+      return arrow_error("schema", error);
+    if (ArrowArrayViewInitFromSchema(&view_, &schema_, &error) != NANOARROW_OK)
+      return arrow_error("layout", error);
     has_view_ = true;
     flush(out);
     return {};
@@ -93,7 +102,8 @@ class ArrowEncoder final : public Encoder {
 
   Status end(std::string& out) override {
     ArrowError error{};
-    if (ArrowIpcWriterWriteArrayView(&writer_, nullptr, &error) != NANOARROW_OK) return arrow_error("end", error);
+    if (ArrowIpcWriterWriteArrayView(&writer_, nullptr, &error) != NANOARROW_OK)
+      return arrow_error("end", error);
     flush(out);
     return {};
   }
@@ -105,14 +115,18 @@ class ArrowEncoder final : public Encoder {
   };
 
   Status write(duckdb_data_chunk chunk, idx_t rows, ArrowArray& array, ArrowError& error) {
-    for (auto& column : as_text_) STRATA_TRY(to_text(column, chunk, *array.children[column.index]));
-    if (ArrowArrayViewSetArray(&view_, &array, &error) != NANOARROW_OK) return arrow_error("rows", error);
+    for (auto& column : as_text_)
+      STRATA_TRY(to_text(column, chunk, *array.children[column.index]));
+    if (ArrowArrayViewSetArray(&view_, &array, &error) != NANOARROW_OK)
+      return arrow_error("rows", error);
     // A limit may cut the last chunk: a shorter view of the same arrays.
     if (rows < static_cast<idx_t>(array.length)) {
       view_.length = static_cast<std::int64_t>(rows);
-      for (std::int64_t i = 0; i < view_.n_children; ++i) view_.children[i]->length = view_.length;
+      for (std::int64_t i = 0; i < view_.n_children; ++i)
+        view_.children[i]->length = view_.length;
     }
-    if (ArrowIpcWriterWriteArrayView(&writer_, &view_, &error) != NANOARROW_OK) return arrow_error("rows", error);
+    if (ArrowIpcWriterWriteArrayView(&writer_, &view_, &error) != NANOARROW_OK)
+      return arrow_error("rows", error);
     return {};
   }
 
@@ -129,7 +143,8 @@ class ArrowEncoder final : public Encoder {
     for (idx_t row = 0; row < static_cast<idx_t>(length); ++row) {
       text.clear();
       const bool has = column.cells->append_text(text, row);
-      const int done = has ? ArrowArrayAppendString(&array, {text.data(), static_cast<std::int64_t>(text.size())})
+      const int done = has ? ArrowArrayAppendString(
+                                 &array, {text.data(), static_cast<std::int64_t>(text.size())})
                            : ArrowArrayAppendNull(&array, 1);
       if (done != NANOARROW_OK) return no_memory;
     }
@@ -145,7 +160,8 @@ class ArrowEncoder final : public Encoder {
   }
 
   void flush(std::string& out) {
-    out.append(reinterpret_cast<const char*>(buffer_.data), static_cast<std::size_t>(buffer_.size_bytes));
+    out.append(reinterpret_cast<const char*>(buffer_.data),
+               static_cast<std::size_t>(buffer_.size_bytes));
     buffer_.size_bytes = 0;
   }
 

@@ -14,7 +14,8 @@ using wire::sql_engine::Format;
 class RowEncoder : public Encoder {
  public:
   RowEncoder(const Library& library, duckdb_result& result)
-      : library_(library), columns_(columns_of(library, result)) {
+      : library_(library),
+        columns_(columns_of(library, result)) {
     for (idx_t i = 0; i < columns_.size(); ++i) {
       const Type type(library, library.column_logical_type(&result, i));
       cells_.push_back(std::make_unique<CellReader>(library, type.get()));
@@ -22,8 +23,10 @@ class RowEncoder : public Encoder {
   }
 
   Status add(std::string& out, duckdb_data_chunk chunk, idx_t rows) override {
-    for (idx_t i = 0; i < cells_.size(); ++i) cells_[i]->attach(library_.data_chunk_get_vector(chunk, i));
-    for (idx_t row = 0; row < rows; ++row) append_row(out, row);
+    for (idx_t i = 0; i < cells_.size(); ++i)
+      cells_[i]->attach(library_.data_chunk_get_vector(chunk, i));
+    for (idx_t row = 0; row < rows; ++row)
+      append_row(out, row);
     return {};
   }
 
@@ -110,11 +113,15 @@ std::vector<ColumnInfo> columns_of(const Library& library, duckdb_result& result
   return out;
 }
 
-Result<std::unique_ptr<Encoder>> make_encoder(const Library& library, Format format, duckdb_result& result) {
+Result<std::unique_ptr<Encoder>> make_encoder(const Library& library, Format format,
+                                              duckdb_result& result) {
   switch (format) {
-    case Format::kCsv: return std::unique_ptr<Encoder>(std::make_unique<CsvEncoder>(library, result));
-    case Format::kArrow: return make_arrow_encoder(library, result);
-    default: return std::unique_ptr<Encoder>(std::make_unique<JsonEncoder>(library, result));
+    case Format::kCsv:
+      return std::unique_ptr<Encoder>(std::make_unique<CsvEncoder>(library, result));
+    case Format::kArrow:
+      return make_arrow_encoder(library, result);
+    default:
+      return std::unique_ptr<Encoder>(std::make_unique<JsonEncoder>(library, result));
   }
 }
 

@@ -11,21 +11,24 @@
 
 namespace strata::engines::duckdb {
 
-// How the engine's process is set up; all paths but `library` are relative to `data`, so that no message of the engine can
-// show where the data directory is.
+// How the engine's process is set up; all paths but `library` are relative to `data`, so that no
+// message of the engine can show where the data directory is.
 struct EngineOptions {
-  std::string data;        // the server's data directory; becomes the working directory
-  std::string library;     // libduckdb.so
-  std::string spool;       // folder with a name nobody can guess: the only files that SQL may reach, and spill files
+  std::string data;     // the server's data directory; becomes the working directory
+  std::string library;  // libduckdb.so
+  std::string spool;  // folder with a name nobody can guess: the only files that SQL may reach, and
+                      // spill files
   std::vector<std::string> view_folders;  // where system views read
   std::int64_t memory_mb = 1024;
   int threads = 2;
 };
 
-// The database of the warehouse, opened and locked down. Threads: each connection is for one thread at a time.
+// The database of the warehouse, opened and locked down. Threads: each connection is for one thread
+// at a time.
 class Engine {
  public:
-  // Blocks. Errors: kNotFound (library), kUnavailable (another process holds the database), kDataLoss.
+  // Blocks. Errors: kNotFound (library), kUnavailable (another process holds the database),
+  // kDataLoss.
   static Result<std::unique_ptr<Engine>> open(const EngineOptions& options);
   ~Engine();
 
@@ -35,12 +38,14 @@ class Engine {
   // Runs one statement for its effect.
   Status run(const Connection& connection, const std::string& sql) const;
   // All cells of a small result, as text; NULL is "".
-  Result<std::vector<std::vector<std::string>>> rows(const Connection& connection, const std::string& sql) const;
+  Result<std::vector<std::vector<std::string>>> rows(const Connection& connection,
+                                                     const std::string& sql) const;
 
   // All tables and views of users, without exact row counts.
   Result<std::vector<wire::sql_engine::TableFacts>> catalog(const Connection& connection) const;
   // The same of one table, its rows counted.
-  Result<wire::sql_engine::TableFacts> facts(const Connection& connection, const std::string& schema,
+  Result<wire::sql_engine::TableFacts> facts(const Connection& connection,
+                                             const std::string& schema,
                                              const std::string& name) const;
   // Makes the view show the files that are there now.
   Status refresh(const wire::sql_engine::SystemView& view);
@@ -50,7 +55,7 @@ class Engine {
   // Processor time, shared out evenly among the queries that run at the same time.
   class Meter {
    public:
-    int begin();           // a query starts; its number
+    int begin();            // a query starts; its number
     double end(int query);  // its milliseconds
    private:
     void settle();
@@ -72,7 +77,8 @@ class Engine {
   Meter meter_;
 };
 
-// The engine's message of an error without its excerpt of the statement, and the byte of `sql` at which it points.
+// The engine's message of an error without its excerpt of the statement, and the byte of `sql` at
+// which it points.
 struct EngineMessage {
   std::string text;
   std::int64_t at = -1;

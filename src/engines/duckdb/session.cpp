@@ -24,32 +24,45 @@ using Outcome = std::expected<void, Failure>;
 
 std::string kind_of(duckdb_error_type type) {
   switch (type) {
-    case DUCKDB_ERROR_OUT_OF_MEMORY: return "out_of_memory";
-    case DUCKDB_ERROR_INTERRUPT: return "interrupted";
-    case DUCKDB_ERROR_TRANSACTION: return "conflict";
+    case DUCKDB_ERROR_OUT_OF_MEMORY:
+      return "out_of_memory";
+    case DUCKDB_ERROR_INTERRUPT:
+      return "interrupted";
+    case DUCKDB_ERROR_TRANSACTION:
+      return "conflict";
     case DUCKDB_ERROR_FATAL:
-    case DUCKDB_ERROR_INTERNAL: return "fatal";
-    case DUCKDB_ERROR_PERMISSION: return "permission";
-    case DUCKDB_ERROR_IO: return "io";
-    case DUCKDB_ERROR_CATALOG: return "not_found";
-    default: return "other";
+    case DUCKDB_ERROR_INTERNAL:
+      return "fatal";
+    case DUCKDB_ERROR_PERMISSION:
+      return "permission";
+    case DUCKDB_ERROR_IO:
+      return "io";
+    case DUCKDB_ERROR_CATALOG:
+      return "not_found";
+    default:
+      return "other";
   }
 }
 
 // Some calls tell no type; the message always begins with it.
 std::string kind_of(std::string_view message) {
   static constexpr std::pair<std::string_view, std::string_view> kinds[] = {
-      {"Out of Memory Error", "out_of_memory"}, {"INTERRUPT Error", "interrupted"},
-      {"TransactionContext Error", "conflict"}, {"FATAL Error", "fatal"},
-      {"INTERNAL Error", "fatal"},              {"Permission Error", "permission"},
-      {"IO Error", "io"},                       {"Catalog Error", "not_found"}};
+      {"Out of Memory Error", "out_of_memory"},
+      {"INTERRUPT Error", "interrupted"},
+      {"TransactionContext Error", "conflict"},
+      {"FATAL Error", "fatal"},
+      {"INTERNAL Error", "fatal"},
+      {"Permission Error", "permission"},
+      {"IO Error", "io"},
+      {"Catalog Error", "not_found"}};
   for (const auto& [start, kind] : kinds) {
     if (message.starts_with(start)) return std::string(kind);
   }
   return "other";
 }
 
-// What the engine says it is, beside what the server read from the text: neither alone lets a statement through.
+// What the engine says it is, beside what the server read from the text: neither alone lets a
+// statement through.
 bool is_allowed(duckdb_statement_type type) {
   switch (type) {
     case DUCKDB_STATEMENT_TYPE_SELECT:
@@ -66,8 +79,10 @@ bool is_allowed(duckdb_statement_type type) {
     case DUCKDB_STATEMENT_TYPE_COPY:
     case DUCKDB_STATEMENT_TYPE_ANALYZE:
     case DUCKDB_STATEMENT_TYPE_VACUUM:
-    case DUCKDB_STATEMENT_TYPE_RELATION: return true;
-    default: return false;
+    case DUCKDB_STATEMENT_TYPE_RELATION:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -79,15 +94,20 @@ bool reads_tables(duckdb_statement_type type) {
     case DUCKDB_STATEMENT_TYPE_DELETE:
     case kMergeInto:
     case DUCKDB_STATEMENT_TYPE_CREATE:
-    case DUCKDB_STATEMENT_TYPE_COPY: return true;
-    default: return false;
+    case DUCKDB_STATEMENT_TYPE_COPY:
+      return true;
+    default:
+      return false;
   }
 }
 
 class Session {
  public:
   Session(Engine& engine, MessageSocket& socket, Connection connection, RunRequest request)
-      : engine_(engine), library_(engine.library()), socket_(socket), connection_(std::move(connection)),
+      : engine_(engine),
+        library_(engine.library()),
+        socket_(socket),
+        connection_(std::move(connection)),
         request_(std::move(request)) {}
 
   duckdb_connection connection() const { return connection_.get(); }
@@ -97,7 +117,8 @@ class Session {
     Outcome outcome = run_all();
     done_.cpu_ms = engine_.meter().end(metered);
     if (!outcome) {
-      if (in_transaction_) (void)engine_.run(connection_, "ROLLBACK");  // it failed already: this only frees it early
+      if (in_transaction_)
+        (void)engine_.run(connection_, "ROLLBACK");  // it failed already: this only frees it early
       send(Say::kFailed, encode(outcome.error()));
       return;
     }
@@ -114,19 +135,24 @@ class Session {
     // A script is one transaction, unless it brings its own.
     in_transaction_ = !own && request_.statements.size() > 1;
     if (in_transaction_) {
-      if (auto begun = engine_.run(connection_, "BEGIN"); !begun) return failed(begun.error().message, "");
+      if (auto begun = engine_.run(connection_, "BEGIN"); !begun)
+        return failed(begun.error().message, "");
     }
     for (index_ = 0; index_ < static_cast<int>(request_.statements.size()); ++index_) {
       const bool last = index_ + 1 == static_cast<int>(request_.statements.size());
-      if (auto ran = run_one(request_.statements[static_cast<std::size_t>(index_)], last); !ran) return ran;
+      if (auto ran = run_one(request_.statements[static_cast<std::size_t>(index_)], last); !ran)
+        return ran;
     }
     --index_;
     if (in_transaction_) {
-      if (auto committed = engine_.run(connection_, "COMMIT"); !committed) return failed(committed.error().message, "");
+      if (auto committed = engine_.run(connection_, "COMMIT"); !committed)
+        return failed(committed.error().message, "");
       in_transaction_ = false;
     } else if (own && engine_.run(connection_, "ROLLBACK").ok()) {
-      return std::unexpected(Failure{"the script began a transaction and did not end it, so it was rolled back; "
-                                     "end it with COMMIT", "other", index_, -1, false});
+      return std::unexpected(
+          Failure{"the script began a transaction and did not end it, so it was rolled back; "
+                  "end it with COMMIT",
+                  "other", index_, -1, false});
     }
     return report();
   }
@@ -138,7 +164,8 @@ class Session {
     if (to_file) {
       const std::string head = "COPY (";
       before = head.size();
-      sql = head + statement.sql + "\n) TO '" + request_.result_file + "' (FORMAT parquet, COMPRESSION zstd)";
+      sql = head + statement.sql + "\n) TO '" + request_.result_file +
+            "' (FORMAT parquet, COMPRESSION zstd)";
       if (request_.limit > 0) {
         const std::string limited = "COPY (FROM (";
         before = limited.size();
@@ -152,7 +179,8 @@ class Session {
     }
     const auto type = library_.prepared_statement_type(prepared.get());
     if (!is_allowed(type)) {
-      return std::unexpected(Failure{"this statement is not available here", "permission", index_, 0, false});
+      return std::unexpected(
+          Failure{"this statement is not available here", "permission", index_, 0, false});
     }
     if (auto bound = bind(prepared); !bound) return bound;
     if (reads_tables(type)) {
@@ -161,7 +189,8 @@ class Session {
     return execute(prepared, sql, before, last, to_file);
   }
 
-  Outcome execute(Prepared& prepared, const std::string& sql, std::size_t before, bool last, bool to_file) {
+  Outcome execute(Prepared& prepared, const std::string& sql, std::size_t before, bool last,
+                  bool to_file) {
     Pending pending(library_);
     if (library_.pending_prepared_streaming(prepared.get(), pending.out()) != DuckDBSuccess) {
       return failed(library_.pending_error(pending.get()), sql, before);
@@ -179,8 +208,9 @@ class Session {
     const idx_t wanted = library_.nparams(prepared.get());
     const std::size_t given = request_.params.size();
     if (wanted != given || (wanted > 0 && request_.statements.size() > 1)) {
-      return std::unexpected(Failure{fmt::format("the statement has {} parameters and params has {} values", wanted, given),
-                                     "other", index_, -1, false});
+      return std::unexpected(Failure{
+          fmt::format("the statement has {} parameters and params has {} values", wanted, given),
+          "other", index_, -1, false});
     }
     for (idx_t i = 0; i < given; ++i) {
       idx_t place = i + 1;
@@ -189,14 +219,16 @@ class Session {
         const auto& [key, member] = request_.params.as_object()[i];
         value = &member;
         if (library_.bind_parameter_index(prepared.get(), &place, key.c_str()) != DuckDBSuccess) {
-          return std::unexpected(Failure{"the statement has no parameter $" + key, "other", index_, -1, false});
+          return std::unexpected(
+              Failure{"the statement has no parameter $" + key, "other", index_, -1, false});
         }
       } else {
         value = &request_.params.as_array()[i];
       }
       if (bind_value(prepared.get(), place, *value) != DuckDBSuccess) {
-        return std::unexpected(Failure{fmt::format("the value of parameter {} cannot be bound", place), "other", index_, -1,
-                                       false});
+        return std::unexpected(
+            Failure{fmt::format("the value of parameter {} cannot be bound", place), "other",
+                    index_, -1, false});
       }
     }
     return {};
@@ -212,12 +244,13 @@ class Session {
     return library_.bind_varchar_length(prepared, place, text.data(), text.size());
   }
 
-  // Asks for the plan, whose scans name the tables behind views and subqueries; names that the optimizer dropped because they
-  // cannot contribute rows come from the parser.
+  // Asks for the plan, whose scans name the tables behind views and subqueries; names that the
+  // optimizer dropped because they cannot contribute rows come from the parser.
   Outcome find_reads(const std::string& sql, std::size_t before) {
     const std::string question = std::string(kExplain) + sql;
     Prepared prepared(library_);
-    if (library_.prepare(connection_.get(), question.c_str(), prepared.out()) != DuckDBSuccess) return {};
+    if (library_.prepare(connection_.get(), question.c_str(), prepared.out()) != DuckDBSuccess)
+      return {};
     if (auto bound = bind(prepared); !bound) return bound;
     Pending pending(library_);
     if (library_.pending_prepared_streaming(prepared.get(), pending.out()) != DuckDBSuccess) {
@@ -252,14 +285,16 @@ class Session {
     auto json = parse_json(rows + "]");
     if (json && json->size() > 0) {
       const Json& row = json->as_array().back();
-      if (row.size() > 0 && row.as_array().back().is_string()) out = row.as_array().back().as_string();
+      if (row.size() > 0 && row.as_array().back().is_string())
+        out = row.as_array().back().as_string();
     }
     return {};
   }
 
   void collect_scans(const Json& node) {
     if (node.is_array()) {
-      for (const auto& child : node.as_array()) collect_scans(child);
+      for (const auto& child : node.as_array())
+        collect_scans(child);
       return;
     }
     if (!node.is_object()) return;
@@ -288,7 +323,8 @@ class Session {
       (void)(*encoder)->add(rows, chunk.get(), library_.data_chunk_get_size(chunk.get()));
     }
     const auto json = parse_json(rows + "]");
-    if (json && json->size() == 1 && json->as_array()[0].size() == 1 && json->as_array()[0].as_array()[0].is_int()) {
+    if (json && json->size() == 1 && json->as_array()[0].size() == 1 &&
+        json->as_array()[0].as_array()[0].is_int()) {
       done_.rows = json->as_array()[0].as_array()[0].as_int();
     }
     return check(result, sql);
@@ -310,7 +346,8 @@ class Session {
         done_.truncated = true;
       }
       if (rows > 0) {
-        if (auto added = (*encoder)->add(out, chunk.get(), rows); !added) return failed(added.error().message, "");
+        if (auto added = (*encoder)->add(out, chunk.get(), rows); !added)
+          return failed(added.error().message, "");
       }
       done_.rows += static_cast<std::int64_t>(rows);
       if (out.size() >= kPieceBytes) flush(out);
@@ -330,7 +367,8 @@ class Session {
   }
 
   void send(Say kind, std::string_view payload) {
-    if (!socket_.send(static_cast<char>(kind), payload)) gone_ = true;  // the query was given up: nobody is left to tell
+    if (!socket_.send(static_cast<char>(kind), payload))
+      gone_ = true;  // the query was given up: nobody is left to tell
   }
 
   Outcome check(QueryResult& result, const std::string& sql) {
@@ -341,7 +379,8 @@ class Session {
 
   Outcome failed(QueryResult& result, const std::string& sql, std::size_t before) {
     const char* message = library_.result_error(result.out());
-    auto outcome = failed(message != nullptr ? message : "the SQL engine failed without a reason", sql, before);
+    auto outcome = failed(message != nullptr ? message : "the SQL engine failed without a reason",
+                          sql, before);
     const std::string kind = kind_of(library_.result_error_type(result.out()));
     if (kind != "other") set_kind(outcome.error(), kind);
     return outcome;
@@ -351,7 +390,8 @@ class Session {
   Outcome failed(std::string_view message, const std::string& sql, std::size_t before = 0) const {
     const auto read = read_message(message, sql);
     Failure failure{read.text, "", index_, -1, false};
-    if (read.at >= static_cast<std::int64_t>(before)) failure.at = read.at - static_cast<std::int64_t>(before);
+    if (read.at >= static_cast<std::int64_t>(before))
+      failure.at = read.at - static_cast<std::int64_t>(before);
     set_kind(failure, kind_of(message));
     return std::unexpected(std::move(failure));
   }
@@ -363,7 +403,8 @@ class Session {
   }
 
   Outcome report() {
-    for (const auto& mention : mentioned_) resolve(mention);
+    for (const auto& mention : mentioned_)
+      resolve(mention);
     done_.reads.assign(reads_.begin(), reads_.end());
     for (const auto& [schema, table] : request_.writes) {
       auto facts = engine_.facts(connection_, schema, table);
@@ -379,7 +420,8 @@ class Session {
     return {};
   }
 
-  // A name as the parser saw it, "schema.table" or "table", counts when it is a table now; views were looked through above.
+  // A name as the parser saw it, "schema.table" or "table", counts when it is a table now; views
+  // were looked through above.
   void resolve(const std::string& mention) {
     auto parts = split(mention, '.');
     for (auto& part : parts) {
@@ -389,7 +431,8 @@ class Session {
     if (parts.size() == 1) parts.insert(parts.begin(), "main");
     if (parts.size() != 2 || reads_.contains({parts[0], parts[1]})) return;
     auto found = engine_.facts(connection_, parts[0], parts[1]);
-    if (found && found->exists && found->kind == "table") reads_.insert({found->schema, found->name});
+    if (found && found->exists && found->kind == "table")
+      reads_.insert({found->schema, found->name});
   }
 
   Engine& engine_;
@@ -405,8 +448,8 @@ class Session {
   std::set<std::string> mentioned_;
 };
 
-// Listens while the statement runs: passes on how far it is, and interrupts it when the server says so or is gone. Returns
-// when the server has closed the socket.
+// Listens while the statement runs: passes on how far it is, and interrupts it when the server says
+// so or is gone. Returns when the server has closed the socket.
 void watch(const Library& library, duckdb_connection connection, MessageSocket& socket,
            const std::atomic<bool>& finished) {
   while (true) {
@@ -433,7 +476,8 @@ void serve_session(Engine& engine, MessageSocket socket) {
   if (!request || !connection) {
     const Error& error = request ? connection.error() : request.error();
     // When this does not arrive either, the server sees the socket close.
-    (void)socket.send(static_cast<char>(Say::kFailed), encode(Failure{error.message, "fatal", 0, -1, !connection.ok()}));
+    (void)socket.send(static_cast<char>(Say::kFailed),
+                      encode(Failure{error.message, "fatal", 0, -1, !connection.ok()}));
     return;
   }
   Session session(engine, socket, std::move(*connection), std::move(*request));

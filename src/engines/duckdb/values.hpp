@@ -12,7 +12,8 @@ namespace strata::engines::duckdb {
 // The SQL name of a type: "DECIMAL(18,3)", "STRUCT(a INTEGER, b VARCHAR[])".
 std::string type_name(const Library& library, duckdb_logical_type type);
 
-// How the cells of one column (or of a nested part of it) are read. Made once for a result, used for each of its chunks.
+// How the cells of one column (or of a nested part of it) are read. Made once for a result, used
+// for each of its chunks.
 class CellReader {
  public:
   CellReader(const Library& library, duckdb_logical_type type);
@@ -20,13 +21,15 @@ class CellReader {
   // Looks at another chunk's vector; cells are valid as long as the chunk is.
   void attach(duckdb_vector vector);
 
-  // The cell as a JSON value. Integers up to 64 bits and finite floats are numbers; wider integers and decimals are numbers
-  // too while a double holds them exactly and texts otherwise; NaN and infinities are the texts "NaN", "Infinity" and
-  // "-Infinity"; dates and times are ISO 8601 texts; BLOBs are base64; lists are arrays, structs objects, maps arrays of
+  // The cell as a JSON value. Integers up to 64 bits and finite floats are numbers; wider integers
+  // and decimals are numbers too while a double holds them exactly and texts otherwise; NaN and
+  // infinities are the texts "NaN", "Infinity" and
+  // "-Infinity"; dates and times are ISO 8601 texts; BLOBs are base64; lists are arrays, structs
+  // objects, maps arrays of
   // {"key", "value"}.
   void append_json(std::string& out, idx_t row) const;
-  // The cell as plain text, as CSV shows it: as above, but BLOBs as \xHH..., and nested values as JSON.
-  // False for NULL, which adds nothing.
+  // The cell as plain text, as CSV shows it: as above, but BLOBs as \xHH..., and nested values as
+  // JSON. False for NULL, which adds nothing.
   bool append_text(std::string& out, idx_t row) const;
   bool is_null(idx_t row) const;
 

@@ -1,10 +1,10 @@
+#include <condition_variable>
+#include <thread>
+
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <condition_variable>
-#include <thread>
 
 #include "engines/duckdb/confine.hpp"
 #include "engines/duckdb/duckdb.hpp"
@@ -49,7 +49,8 @@ class Sessions {
 void volunteer_for_the_oom_killer() {
   const int file = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
   if (file < 0) return;
-  [[maybe_unused]] const auto written = ::write(file, "500", 3);  // best effort: not every sandbox allows it
+  [[maybe_unused]] const auto written =
+      ::write(file, "500", 3);  // best effort: not every sandbox allows it
   ::close(file);
 }
 
@@ -58,14 +59,17 @@ Result<std::unique_ptr<Engine>> start(const EngineOptions& options) {
   ::umask(0077);
   volunteer_for_the_oom_killer();
   std::vector<std::string> readable = options.view_folders;
-  for (const auto* path : {"/proc", "/sys", "/dev/null", "/dev/urandom", "/etc/localtime", "/usr/share/zoneinfo"}) {
+  for (const auto* path :
+       {"/proc", "/sys", "/dev/null", "/dev/urandom", "/etc/localtime", "/usr/share/zoneinfo"}) {
     readable.emplace_back(path);
   }
   readable.push_back(options.library);
   // Beside the library itself, the loader reads what it needs.
-  for (const auto* path : {"/lib", "/lib64", "/usr/lib", "/etc/ld.so.cache"}) readable.emplace_back(path);
+  for (const auto* path : {"/lib", "/lib64", "/usr/lib", "/etc/ld.so.cache"})
+    readable.emplace_back(path);
   // Without Landlock the engine's own settings still keep SQL to its folders.
-  if (auto confined = confine({"warehouse"}, readable); !confined && confined.error().code != Code::kUnsupported) {
+  if (auto confined = confine({"warehouse"}, readable);
+      !confined && confined.error().code != Code::kUnsupported) {
     return std::move(confined).error();
   }
   return Engine::open(options);
@@ -75,19 +79,24 @@ Result<std::unique_ptr<Engine>> start(const EngineOptions& options) {
 
 int run_worker(int descriptor, const EngineOptions& options) {
   ::signal(SIGPIPE, SIG_IGN);
-  ::signal(SIGINT, SIG_IGN);  // Ctrl-C in a terminal reaches all of the group; the server decides when this process ends
+  ::signal(SIGINT, SIG_IGN);  // Ctrl-C in a terminal reaches all of the group; the server decides
+                              // when this process ends
   MessageSocket control(descriptor);
   auto engine = start(options);
   if (!engine) {
     // When this does not arrive either, the exit code tells.
-    (void)control.send(static_cast<char>(Say::kFailed), encode(Failure{engine.error().message, "fatal", 0, -1, true}));
+    (void)control.send(static_cast<char>(Say::kFailed),
+                       encode(Failure{engine.error().message, "fatal", 0, -1, true}));
     return 1;
   }
   {
     auto connection = (*engine)->connect();
-    auto catalog = connection ? (*engine)->catalog(*connection) : Result<std::vector<wire::sql_engine::TableFacts>>(connection.error());
+    auto catalog = connection
+                       ? (*engine)->catalog(*connection)
+                       : Result<std::vector<wire::sql_engine::TableFacts>>(connection.error());
     if (!catalog) {
-      (void)control.send(static_cast<char>(Say::kFailed), encode(Failure{catalog.error().message, "fatal", 0, -1, true}));
+      (void)control.send(static_cast<char>(Say::kFailed),
+                         encode(Failure{catalog.error().message, "fatal", 0, -1, true}));
       return 1;
     }
     if (!control.send(static_cast<char>(Say::kReady), encode(*catalog))) return 1;
@@ -100,7 +109,8 @@ int run_worker(int descriptor, const EngineOptions& options) {
       sessions.start(**engine, message->descriptor);
     }
   }
-  // A session that does not end has no statement worth waiting for: its log is safe, and the next start replays it.
+  // A session that does not end has no statement worth waiting for: its log is safe, and the next
+  // start replays it.
   if (!sessions.wait()) ::_exit(1);
   const auto written = (*engine)->checkpoint();
   return written.ok() ? 0 : 1;

@@ -45,14 +45,15 @@ struct Cost {
 
 // What this node is, how fast it is, and what its time costs.
 //
-// Promises: inventory is taken at start; speed is measured once in the background, by a child process of low priority in at most
-// about three seconds, and kept in the records until asked anew. Threads: all methods from any thread; cost() never blocks.
+// Promises: inventory is taken at start; speed is measured once in the background, by a child
+// process of low priority in at most about three seconds, and kept in the records until asked anew.
+// Threads: all methods from any thread; cost() never blocks.
 class Compute {
  public:
   // `measure` runs the measurement, wherever that is done; it blocks.
   using Measure = std::function<Result<Measurements>()>;
-  Compute(kernel::Records& records, kernel::Audit& audit, BlockingPool& pool, const Clock& clock, std::string data,
-          Measure measure);
+  Compute(kernel::Records& records, kernel::Audit& audit, BlockingPool& pool, const Clock& clock,
+          std::string data, Measure measure);
   static std::span<const kernel::Migration> migrations();
 
   // Takes the inventory and loads what is known. Blocks.
@@ -66,8 +67,8 @@ class Compute {
   // Errors: kNotFound, kInvalidArgument (field "per_hour" or "currency").
   Task<Result<NodeInfo>> set_price(const kernel::Caller& caller, std::string node, Price price);
 
-  // The reserved share of the node, times the time, times its price. The share is the largest of its parts: who takes all of
-  // the memory leaves no room for others, however few cores it takes.
+  // The reserved share of the node, times the time, times its price. The share is the largest of
+  // its parts: who takes all of the memory leaves no room for others, however few cores it takes.
   Cost cost(const Reservation& reserved, std::chrono::microseconds time) const;
 
  private:

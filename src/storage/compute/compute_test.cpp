@@ -1,16 +1,20 @@
 #include "storage/compute/compute.hpp"
 
-#include <gtest/gtest.h>
-
 #include <filesystem>
+
+#include <gtest/gtest.h>
 
 namespace strata::storage::compute {
 namespace {
 
 TEST(Compute, Reads_what_proc_says_of_the_machine) {
-  EXPECT_EQ(parse_cpu_model("processor\t: 0\nmodel name\t: Some CPU @ 2.0GHz\nmodel name\t: other\n"), "Some CPU @ 2.0GHz");
-  EXPECT_EQ(parse_isa("flags\t\t: fpu sse4_2 avx2 sha_ni\n"), (std::vector<std::string>{"sse4_2", "avx2", "sha_ni"}));
-  EXPECT_EQ(parse_isa("Features\t: fp asimd crc32\n"), (std::vector<std::string>{"asimd", "crc32"}));
+  EXPECT_EQ(
+      parse_cpu_model("processor\t: 0\nmodel name\t: Some CPU @ 2.0GHz\nmodel name\t: other\n"),
+      "Some CPU @ 2.0GHz");
+  EXPECT_EQ(parse_isa("flags\t\t: fpu sse4_2 avx2 sha_ni\n"),
+            (std::vector<std::string>{"sse4_2", "avx2", "sha_ni"}));
+  EXPECT_EQ(parse_isa("Features\t: fp asimd crc32\n"),
+            (std::vector<std::string>{"asimd", "crc32"}));
   EXPECT_EQ(parse_memory_total("MemTotal:       1024 kB\nMemFree: 1 kB\n"), 1024U * 1024U);
   EXPECT_EQ(parse_memory_total(""), 0U);
 }

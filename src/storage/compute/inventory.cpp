@@ -1,14 +1,14 @@
 #include "storage/compute/inventory.hpp"
 
-#include <sched.h>
-#include <sys/statvfs.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+
+#include <sched.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "base/text.hpp"
 #include "runtime/dynamic_library.hpp"
@@ -17,9 +17,11 @@ namespace strata::storage::compute {
 
 namespace {
 
-constexpr std::array kIsa = {"sse4_2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512_vnni",
-                             "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16", "avx_vnni", "aes", "pclmulqdq", "vpclmulqdq",
-                             "sha_ni", "bmi2", "asimd", "sve", "sve2", "crc32", "sha2"};
+constexpr std::array kIsa = {"sse4_2",    "avx",        "avx2",     "fma",         "f16c",
+                             "avx512f",   "avx512bw",   "avx512vl", "avx512_vnni", "avx512_bf16",
+                             "amx_tile",  "amx_int8",   "amx_bf16", "avx_vnni",    "aes",
+                             "pclmulqdq", "vpclmulqdq", "sha_ni",   "bmi2",        "asimd",
+                             "sve",       "sve2",       "crc32",    "sha2"};
 
 std::string read_file(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
@@ -30,7 +32,8 @@ std::string read_file(const std::string& path) {
 std::string field_of(std::string_view text, std::string_view name) {
   for (const auto& line : split(text, '\n')) {
     const auto colon = line.find(':');
-    if (colon == std::string::npos || trim(std::string_view(line).substr(0, colon)) != name) continue;
+    if (colon == std::string::npos || trim(std::string_view(line).substr(0, colon)) != name)
+      continue;
     return std::string(trim(std::string_view(line).substr(colon + 1)));
   }
   return "";
@@ -46,14 +49,16 @@ int usable_cores() {
   if (quota.size() == 2) {
     const auto share = to_int(quota[0]);
     const auto period = to_int(quota[1]);
-    if (share && period && *period > 0) cores = std::min(cores, std::max(1, static_cast<int>(*share / *period)));
+    if (share && period && *period > 0)
+      cores = std::min(cores, std::max(1, static_cast<int>(*share / *period)));
   }
   return std::max(1, cores);
 }
 
 std::uint64_t usable_memory() {
   std::uint64_t memory = parse_memory_total(read_file("/proc/meminfo"));
-  for (const auto* path : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
+  for (const auto* path :
+       {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
     const auto limit = to_int(trim(read_file(path)));
     if (limit && *limit > 0) memory = std::min(memory, static_cast<std::uint64_t>(*limit));
   }
@@ -87,7 +92,7 @@ std::string device_of(const std::string& path) {
 
 Disk look_at_disk(const std::string& path, std::string holds) {
   Disk disk{device_of(path), std::move(holds), 0, 0};
-  struct statvfs space {};
+  struct statvfs space{};
   if (::statvfs(path.c_str(), &space) == 0) {
     disk.total_bytes = static_cast<std::uint64_t>(space.f_blocks) * space.f_frsize;
     disk.free_bytes = static_cast<std::uint64_t>(space.f_bavail) * space.f_frsize;
@@ -110,7 +115,8 @@ std::vector<Gpu> find_gpus() {
   auto* name = nvml->function<int(void*, char*, unsigned)>("nvmlDeviceGetName");
   auto* memory = nvml->function<int(void*, Memory*)>("nvmlDeviceGetMemoryInfo");
   auto* driver = nvml->function<int(char*, unsigned)>("nvmlSystemGetDriverVersion");
-  if (!init || !shutdown || !count || !handle || !name || !memory || !driver || init() != 0) return out;
+  if (!init || !shutdown || !count || !handle || !name || !memory || !driver || init() != 0)
+    return out;
   unsigned devices = 0;
   std::array<char, 96> text{};
   std::string version;
@@ -153,7 +159,8 @@ std::uint64_t parse_memory_total(std::string_view meminfo) {
 Inventory take_inventory(const std::string& data) {
   Inventory out;
   std::array<char, 256> host{};
-  out.name = ::gethostname(host.data(), host.size() - 1) == 0 && host[0] != '\0' ? host.data() : "local";
+  out.name =
+      ::gethostname(host.data(), host.size() - 1) == 0 && host[0] != '\0' ? host.data() : "local";
   const std::string cpuinfo = read_file("/proc/cpuinfo");
   out.cpu = parse_cpu_model(cpuinfo);
   out.isa = parse_isa(cpuinfo);
@@ -167,7 +174,8 @@ Inventory take_inventory(const std::string& data) {
 
 Json to_json(const Inventory& inventory) {
   Json isa = Json::array();
-  for (const auto& name : inventory.isa) isa.push(name);
+  for (const auto& name : inventory.isa)
+    isa.push(name);
   Json disks = Json::array();
   for (const auto& disk : inventory.disks) {
     disks.push(Json::object({{"device", disk.device},
@@ -177,7 +185,8 @@ Json to_json(const Inventory& inventory) {
   }
   Json gpus = Json::array();
   for (const auto& gpu : inventory.gpus) {
-    gpus.push(Json::object({{"name", gpu.name}, {"memory_bytes", gpu.memory_bytes}, {"driver", gpu.driver}}));
+    gpus.push(Json::object(
+        {{"name", gpu.name}, {"memory_bytes", gpu.memory_bytes}, {"driver", gpu.driver}}));
   }
   return Json::object({{"name", inventory.name},
                        {"cpu", inventory.cpu},

@@ -26,15 +26,17 @@ struct Gpu {
 struct Inventory {
   std::string name;
   std::string cpu;
-  int cores = 0;                  // that this process may use
-  std::vector<std::string> isa;   // instruction sets that matter for our work: "avx2", "avx512f", "sha_ni"
-  std::uint64_t memory_bytes = 0; // what this process may use: a container's limit counts
+  int cores = 0;  // that this process may use
+  std::vector<std::string>
+      isa;  // instruction sets that matter for our work: "avx2", "avx512f", "sha_ni"
+  std::uint64_t memory_bytes = 0;  // what this process may use: a container's limit counts
   int numa_nodes = 1;
   std::vector<Disk> disks;
   std::vector<Gpu> gpus;
 };
 
-// Looks at this machine; `data` is the data directory. Blocks for milliseconds, up to a second where NVML is installed.
+// Looks at this machine; `data` is the data directory. Blocks for milliseconds, up to a second
+// where NVML is installed.
 Inventory take_inventory(const std::string& data);
 
 Json to_json(const Inventory& inventory);

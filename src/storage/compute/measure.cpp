@@ -1,9 +1,5 @@
 #include "storage/compute/measure.hpp"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <barrier>
@@ -12,22 +8,30 @@
 #include <thread>
 #include <vector>
 
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
 namespace strata::storage::compute {
 
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t kTriadBytes = 96U << 20U;  // of all three arrays together: beyond what caches hold
+constexpr std::size_t kTriadBytes =
+    96U << 20U;  // of all three arrays together: beyond what caches hold
 constexpr std::size_t kDiskBytes = 64U << 20U;
 constexpr std::size_t kDiskBlock = 1U << 20U;
 constexpr auto kSyncTime = std::chrono::milliseconds(600);
 constexpr int kMaxSyncs = 200;
 
-double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
 
 void triad(double* a, const double* b, const double* c, std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i) a[i] = b[i] + 3.0 * c[i];
+  for (std::size_t i = 0; i < count; ++i)
+    a[i] = b[i] + 3.0 * c[i];
 }
 
 double measure_memory() {
@@ -52,12 +56,13 @@ double measure_memory() {
     }
   }
   double sum = 0;
-  for (const double bytes : best) sum += bytes;
+  for (const double bytes : best)
+    sum += bytes;
   return sum / 1e9;
 }
 
-// Eight independent chains of vectors hide the latency of the operation. The compiler sees plain vectors and picks the widest
-// instructions that the function's target allows.
+// Eight independent chains of vectors hide the latency of the operation. The compiler sees plain
+// vectors and picks the widest instructions that the function's target allows.
 template <class T, int Lanes>
 struct Vector {
   typedef T Type __attribute__((vector_size(sizeof(T) * Lanes)));
@@ -66,14 +71,17 @@ struct Vector {
 template <class V, class T>
 [[gnu::always_inline]] inline double chains(std::size_t rounds, T factor) {
   V x[8];
-  for (int i = 0; i < 8; ++i) x[i] = V{} + static_cast<T>(i + 1);
+  for (int i = 0; i < 8; ++i)
+    x[i] = V{} + static_cast<T>(i + 1);
   const V m = V{} + factor;
   const V s = V{} + static_cast<T>(1e-6);
   for (std::size_t r = 0; r < rounds; ++r) {
-    for (int i = 0; i < 8; ++i) x[i] = x[i] * m + s;
+    for (int i = 0; i < 8; ++i)
+      x[i] = x[i] * m + s;
   }
   V all = V{};
-  for (int i = 0; i < 8; ++i) all += x[i];
+  for (int i = 0; i < 8; ++i)
+    all += x[i];
   return static_cast<double>(all[0]);
 }
 
@@ -92,8 +100,12 @@ __attribute__((target("avx2,fma"), noinline)) double chains_avx2_f64(std::size_t
   return chains<Vector<double, 4>::Type>(n, 0.999);
 }
 #endif
-__attribute__((noinline)) double chains_plain_f32(std::size_t n) { return chains<Vector<float, 4>::Type>(n, 0.999F); }
-__attribute__((noinline)) double chains_plain_f64(std::size_t n) { return chains<Vector<double, 2>::Type>(n, 0.999); }
+__attribute__((noinline)) double chains_plain_f32(std::size_t n) {
+  return chains<Vector<float, 4>::Type>(n, 0.999F);
+}
+__attribute__((noinline)) double chains_plain_f64(std::size_t n) {
+  return chains<Vector<double, 2>::Type>(n, 0.999);
+}
 
 double gflops(double (*kernel)(std::size_t), int lanes) {
   constexpr std::size_t kRounds = 2'000'000;
@@ -102,7 +114,8 @@ double gflops(double (*kernel)(std::size_t), int lanes) {
   for (int attempt = 0; attempt < 4; ++attempt) {
     const auto begin = Clock::now();
     keep = keep + kernel(kRounds);
-    best = std::max(best, static_cast<double>(kRounds) * 8 * lanes * 2 / seconds_since(begin) / 1e9);
+    best =
+        std::max(best, static_cast<double>(kRounds) * 8 * lanes * 2 / seconds_since(begin) / 1e9);
   }
   return best;
 }
@@ -149,7 +162,8 @@ class Scratch {
 
 Status measure_sequential(int fd, const std::string& folder, Measurements& out) {
   std::vector<char> block(kDiskBlock);
-  for (std::size_t i = 0; i < block.size(); ++i) block[i] = static_cast<char>(i * 2654435761U >> 13U);  // not all zeros
+  for (std::size_t i = 0; i < block.size(); ++i)
+    block[i] = static_cast<char>(i * 2654435761U >> 13U);  // not all zeros
   auto begin = Clock::now();
   std::size_t written = 0;
   while (written < kDiskBytes && seconds_since(begin) < 0.6) {
@@ -159,7 +173,8 @@ Status measure_sequential(int fd, const std::string& folder, Measurements& out) 
   }
   if (::fdatasync(fd) != 0) return from_errno(errno, "fdatasync", folder);
   out.disk_write_gb_s = static_cast<double>(written) / seconds_since(begin) / 1e9;
-  if (::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) != 0) return {};  // reading would measure the cache
+  if (::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) != 0)
+    return {};  // reading would measure the cache
   begin = Clock::now();
   std::size_t read = 0;
   while (read < written && seconds_since(begin) < 0.6) {
@@ -215,8 +230,9 @@ Json to_json(const Measurements& m) {
 }
 
 Measurements measurements_from(const Json& json) {
-  return {json.number("memory_gb_s"),      json.number("disk_write_gb_s"),      json.number("disk_read_gb_s"),
-          json.number("fdatasync_p50_us"), json.number("fdatasync_p99_us"),     json.number("fp32_gflops_per_core"),
+  return {json.number("memory_gb_s"),         json.number("disk_write_gb_s"),
+          json.number("disk_read_gb_s"),      json.number("fdatasync_p50_us"),
+          json.number("fdatasync_p99_us"),    json.number("fp32_gflops_per_core"),
           json.number("fp64_gflops_per_core")};
 }
 

@@ -12,7 +12,9 @@ namespace fs = std::filesystem;
 
 struct EngineHost::Engine {
   Engine(ChildProcess child, MessageSocket line, std::string folder)
-      : process(std::move(child)), control(std::move(line)), spool(std::move(folder)) {}
+      : process(std::move(child)),
+        control(std::move(line)),
+        spool(std::move(folder)) {}
 
   std::mutex process_mutex;  // guards `process`
   ChildProcess process;
@@ -30,18 +32,28 @@ constexpr auto kReplaceGrace = std::chrono::seconds(30);
 constexpr auto kStopGrace = std::chrono::milliseconds(2500);
 constexpr int kControlDescriptor = 3;
 
-std::string spool_root() { return "warehouse/spool"; }
+std::string spool_root() {
+  return "warehouse/spool";
+}
 
 }  // namespace
 
-EngineHost::EngineHost(EngineHostOptions options, BlockingPool& pool, Random& random,
-                       std::function<Status(const std::vector<wire::sql_engine::TableFacts>&)> on_catalog)
-    : options_(std::move(options)), pool_(pool), random_(random), on_catalog_(std::move(on_catalog)) {}
+EngineHost::EngineHost(
+    EngineHostOptions options, BlockingPool& pool, Random& random,
+    std::function<Status(const std::vector<wire::sql_engine::TableFacts>&)> on_catalog)
+    : options_(std::move(options)),
+      pool_(pool),
+      random_(random),
+      on_catalog_(std::move(on_catalog)) {}
 
-EngineHost::~EngineHost() { stop(); }
+EngineHost::~EngineHost() {
+  stop();
+}
 
 Task<Result<EngineHost::Session>> EngineHost::session() {
-  auto open = [this] { return open_session(); };
+  auto open = [this] {
+    return open_session();
+  };
   co_return co_await pool_.run(open);
 }
 
@@ -85,7 +97,9 @@ Result<std::shared_ptr<EngineHost::Engine>> EngineHost::start() {
     }
     old = std::exchange(engine_, nullptr);
     // The database is held by one process: what still runs in the old one ends first.
-    if (old) released_.wait_for(lock, kReplaceGrace, [&] { return old->sessions == 0 || !is_alive(*old); });
+    if (old)
+      released_.wait_for(lock, kReplaceGrace,
+                         [&] { return old->sessions == 0 || !is_alive(*old); });
   }
   if (old) end(old, kReplaceGrace);
 
@@ -93,7 +107,8 @@ Result<std::shared_ptr<EngineHost::Engine>> EngineHost::start() {
   std::error_code fault;
   fs::remove_all(options_.data + "/" + spool_root(), fault);  // what a killed engine left
   fs::create_directories(options_.data + "/" + spool, fault);
-  if (fault) return Error(Code::kUnavailable, "the SQL engine's folder cannot be made: " + fault.message());
+  if (fault)
+    return Error(Code::kUnavailable, "the SQL engine's folder cannot be made: " + fault.message());
   auto ends = MessageSocket::pair();
   if (!ends) return std::move(ends).error();
   ProcessSpec spec;
@@ -118,7 +133,9 @@ Result<std::shared_ptr<EngineHost::Engine>> EngineHost::start() {
   auto process = ChildProcess::spawn(spec);
   if (!process) return process.error().wrap("the SQL engine cannot be started");
   auto engine = std::make_shared<Engine>(std::move(*process), std::move(ends->first), spool);
-  { const MessageSocket theirs = std::move(ends->second); }  // so that our end sees theirs close
+  {
+    const MessageSocket theirs = std::move(ends->second);
+  }  // so that our end sees theirs close
   if (auto ready = wait_until_ready(*engine); !ready) {
     end(engine, std::chrono::milliseconds(0));
     return std::move(ready).error();
@@ -127,7 +144,8 @@ Result<std::shared_ptr<EngineHost::Engine>> EngineHost::start() {
   if (stopped_) return Error(Code::kUnavailable, "the server is stopping");
   engine->sessions = 1;
   engine_ = engine;
-  log::info("warehouse.engine_started", Json::object({{"pid", static_cast<std::int64_t>(engine->process.pid())}}));
+  log::info("warehouse.engine_started",
+            Json::object({{"pid", static_cast<std::int64_t>(engine->process.pid())}}));
   return engine;
 }
 

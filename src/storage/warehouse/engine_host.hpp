@@ -27,11 +27,13 @@ struct EngineHostOptions {
   std::chrono::milliseconds idle_limit{300'000};
 };
 
-// The SQL engine's process: started when the first query needs it, replaced when it died or ran out of memory, ended when it
-// has been idle. Threads: all methods from any thread. All but session() may block.
+// The SQL engine's process: started when the first query needs it, replaced when it died or ran out
+// of memory, ended when it has been idle. Threads: all methods from any thread. All but session()
+// may block.
 class EngineHost {
  public:
-  // `on_catalog` gets the tables of the database each time the engine has started; on a thread that may block.
+  // `on_catalog` gets the tables of the database each time the engine has started; on a thread that
+  // may block.
   EngineHost(EngineHostOptions options, BlockingPool& pool, Random& random,
              std::function<Status(const std::vector<wire::sql_engine::TableFacts>&)> on_catalog);
   ~EngineHost();

@@ -10,15 +10,18 @@ constexpr std::size_t kPage = 1000;
 
 std::string content_type_of(const std::string& key) {
   if (key.ends_with(".csv")) return "text/csv";
-  if (key.ends_with(".json") || key.ends_with(".jsonl") || key.ends_with(".ndjson")) return "application/json";
+  if (key.ends_with(".json") || key.ends_with(".jsonl") || key.ends_with(".ndjson"))
+    return "application/json";
   if (key.ends_with(".parquet")) return "application/vnd.apache.parquet";
   return "application/octet-stream";
 }
 
 }  // namespace
 
-Task<Result<std::vector<LakeObject>>> LakeObjects::list(const kernel::Caller& caller, const std::string& bucket,
-                                                        const std::string& prefix, std::size_t limit) {
+Task<Result<std::vector<LakeObject>>> LakeObjects::list(const kernel::Caller& caller,
+                                                        const std::string& bucket,
+                                                        const std::string& prefix,
+                                                        std::size_t limit) {
   std::vector<LakeObject> out;
   lake::ListOptions options;
   options.prefix = prefix;
@@ -26,15 +29,17 @@ Task<Result<std::vector<LakeObject>>> LakeObjects::list(const kernel::Caller& ca
     options.limit = std::min(kPage, limit - out.size());
     auto page = co_await lake_.list(caller, bucket, options);
     if (!page) co_return std::move(page).error();
-    for (auto& info : page->objects) out.push_back({bucket, std::move(info.key), info.size, std::move(info.digest)});
+    for (auto& info : page->objects)
+      out.push_back({bucket, std::move(info.key), info.size, std::move(info.digest)});
     if (!page->truncated) break;
     options.after = page->next;
   }
   co_return out;
 }
 
-Task<Result<LakeObject>> LakeObjects::materialise(const kernel::Caller& caller, const std::string& bucket,
-                                                  const std::string& key, const std::string& path) {
+Task<Result<LakeObject>> LakeObjects::materialise(const kernel::Caller& caller,
+                                                  const std::string& bucket, const std::string& key,
+                                                  const std::string& path) {
   const auto name = lake::ObjectName::make(bucket, key);
   if (!name) co_return name.error();
   auto info = co_await lake_.materialise(caller, *name, path);
@@ -46,7 +51,9 @@ Task<Result<LakeObject>> LakeObjects::store(const kernel::Caller& caller, const 
                                             const std::string& key, const std::string& path) {
   const auto name = lake::ObjectName::make(bucket, key);
   if (!name) co_return name.error();
-  auto open = [&] { return SystemFiles().open(path); };
+  auto open = [&] {
+    return SystemFiles().open(path);
+  };
   auto file = co_await pool_.run(open);
   if (!file) co_return std::move(file).error();
   const auto source = file_source(std::move(*file), pool_);

@@ -11,12 +11,13 @@ class LakeObjects final : public ObjectAccess {
  public:
   LakeObjects(lake::Lake& lake, BlockingPool& pool) : lake_(lake), pool_(pool) {}
 
-  Task<Result<std::vector<LakeObject>>> list(const kernel::Caller& caller, const std::string& bucket,
-                                             const std::string& prefix, std::size_t limit) override;
-  Task<Result<LakeObject>> materialise(const kernel::Caller& caller, const std::string& bucket, const std::string& key,
-                                       const std::string& path) override;
-  Task<Result<LakeObject>> store(const kernel::Caller& caller, const std::string& bucket, const std::string& key,
-                                 const std::string& path) override;
+  Task<Result<std::vector<LakeObject>>> list(const kernel::Caller& caller,
+                                             const std::string& bucket, const std::string& prefix,
+                                             std::size_t limit) override;
+  Task<Result<LakeObject>> materialise(const kernel::Caller& caller, const std::string& bucket,
+                                       const std::string& key, const std::string& path) override;
+  Task<Result<LakeObject>> store(const kernel::Caller& caller, const std::string& bucket,
+                                 const std::string& key, const std::string& path) override;
 
  private:
   lake::Lake& lake_;

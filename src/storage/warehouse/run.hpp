@@ -11,7 +11,8 @@
 
 namespace strata::storage::warehouse {
 
-// One query from its admission to its last byte. Used by one coroutine; what others touch is atomic or behind the mutex.
+// One query from its admission to its last byte. Used by one coroutine; what others touch is atomic
+// or behind the mutex.
 struct Warehouse::Run {
   struct Output {
     LakePath target;
@@ -38,8 +39,8 @@ struct Warehouse::Run {
   bool finished = false;
 
   std::atomic<double> progress{-1};
-  std::atomic<bool> is_running{false};          // false while it waits for a slot
-  std::atomic<bool> stopped{false};             // by whom, below
+  std::atomic<bool> is_running{false};  // false while it waits for a slot
+  std::atomic<bool> stopped{false};     // by whom, below
   std::atomic<Code> stopped_by{Code::kCancelled};
   std::shared_ptr<Loop::Timer> timer;
   std::mutex mutex;  // guards `session` against a cancel from elsewhere

@@ -18,13 +18,15 @@ Statement only(std::string_view sql) {
 
 std::vector<std::string> written(std::string_view sql) {
   std::vector<std::string> out;
-  for (const auto& table : only(sql).writes) out.push_back(table.to_string());
+  for (const auto& table : only(sql).writes)
+    out.push_back(table.to_string());
   return out;
 }
 
 std::vector<std::string> read(std::string_view sql) {
   std::vector<std::string> out;
-  for (const auto& path : only(sql).reads) out.push_back(path.bucket + "|" + path.key);
+  for (const auto& path : only(sql).reads)
+    out.push_back(path.bucket + "|" + path.key);
   return out;
 }
 
@@ -35,7 +37,8 @@ Error refused(std::string_view sql) {
 }
 
 TEST(SqlText, A_script_is_split_at_semicolons_outside_of_texts_and_comments) {
-  const std::string script = "SELECT ';', \"a;b\", $$;$$, $x$ ; $y$ ; $x$ -- ;\n/* ; /* ; */ ; */;;\n SELECT E'\\';' ;";
+  const std::string script =
+      "SELECT ';', \"a;b\", $$;$$, $x$ ; $y$ ; $x$ -- ;\n/* ; /* ; */ ; */;;\n SELECT E'\\';' ;";
   const auto all = analyse_sql(script);
   ASSERT_TRUE(all.ok()) << all.error().message;
   ASSERT_EQ(all->size(), 2U);
@@ -55,7 +58,8 @@ TEST(SqlText, Knows_which_tables_a_statement_changes) {
   EXPECT_THAT(written("UPDATE warehouse.s.t SET x = 1"), ElementsAre("s.t"));
   EXPECT_THAT(written("DELETE FROM warehouse.t"), ElementsAre("main.t"));
   EXPECT_THAT(written("WITH q AS (SELECT 1) INSERT INTO t FROM q"), ElementsAre("main.t"));
-  EXPECT_THAT(written("MERGE INTO t USING u ON t.i=u.i WHEN MATCHED THEN DELETE"), ElementsAre("main.t"));
+  EXPECT_THAT(written("MERGE INTO t USING u ON t.i=u.i WHEN MATCHED THEN DELETE"),
+              ElementsAre("main.t"));
   EXPECT_THAT(written("CREATE OR REPLACE TABLE t AS SELECT 1"), ElementsAre("main.t"));
   EXPECT_THAT(written("CREATE TABLE IF NOT EXISTS a.t (i INT)"), ElementsAre("a.t"));
   EXPECT_THAT(written("CREATE TEMP TABLE t AS SELECT 1"), ElementsAre());
@@ -70,37 +74,73 @@ TEST(SqlText, Knows_which_tables_a_statement_changes) {
 
 TEST(SqlText, Finds_lake_paths_where_the_grammar_reads_files_and_nowhere_else) {
   EXPECT_THAT(read("SELECT * FROM 's3://lake/a/b.csv'"), ElementsAre("lake|a/b.csv"));
-  EXPECT_THAT(read("FROM 's3://lake/a' x JOIN 'S3://lake/b' USING (i)"), ElementsAre("lake|a", "lake|b"));
+  EXPECT_THAT(read("FROM 's3://lake/a' x JOIN 'S3://lake/b' USING (i)"),
+              ElementsAre("lake|a", "lake|b"));
   EXPECT_THAT(read("SELECT * FROM read_csv(['s3://l/a', 's3://l/*.csv'], delim=';')"),
               ElementsAre("l|a", "l|*.csv"));
   EXPECT_THAT(read("COPY t FROM 's3://l/x''y.csv'"), ElementsAre("l|x'y.csv"));
   EXPECT_THAT(read("SELECT 's3://l/a' AS path WHERE path <> 's3://l/b'"), ElementsAre());
-  EXPECT_THAT(read("COPY (FROM 's3://l/a') TO 's3://l/out.parquet' (FORMAT parquet)"), ElementsAre("l|a"));
+  EXPECT_THAT(read("COPY (FROM 's3://l/a') TO 's3://l/out.parquet' (FORMAT parquet)"),
+              ElementsAre("l|a"));
   EXPECT_EQ(only("COPY t TO 's3://l/out.parquet'").lake_target->key, "out.parquet");
   EXPECT_EQ(refused("SELECT * FROM 's3://lake'").field, "sql:1:15");
   EXPECT_EQ(refused("SELECT * FROM 's3://la*e/x'").code, Code::kInvalidArgument);
 }
 
 TEST(SqlText, Refuses_ways_out_of_the_warehouse) {
-  for (const auto* sql :
-       {"INSTALL httpfs", "LOAD httpfs", "ATTACH '/tmp/x.db'", "DETACH warehouse", "USE memory", "SET threads=1",
-        "RESET threads", "PRAGMA database_list", "CALL pragma_version()", "EXPORT DATABASE '/tmp/x'",
-        "IMPORT DATABASE '/tmp/x'", "PREPARE p AS COPY t TO '/tmp/x'", "EXECUTE p", "COPY t TO '/tmp/x'",
-        "COPY t TO ('/tmp' || '/x')", "COPY t TO $1", "COPY t FROM '/etc/passwd'", "EXPLAIN ANALYZE COPY t TO '/tmp/x'",
-        "COPY FROM DATABASE a TO b", "CREATE SECRET (TYPE s3)", "DROP SECRET x", "SELECT current_setting('x')",
-        "SELECT \"Current_Setting\"('x')", "SELECT 'x'.current_setting()", "FROM query('SELECT 1')",
-        "FROM query_table('t')", "FROM duckdb_settings()", "FROM pg_catalog.pg_settings", "FROM 'pg_settings'", "FROM E'pg\\x5fsettings'", "FROM U&\"pg\\005fsettings\"",
-        "FROM duckdb_databases", "CREATE MACRO m() AS current_setting('allowed_directories')",
-        "FROM read_csv('/etc/passwd')", "FROM read_csv('/etc' || '/passwd')",
-        "FROM read_blob('warehouse/strata.duckdb')", "FROM read_csv(['s3://l/a', '/etc/passwd'])",
-        "FROM read_csv('s3://l/a' || 'x')", "FROM 'warehouse/x.parquet'", "FROM \"/etc/passwd\"", "FROM a, 'x.csv'",
-        "CREATE MACRO m(f) AS TABLE FROM read_csv(f)", "FROM glob('*')", "CREATE TABLE strata.t (i INT)", "DROP SCHEMA strata", "CHECKPOINT",
-        "SELECT 1; SET memory_limit='1TB'"}) {
+  for (const auto* sql : {"INSTALL httpfs",
+                          "LOAD httpfs",
+                          "ATTACH '/tmp/x.db'",
+                          "DETACH warehouse",
+                          "USE memory",
+                          "SET threads=1",
+                          "RESET threads",
+                          "PRAGMA database_list",
+                          "CALL pragma_version()",
+                          "EXPORT DATABASE '/tmp/x'",
+                          "IMPORT DATABASE '/tmp/x'",
+                          "PREPARE p AS COPY t TO '/tmp/x'",
+                          "EXECUTE p",
+                          "COPY t TO '/tmp/x'",
+                          "COPY t TO ('/tmp' || '/x')",
+                          "COPY t TO $1",
+                          "COPY t FROM '/etc/passwd'",
+                          "EXPLAIN ANALYZE COPY t TO '/tmp/x'",
+                          "COPY FROM DATABASE a TO b",
+                          "CREATE SECRET (TYPE s3)",
+                          "DROP SECRET x",
+                          "SELECT current_setting('x')",
+                          "SELECT \"Current_Setting\"('x')",
+                          "SELECT 'x'.current_setting()",
+                          "FROM query('SELECT 1')",
+                          "FROM query_table('t')",
+                          "FROM duckdb_settings()",
+                          "FROM pg_catalog.pg_settings",
+                          "FROM 'pg_settings'",
+                          "FROM E'pg\\x5fsettings'",
+                          "FROM U&\"pg\\005fsettings\"",
+                          "FROM duckdb_databases",
+                          "CREATE MACRO m() AS current_setting('allowed_directories')",
+                          "FROM read_csv('/etc/passwd')",
+                          "FROM read_csv('/etc' || '/passwd')",
+                          "FROM read_blob('warehouse/strata.duckdb')",
+                          "FROM read_csv(['s3://l/a', '/etc/passwd'])",
+                          "FROM read_csv('s3://l/a' || 'x')",
+                          "FROM 'warehouse/x.parquet'",
+                          "FROM \"/etc/passwd\"",
+                          "FROM a, 'x.csv'",
+                          "CREATE MACRO m(f) AS TABLE FROM read_csv(f)",
+                          "FROM glob('*')",
+                          "CREATE TABLE strata.t (i INT)",
+                          "DROP SCHEMA strata",
+                          "CHECKPOINT",
+                          "SELECT 1; SET memory_limit='1TB'"}) {
     const auto code = refused(sql).code;
     EXPECT_TRUE(code == Code::kUnsupported || code == Code::kInvalidArgument) << sql;
   }
   EXPECT_TRUE(analyse_sql("SELECT query FROM log WHERE query = 'query'").ok());
-  EXPECT_TRUE(analyse_sql("SELECT extract(year FROM '2013-01-01'::DATE), trim(both 'x' FROM 'xax')").ok());
+  EXPECT_TRUE(
+      analyse_sql("SELECT extract(year FROM '2013-01-01'::DATE), trim(both 'x' FROM 'xax')").ok());
 }
 
 TEST(SqlText, A_view_cannot_keep_a_lake_path) {

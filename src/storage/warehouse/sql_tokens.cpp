@@ -5,13 +5,20 @@ namespace strata::storage::warehouse {
 
 namespace {
 
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_space(char c) {
+  return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
+}
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 // Bytes above 127 belong to letters of other scripts.
 bool starts_word(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || static_cast<unsigned char>(c) >= 0x80;
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+         static_cast<unsigned char>(c) >= 0x80;
 }
-bool in_word(char c) { return starts_word(c) || is_digit(c) || c == '$'; }
+bool in_word(char c) {
+  return starts_word(c) || is_digit(c) || c == '$';
+}
 
 // Reads tokens one by one; the rules are PostgreSQL's lexer's, which DuckDB took over.
 class Lexer {
@@ -30,7 +37,9 @@ class Lexer {
   }
 
  private:
-  char peek(std::size_t ahead = 0) const { return at_ + ahead < sql_.size() ? sql_[at_ + ahead] : '\0'; }
+  char peek(std::size_t ahead = 0) const {
+    return at_ + ahead < sql_.size() ? sql_[at_ + ahead] : '\0';
+  }
 
   Error unfinished(std::size_t begin, std::string_view what) const {
     return invalid(place_in(sql_, begin), "this " + std::string(what) + " has no end");
@@ -41,7 +50,8 @@ class Lexer {
       if (is_space(sql_[at_])) {
         ++at_;
       } else if (peek() == '-' && peek(1) == '-') {
-        while (at_ < sql_.size() && sql_[at_] != '\n') ++at_;
+        while (at_ < sql_.size() && sql_[at_] != '\n')
+          ++at_;
       } else if (peek() == '/' && peek(1) == '*') {
         STRATA_TRY(skip_comment());
       } else {
@@ -82,12 +92,15 @@ class Lexer {
       if (const auto tag = dollar_tag()) return dollar_text(begin, *tag);
     }
     if (starts_word(c)) {
-      while (at_ < sql_.size() && in_word(sql_[at_])) ++at_;
+      while (at_ < sql_.size() && in_word(sql_[at_]))
+        ++at_;
       return SqlToken{SqlToken::Kind::kWord, to_lower(sql_.substr(begin, at_ - begin)), begin, at_};
     }
     if (is_digit(c) || (c == '.' && is_digit(peek(1)))) {
-      while (at_ < sql_.size() && (in_word(sql_[at_]) || sql_[at_] == '.')) ++at_;
-      return SqlToken{SqlToken::Kind::kNumber, std::string(sql_.substr(begin, at_ - begin)), begin, at_};
+      while (at_ < sql_.size() && (in_word(sql_[at_]) || sql_[at_] == '.'))
+        ++at_;
+      return SqlToken{SqlToken::Kind::kNumber, std::string(sql_.substr(begin, at_ - begin)), begin,
+                      at_};
     }
     ++at_;
     return SqlToken{SqlToken::Kind::kSign, std::string(1, c), begin, at_};
@@ -105,7 +118,8 @@ class Lexer {
         ++at_;
         return SqlToken{kind, std::move(value), begin, at_};
       } else if (escapes && c == '\\' && at_ + 1 < sql_.size()) {
-        value += sql_.substr(at_, 2);  // decoded by the engine; here only the end of the text matters
+        value +=
+            sql_.substr(at_, 2);  // decoded by the engine; here only the end of the text matters
         at_ += 2;
       } else {
         value += c;
@@ -118,7 +132,8 @@ class Lexer {
   // "$tag$" at the current place, if one stands there.
   std::optional<std::string> dollar_tag() const {
     std::size_t end = at_ + 1;
-    while (end < sql_.size() && (starts_word(sql_[end]) || is_digit(sql_[end]))) ++end;
+    while (end < sql_.size() && (starts_word(sql_[end]) || is_digit(sql_[end])))
+      ++end;
     if (end >= sql_.size() || sql_[end] != '$') return std::nullopt;
     return std::string(sql_.substr(at_, end + 1 - at_));
   }
@@ -128,7 +143,8 @@ class Lexer {
     const std::size_t end = sql_.find(tag, content);
     if (end == std::string_view::npos) return unfinished(begin, "text");
     at_ = end + tag.size();
-    return SqlToken{SqlToken::Kind::kText, std::string(sql_.substr(content, end - content)), begin, at_};
+    return SqlToken{SqlToken::Kind::kText, std::string(sql_.substr(content, end - content)), begin,
+                    at_};
   }
 
   std::string_view sql_;
@@ -154,7 +170,8 @@ bool matches_class(std::string_view pattern, std::size_t& p, char c) {
   return found != inverted;
 }
 
-// One path segment. Iterative with one point to return to, so no pattern takes more than quadratic time.
+// One path segment. Iterative with one point to return to, so no pattern takes more than quadratic
+// time.
 bool matches_segment(std::string_view pattern, std::string_view text) {
   std::size_t p = 0;
   std::size_t t = 0;
@@ -168,7 +185,8 @@ bool matches_segment(std::string_view pattern, std::string_view text) {
     } else if (p < pattern.size() && pattern[p] == '[' && matches_class(pattern, after, text[t])) {
       p = after;
       ++t;
-    } else if (p < pattern.size() && pattern[p] != '[' && (pattern[p] == '?' || pattern[p] == text[t])) {
+    } else if (p < pattern.size() && pattern[p] != '[' &&
+               (pattern[p] == '?' || pattern[p] == text[t])) {
       ++p;
       ++t;
     } else if (star != std::string_view::npos) {
@@ -178,13 +196,16 @@ bool matches_segment(std::string_view pattern, std::string_view text) {
       return false;
     }
   }
-  while (p < pattern.size() && pattern[p] == '*') ++p;
+  while (p < pattern.size() && pattern[p] == '*')
+    ++p;
   return p == pattern.size();
 }
 
 }  // namespace
 
-Result<std::vector<SqlToken>> tokenize_sql(std::string_view sql) { return Lexer(sql).run(); }
+Result<std::vector<SqlToken>> tokenize_sql(std::string_view sql) {
+  return Lexer(sql).run();
+}
 
 std::pair<int, int> line_and_column(std::string_view script, std::size_t at) {
   int line = 1;
@@ -216,10 +237,16 @@ std::string quote(std::string_view text, char sign) {
 }
 }  // namespace
 
-std::string quote_sql_text(std::string_view text) { return quote(text, '\''); }
-std::string quote_sql_name(std::string_view name) { return quote(name, '"'); }
+std::string quote_sql_text(std::string_view text) {
+  return quote(text, '\'');
+}
+std::string quote_sql_name(std::string_view name) {
+  return quote(name, '"');
+}
 
-bool has_pattern(std::string_view text) { return text.find_first_of("*?[") != std::string_view::npos; }
+bool has_pattern(std::string_view text) {
+  return text.find_first_of("*?[") != std::string_view::npos;
+}
 
 bool matches_pattern(std::string_view pattern, std::string_view key) {
   const auto wanted = split(pattern, '/');
@@ -231,7 +258,8 @@ bool matches_pattern(std::string_view pattern, std::string_view key) {
     std::vector<char> next(given.size() + 1, 0);
     if (segment == "**") {
       char seen = 0;
-      for (std::size_t i = 0; i <= given.size(); ++i) next[i] = seen = static_cast<char>(seen | reach[i]);
+      for (std::size_t i = 0; i <= given.size(); ++i)
+        next[i] = seen = static_cast<char>(seen | reach[i]);
     } else {
       for (std::size_t i = 0; i < given.size(); ++i) {
         if (reach[i] != 0 && matches_segment(segment, given[i])) next[i + 1] = 1;

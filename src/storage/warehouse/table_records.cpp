@@ -61,24 +61,30 @@ struct Known {
 Result<Known> known(kernel::Reader& reader, const ProjectId& project, const std::string& schema,
                     const std::string& name) {
   auto row = reader.first(
-      "SELECT version, dropped, schema_digest FROM warehouse_tables WHERE project = ? AND schema_name = ? AND name = ?",
+      "SELECT version, dropped, schema_digest FROM warehouse_tables WHERE project = ? AND "
+      "schema_name = ? AND name = ?",
       {project.str(), schema, name});
   if (!row) return std::move(row).error();
   if (!*row) return Known{};
   return Known{(*row)->integer(0), (*row)->integer(1) != 0, (*row)->text(2)};
 }
 
-Status put_table(kernel::Writer& writer, const ProjectId& project, const TableFacts& facts, std::int64_t version,
-                 Instant now, const std::string& owner, const std::string& query) {
+Status put_table(kernel::Writer& writer, const ProjectId& project, const TableFacts& facts,
+                 std::int64_t version, Instant now, const std::string& owner,
+                 const std::string& query) {
   auto done = writer.execute(
-      "INSERT INTO warehouse_tables (project, schema_name, name, kind, row_count, columns, schema_digest, version, "
+      "INSERT INTO warehouse_tables (project, schema_name, name, kind, row_count, columns, "
+      "schema_digest, version, "
       "updated, owner, query, dropped) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0) "
-      "ON CONFLICT (project, schema_name, name) DO UPDATE SET kind = excluded.kind, row_count = excluded.row_count, "
-      "columns = excluded.columns, schema_digest = excluded.schema_digest, version = excluded.version, "
+      "ON CONFLICT (project, schema_name, name) DO UPDATE SET kind = excluded.kind, row_count = "
+      "excluded.row_count, "
+      "columns = excluded.columns, schema_digest = excluded.schema_digest, version = "
+      "excluded.version, "
       "updated = excluded.updated, query = excluded.query, "
       "owner = CASE WHEN dropped = 1 THEN excluded.owner ELSE owner END, dropped = 0",
       {project.str(), facts.schema, facts.name, facts.kind, facts.rows,
-       wire::sql_engine::to_json(facts.columns).dump(), schema_digest(facts), version, now.micros, owner, query});
+       wire::sql_engine::to_json(facts.columns).dump(), schema_digest(facts), version, now.micros,
+       owner, query});
   if (!done) return std::move(done).error();
   return {};
 }
@@ -86,7 +92,8 @@ Status put_table(kernel::Writer& writer, const ProjectId& project, const TableFa
 Status drop_table(kernel::Writer& writer, const ProjectId& project, const std::string& schema,
                   const std::string& name, Instant now) {
   auto done = writer.execute(
-      "UPDATE warehouse_tables SET dropped = 1, updated = ? WHERE project = ? AND schema_name = ? AND name = ?",
+      "UPDATE warehouse_tables SET dropped = 1, updated = ? WHERE project = ? AND schema_name = ? "
+      "AND name = ?",
       {now.micros, project.str(), schema, name});
   if (!done) return std::move(done).error();
   return {};
@@ -107,13 +114,17 @@ NodeRef table_ref(const std::string& schema, const std::string& name, std::int64
 // Reports one query's part of the graph.
 class Report {
  public:
-  Report(kernel::Writer& writer, kernel::EventBus& events, kernel::Lineage& lineage, const QueryOutcome& outcome)
-      : writer_(writer), events_(events), lineage_(lineage), outcome_(outcome),
+  Report(kernel::Writer& writer, kernel::EventBus& events, kernel::Lineage& lineage,
+         const QueryOutcome& outcome)
+      : writer_(writer),
+        events_(events),
+        lineage_(lineage),
+        outcome_(outcome),
         query_{"query", outcome.info.id, ""} {}
 
   Status run() {
-    if (outcome_.tables_read.empty() && outcome_.tables_written.empty() && outcome_.objects_read.empty() &&
-        outcome_.objects_written.empty()) {
+    if (outcome_.tables_read.empty() && outcome_.tables_written.empty() &&
+        outcome_.objects_read.empty() && outcome_.objects_written.empty()) {
       return {};
     }
     LineageNode node{query_, "", outcome_.info.user, outcome_.ended,
@@ -122,14 +133,17 @@ class Report {
                                    {"rows", outcome_.info.rows}})};
     STRATA_TRY(lineage_.report(writer_, outcome_.project, node));
     STRATA_TRY(reads());
-    for (const auto& facts : outcome_.tables_written) STRATA_TRY(written(facts));
-    for (const auto& object : outcome_.objects_written) STRATA_TRY(edge(query_, object_ref(object), "wrote"));
+    for (const auto& facts : outcome_.tables_written)
+      STRATA_TRY(written(facts));
+    for (const auto& object : outcome_.objects_written)
+      STRATA_TRY(edge(query_, object_ref(object), "wrote"));
     return {};
   }
 
  private:
   Status reads() {
-    for (const auto& object : outcome_.objects_read) STRATA_TRY(edge(object_ref(object), query_, "read"));
+    for (const auto& object : outcome_.objects_read)
+      STRATA_TRY(edge(object_ref(object), query_, "read"));
     for (const auto& [schema, name] : outcome_.tables_read) {
       auto table = known(writer_, outcome_.project, schema, name);
       if (!table) return std::move(table).error();
@@ -151,8 +165,8 @@ class Report {
                              Json::object({{"query", outcome_.info.id}}));
     }
     const std::int64_t version = before->version + 1;
-    STRATA_TRY(put_table(writer_, outcome_.project, facts, version, outcome_.ended, outcome_.info.user,
-                         outcome_.info.id));
+    STRATA_TRY(put_table(writer_, outcome_.project, facts, version, outcome_.ended,
+                         outcome_.info.user, outcome_.info.id));
     const NodeRef ref = table_ref(facts.schema, facts.name, version);
     const std::string digest = schema_digest(facts);
     LineageNode node{ref, "", outcome_.info.user, outcome_.ended,
@@ -170,7 +184,8 @@ class Report {
   }
 
   Status edge(const NodeRef& from, const NodeRef& to, std::string relation) {
-    return lineage_.report(writer_, outcome_.project, LineageEdge{from, to, std::move(relation), outcome_.ended});
+    return lineage_.report(writer_, outcome_.project,
+                           LineageEdge{from, to, std::move(relation), outcome_.ended});
   }
 
   kernel::Writer& writer_;
@@ -182,17 +197,23 @@ class Report {
 
 }  // namespace
 
-std::span<const kernel::Migration> warehouse_migrations() { return kMigrations; }
+std::span<const kernel::Migration> warehouse_migrations() {
+  return kMigrations;
+}
 
 Status insert_query(kernel::Writer& writer, const ProjectId& project, const QueryInfo& info) {
   auto done = writer.execute(
-      "INSERT INTO warehouse_queries (project, id, user_name, sql, statement, state, started, elapsed_us, rows, bytes, "
+      "INSERT INTO warehouse_queries (project, id, user_name, sql, statement, state, started, "
+      "elapsed_us, rows, bytes, "
       "cpu_ms, cost, error, error_code) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-      "ON CONFLICT (project, id) DO UPDATE SET state = excluded.state, elapsed_us = excluded.elapsed_us, "
-      "rows = excluded.rows, bytes = excluded.bytes, cpu_ms = excluded.cpu_ms, cost = excluded.cost, "
+      "ON CONFLICT (project, id) DO UPDATE SET state = excluded.state, elapsed_us = "
+      "excluded.elapsed_us, "
+      "rows = excluded.rows, bytes = excluded.bytes, cpu_ms = excluded.cpu_ms, cost = "
+      "excluded.cost, "
       "error = excluded.error, error_code = excluded.error_code",
-      {project.str(), info.id, info.user, info.sql, info.statement, info.state, info.started.micros, info.elapsed_us,
-       info.rows, info.bytes, info.cpu_ms, info.cost, info.error, info.error_code});
+      {project.str(), info.id, info.user, info.sql, info.statement, info.state, info.started.micros,
+       info.elapsed_us, info.rows, info.bytes, info.cpu_ms, info.cost, info.error,
+       info.error_code});
   if (!done) return std::move(done).error();
   return {};
 }
@@ -201,12 +222,13 @@ Status commit_outcome(kernel::Writer& writer, kernel::EventBus& events, kernel::
                       const QueryOutcome& outcome) {
   STRATA_TRY(insert_query(writer, outcome.project, outcome.info));
   STRATA_TRY(Report(writer, events, lineage, outcome).run());
-  if (outcome.catalog) return reconcile_tables(writer, outcome.project, *outcome.catalog, outcome.ended);
+  if (outcome.catalog)
+    return reconcile_tables(writer, outcome.project, *outcome.catalog, outcome.ended);
   return {};
 }
 
-Status reconcile_tables(kernel::Writer& writer, const ProjectId& project, const std::vector<TableFacts>& catalog,
-                        Instant now) {
+Status reconcile_tables(kernel::Writer& writer, const ProjectId& project,
+                        const std::vector<TableFacts>& catalog, Instant now) {
   std::map<std::pair<std::string, std::string>, bool> present;
   for (const auto& facts : catalog) {
     if (facts.schema == "strata") continue;
@@ -216,8 +238,9 @@ Status reconcile_tables(kernel::Writer& writer, const ProjectId& project, const 
     if (!before->dropped && before->digest == schema_digest(facts)) continue;
     STRATA_TRY(put_table(writer, project, facts, before->version + 1, now, "", ""));
   }
-  auto rows = writer.query("SELECT schema_name, name FROM warehouse_tables WHERE project = ? AND dropped = 0",
-                           {project.str()});
+  auto rows = writer.query(
+      "SELECT schema_name, name FROM warehouse_tables WHERE project = ? AND dropped = 0",
+      {project.str()});
   if (!rows) return std::move(rows).error();
   for (const auto& row : *rows) {
     if (present.contains({row.text(0), row.text(1)})) continue;
@@ -228,17 +251,21 @@ Status reconcile_tables(kernel::Writer& writer, const ProjectId& project, const 
 
 Status close_lost_queries(kernel::Writer& writer) {
   auto done = writer.execute(
-      "UPDATE warehouse_queries SET state = 'unknown', error = 'the server ended while this statement ran; its changes "
+      "UPDATE warehouse_queries SET state = 'unknown', error = 'the server ended while this "
+      "statement ran; its changes "
       "are either all there or not at all', error_code = 'unavailable' WHERE state = 'running'");
   if (!done) return std::move(done).error();
   return {};
 }
 
-Result<std::vector<QueryInfo>> read_history(kernel::Reader& reader, const ProjectId& project, const std::string& user,
-                                            const std::string& id, int limit) {
+Result<std::vector<QueryInfo>> read_history(kernel::Reader& reader, const ProjectId& project,
+                                            const std::string& user, const std::string& id,
+                                            int limit) {
   auto rows = reader.query(
-      "SELECT id, user_name, sql, statement, state, started, elapsed_us, rows, bytes, cpu_ms, cost, error, error_code "
-      "FROM warehouse_queries WHERE project = ? AND (? = '' OR user_name = ?) AND (? = '' OR id = ?) "
+      "SELECT id, user_name, sql, statement, state, started, elapsed_us, rows, bytes, cpu_ms, "
+      "cost, error, error_code "
+      "FROM warehouse_queries WHERE project = ? AND (? = '' OR user_name = ?) AND (? = '' OR id = "
+      "?) "
       "ORDER BY started DESC LIMIT ?",
       {project.str(), user, user, id, id, limit});
   if (!rows) return std::move(rows).error();
@@ -265,7 +292,8 @@ Result<std::vector<QueryInfo>> read_history(kernel::Reader& reader, const Projec
 
 Result<std::vector<TableInfo>> read_tables(kernel::Reader& reader, const ProjectId& project) {
   auto rows = reader.query(
-      "SELECT schema_name, name, kind, row_count, columns, version, updated, owner FROM warehouse_tables "
+      "SELECT schema_name, name, kind, row_count, columns, version, updated, owner FROM "
+      "warehouse_tables "
       "WHERE project = ? AND dropped = 0 ORDER BY schema_name, name",
       {project.str()});
   if (!rows) return std::move(rows).error();
@@ -273,8 +301,9 @@ Result<std::vector<TableInfo>> read_tables(kernel::Reader& reader, const Project
   for (const auto& row : *rows) {
     auto columns = parse_json(row.text(4));
     if (!columns) return columns.error().wrap("the columns of a table cannot be read");
-    out.push_back({row.text(0), row.text(1), row.text(2), row.integer(3), wire::sql_engine::columns_from(*columns),
-                   row.integer(5), Instant{row.integer(6)}, row.text(7)});
+    out.push_back({row.text(0), row.text(1), row.text(2), row.integer(3),
+                   wire::sql_engine::columns_from(*columns), row.integer(5),
+                   Instant{row.integer(6)}, row.text(7)});
   }
   return out;
 }

@@ -24,20 +24,23 @@ struct QueryOutcome {
   std::optional<std::vector<wire::sql_engine::TableFacts>> catalog;
 };
 
-// Rows of warehouse_queries and warehouse_tables. All calls belong into a read or write of the records.
+// Rows of warehouse_queries and warehouse_tables. All calls belong into a read or write of the
+// records.
 Status insert_query(kernel::Writer& writer, const ProjectId& project, const QueryInfo& info);
 // History, versions, lineage and events of one query.
 Status commit_outcome(kernel::Writer& writer, kernel::EventBus& events, kernel::Lineage& lineage,
                       const QueryOutcome& outcome);
-// Brings the list of tables in line with what the engine has: tables that a lost commit made or changed get a new version.
+// Brings the list of tables in line with what the engine has: tables that a lost commit made or
+// changed get a new version.
 Status reconcile_tables(kernel::Writer& writer, const ProjectId& project,
                         const std::vector<wire::sql_engine::TableFacts>& catalog, Instant now);
 // Queries that no server runs any more.
 Status close_lost_queries(kernel::Writer& writer);
 
 // `user` empty for all users'.
-Result<std::vector<QueryInfo>> read_history(kernel::Reader& reader, const ProjectId& project, const std::string& user,
-                                            const std::string& id, int limit);
+Result<std::vector<QueryInfo>> read_history(kernel::Reader& reader, const ProjectId& project,
+                                            const std::string& user, const std::string& id,
+                                            int limit);
 Result<std::vector<TableInfo>> read_tables(kernel::Reader& reader, const ProjectId& project);
 
 std::span<const kernel::Migration> warehouse_migrations();

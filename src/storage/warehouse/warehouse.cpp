@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "storage/warehouse/run.hpp"
 
 namespace strata::storage::warehouse {
@@ -30,7 +31,9 @@ bool is_query_id(std::string_view id) {
 // Reads on behalf of whoever sends the answer; ends the query when nobody does any more.
 class Warehouse::Stream final : public QueryStream {
  public:
-  Stream(Warehouse& warehouse, std::shared_ptr<Run> run) : warehouse_(warehouse), run_(std::move(run)) {}
+  Stream(Warehouse& warehouse, std::shared_ptr<Run> run)
+      : warehouse_(warehouse),
+        run_(std::move(run)) {}
   ~Stream() override {
     if (run_->finished) return;
     warehouse_.interrupt(*run_, Code::kCancelled);
@@ -59,12 +62,15 @@ class Warehouse::Stream final : public QueryStream {
 
 Warehouse::Warehouse(Ports ports, EngineHostOptions engine)
     : ports_(std::move(ports)),
-      host_(engine, ports_.pool, ports_.random, [this](const auto& catalog) { return reconcile(catalog); }),
+      host_(engine, ports_.pool, ports_.random,
+            [this](const auto& catalog) { return reconcile(catalog); }),
       data_(engine.data) {}
 
 Warehouse::~Warehouse() = default;
 
-std::span<const kernel::Migration> Warehouse::migrations() { return warehouse_migrations(); }
+std::span<const kernel::Migration> Warehouse::migrations() {
+  return warehouse_migrations();
+}
 
 Status Warehouse::start() {
   auto closed = [](kernel::Writer& writer) -> Result<bool> {
@@ -106,12 +112,13 @@ Status Warehouse::reconcile(const std::vector<wire::sql_engine::TableFacts>& cat
   return {};
 }
 
-void Warehouse::add_system_view(std::string name, std::string files, std::vector<ColumnInfo> columns) {
-  host_.allow_folder(files.substr(0, files.find('/')));
-  views_.push_back({std::move(name), std::move(files), std::move(columns)});
+void Warehouse::add_system_view(SystemView view) {
+  host_.allow_folder(view.folder);
+  views_.push_back(std::move(view));
 }
 
-Task<Result<std::unique_ptr<QueryStream>>> Warehouse::query(const Caller& caller, QueryRequest request) {
+Task<Result<std::unique_ptr<QueryStream>>> Warehouse::query(const Caller& caller,
+                                                            QueryRequest request) {
   auto run = std::make_shared<Run>();
   run->caller = caller;
   run->request = std::move(request);
@@ -144,7 +151,8 @@ Task<Result<Json>> Warehouse::query_json(const Caller& caller, QueryRequest requ
 Task<Result<void>> Warehouse::prepare(std::shared_ptr<Run> run) {
   auto& request = run->request;
   if (!run->caller.may(Permission::kSqlQuery)) {
-    co_return Error(Code::kPermissionDenied, "this token may not query the warehouse; it needs the scope sql:query");
+    co_return Error(Code::kPermissionDenied,
+                    "this token may not query the warehouse; it needs the scope sql:query");
   }
   if (run->caller.project != ports_.system.project) {
     co_return Error(Code::kPermissionDenied, "the warehouse belongs to another project");
@@ -155,9 +163,10 @@ Task<Result<void>> Warehouse::prepare(std::shared_ptr<Run> run) {
   for (const auto& statement : run->statements) {
     run->changes = run->changes || statement.changes;
     if (statement.changes && !run->caller.may(Permission::kLakeWrite)) {
-      co_return Error(Code::kPermissionDenied,
-                      statement.head + " changes data, which this token may not: it needs the scope lake:write",
-                      place_in(request.sql, statement.begin));
+      co_return Error(
+          Code::kPermissionDenied,
+          statement.head + " changes data, which this token may not: it needs the scope lake:write",
+          place_in(request.sql, statement.begin));
     }
   }
   if (!request.params.is_null() && !request.params.is_array() && !request.params.is_object()) {
@@ -173,12 +182,14 @@ Task<Result<void>> Warehouse::prepare(std::shared_ptr<Run> run) {
   if (request.id.empty()) {
     request.id = ports_.random.uuid7(ports_.clock.now());
   } else {
-    if (!is_query_id(request.id)) co_return invalid("query_id", "a query id has 1 to 64 letters, digits and '-'");
+    if (!is_query_id(request.id))
+      co_return invalid("query_id", "a query id has 1 to 64 letters, digits and '-'");
     auto used = co_await ports_.records.read([&](kernel::Reader& reader) {
       return read_history(reader, ports_.system.project, "", request.id, 1);
     });
     if (!used) co_return std::move(used).error();
-    if (!used->empty()) co_return Error(Code::kAlreadyExists, "there was a query with this id", "query_id");
+    if (!used->empty())
+      co_return Error(Code::kAlreadyExists, "there was a query with this id", "query_id");
   }
   auto& info = run->info;
   info.id = request.id;
@@ -234,13 +245,21 @@ Task<Result<void>> Warehouse::begin(std::shared_ptr<Run> run) {
   message.format = run->request.format;
   message.limit = run->request.limit;
   message.result_file = run->folder + "/result.parquet";
-  for (const auto& view : views_) {
-    if (run->request.sql.contains(view.name)) message.views.push_back(view);
+  for (auto& view : views_) {
+    if (!to_lower(run->request.sql).contains(view.name)) continue;
+    auto files = co_await ports_.pool.run(view.files);
+    for (auto& file : files) {
+      if (file.starts_with(data_ + "/")) file.erase(0, data_.size() + 1);
+    }
+    message.views.push_back({view.name, std::move(files), view.columns});
   }
   const std::string payload = encode(message);
-  auto send = [&] { return run->session->socket.send(static_cast<char>(Say::kRun), payload); };
+  auto send = [&] {
+    return run->session->socket.send(static_cast<char>(Say::kRun), payload);
+  };
   if (auto sent = co_await ports_.pool.run(send); !sent) co_return engine_died(*run);
-  if (run->stopped) interrupt(*run, run->stopped_by);  // it was stopped before there was a session to tell
+  if (run->stopped)
+    interrupt(*run, run->stopped_by);  // it was stopped before there was a session to tell
   co_return Result<void>();
 }
 
@@ -249,7 +268,9 @@ Task<Result<bool>> Warehouse::advance(std::shared_ptr<Run> run) {
   auto message = co_await run->session->socket.next();
   std::optional<Error> error;
   if (!message) {
-    auto died = [&] { return engine_died(*run); };
+    auto died = [&] {
+      return engine_died(*run);
+    };
     error = co_await ports_.pool.run(died);
   } else if (message->kind == static_cast<char>(Say::kProgress)) {
     run->progress = std::strtod(message->payload.c_str(), nullptr);
@@ -296,9 +317,10 @@ Error Warehouse::engine_died(Run& run) {
   if (!run.session || !run.session->engine) return internal("the query has no engine");
   const std::string how = host_.epitaph(run.session->engine);
   if (run.stopped) return explain(run, {"", "interrupted", 0, -1, true});
-  Error error(Code::kUnavailable,
-              "the SQL engine " + how + " while it ran this statement; the next statement gets a new one" +
-                  (run.changes ? ". Changes of this script are either all there or not at all" : ""));
+  Error error(
+      Code::kUnavailable,
+      "the SQL engine " + how + " while it ran this statement; the next statement gets a new one" +
+          (run.changes ? ". Changes of this script are either all there or not at all" : ""));
   error.retry = !run.changes;
   if (run.changes) error.effect = Effect::kMaybe;
   return error;
@@ -311,7 +333,8 @@ Error Warehouse::explain(const Run& run, const wire::sql_engine::Failure& failur
   if (failure.kind == "interrupted" && run.stopped) {
     code = run.stopped_by;
     message = code == Code::kDeadlineExceeded
-                  ? fmt::format("the statement was stopped after its timeout of {} ms", run.request.timeout.count())
+                  ? fmt::format("the statement was stopped after its timeout of {} ms",
+                                run.request.timeout.count())
                   : "the statement was cancelled";
   } else if (failure.kind == "out_of_memory") {
     code = Code::kResourceExhausted;
@@ -322,7 +345,8 @@ Error Warehouse::explain(const Run& run, const wire::sql_engine::Failure& failur
   } else if (failure.kind == "permission") {
     code = Code::kPermissionDenied;
     if (message.contains("disabled by configuration")) {
-      message = "SQL reads and writes files of the lake only, named as a text: FROM 's3://bucket/key'";
+      message =
+          "SQL reads and writes files of the lake only, named as a text: FROM 's3://bucket/key'";
     }
   } else if (failure.kind == "fatal") {
     code = Code::kInternal;
@@ -355,11 +379,13 @@ std::string Warehouse::tail(const Run& run) const {
 }
 
 Task<Result<void>> Warehouse::admit(std::shared_ptr<Run> run) {
-  const auto deadline = ports_.clock.steady() + std::min<std::chrono::milliseconds>(kMaxWait, run->request.timeout);
+  const auto deadline =
+      ports_.clock.steady() + std::min<std::chrono::milliseconds>(kMaxWait, run->request.timeout);
   {
     const std::lock_guard lock(mutex_);
     if (waiting_ >= kMaxWaiting) {
-      Error error(Code::kResourceExhausted, fmt::format("{} queries wait already; try again later", waiting_));
+      Error error(Code::kResourceExhausted,
+                  fmt::format("{} queries wait already; try again later", waiting_));
       error.retry = true;
       co_return error;
     }
@@ -380,7 +406,8 @@ Task<Result<void>> Warehouse::admit(std::shared_ptr<Run> run) {
       break;
     }
     if (ended_ || ports_.clock.steady() >= deadline) {
-      result = Error(Code::kUnavailable, "the query waited for a free slot for too long; try again later");
+      result = Error(Code::kUnavailable,
+                     "the query waited for a free slot for too long; try again later");
       break;
     }
     co_await freed_.wait(std::chrono::milliseconds(500));
@@ -403,7 +430,9 @@ void Warehouse::leave(Run& run) {
 Task<Result<void>> Warehouse::finish(std::shared_ptr<Run> run, std::optional<Error> error) {
   Loop::cancel(run->timer);
   if (!error && run->request.format == Format::kParquet) {
-    auto opened = [&] { return SystemFiles().open(data_ + "/" + run->folder + "/result.parquet"); };
+    auto opened = [&] {
+      return SystemFiles().open(data_ + "/" + run->folder + "/result.parquet");
+    };
     auto file = co_await ports_.pool.run(opened);
     if (!file) error = file.error();
     if (file) run->file = file_source(std::move(*file), ports_.pool);
@@ -414,16 +443,22 @@ Task<Result<void>> Warehouse::finish(std::shared_ptr<Run> run, std::optional<Err
     run->session.reset();
   }
   if (!run->folder.empty()) {
-    auto remove = [&] { return remove_folder(data_ + "/" + run->folder); };
+    auto remove = [&] {
+      return remove_folder(data_ + "/" + run->folder);
+    };
     if (const auto removed = co_await ports_.pool.run(remove); !removed) {
       log::warn("warehouse.folder", Json::object({{"error", removed.error().message}}));
     }
   }
   auto& info = run->info;
-  info.elapsed_us = std::chrono::duration_cast<std::chrono::microseconds>(ports_.clock.steady() - run->began).count();
+  info.elapsed_us =
+      std::chrono::duration_cast<std::chrono::microseconds>(ports_.clock.steady() - run->began)
+          .count();
   info.rows = run->done.rows;
   info.cpu_ms = run->done.cpu_ms;
-  if (ports_.cost) info.cost = ports_.cost(std::chrono::microseconds(static_cast<std::int64_t>(info.cpu_ms * 1000)));
+  if (ports_.cost)
+    info.cost =
+        ports_.cost(std::chrono::microseconds(static_cast<std::int64_t>(info.cpu_ms * 1000)));
   info.state = !error ? "finished" : error->code == Code::kCancelled ? "cancelled" : "failed";
   if (error) {
     info.error = error->message;
@@ -434,7 +469,8 @@ Task<Result<void>> Warehouse::finish(std::shared_ptr<Run> run, std::optional<Err
   if (run->changes) {
     recorded = co_await record(run);
   } else {
-    ports_.scope.spawn(ports_.loops.next(), record_later(run));  // a reader need not wait for the history
+    ports_.scope.spawn(ports_.loops.next(),
+                       record_later(run));  // a reader need not wait for the history
   }
   leave(*run);
   co_return recorded;
@@ -442,7 +478,8 @@ Task<Result<void>> Warehouse::finish(std::shared_ptr<Run> run, std::optional<Err
 
 Task<void> Warehouse::abandon(std::shared_ptr<Run> run) {
   if (run->finished) co_return;
-  const auto done = co_await finish(run, Error(Code::kCancelled, "the client went away before the answer's end"));
+  const auto done =
+      co_await finish(run, Error(Code::kCancelled, "the client went away before the answer's end"));
   if (!done) log::error("warehouse.record", Json::object({{"error", done.error().message}}));
 }
 
@@ -504,7 +541,9 @@ QueryInfo Warehouse::describe(const Run& run) const {
   info.started = run.info.started;
   info.state = run.is_running ? "running" : "queued";
   info.progress = run.progress;
-  info.elapsed_us = std::chrono::duration_cast<std::chrono::microseconds>(ports_.clock.steady() - run.began).count();
+  info.elapsed_us =
+      std::chrono::duration_cast<std::chrono::microseconds>(ports_.clock.steady() - run.began)
+          .count();
   return info;
 }
 
@@ -536,14 +575,17 @@ Task<Result<std::vector<QueryInfo>>> Warehouse::history(const Caller& caller, in
       if (user.empty() || run->info.user == user) out.push_back(describe(*run));
     }
   }
-  auto past = co_await ports_.records.read(
-      [&](kernel::Reader& reader) { return read_history(reader, caller.project, user, "", limit); });
+  auto past = co_await ports_.records.read([&](kernel::Reader& reader) {
+    return read_history(reader, caller.project, user, "", limit);
+  });
   if (!past) co_return std::move(past).error();
   for (auto& info : *past) {
-    const bool running = std::any_of(out.begin(), out.end(), [&](const auto& other) { return other.id == info.id; });
+    const bool running =
+        std::any_of(out.begin(), out.end(), [&](const auto& other) { return other.id == info.id; });
     if (!running) out.push_back(std::move(info));
   }
-  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.started > b.started; });
+  std::sort(out.begin(), out.end(),
+            [](const auto& a, const auto& b) { return a.started > b.started; });
   if (out.size() > static_cast<std::size_t>(limit)) out.resize(static_cast<std::size_t>(limit));
   co_return out;
 }
@@ -560,7 +602,8 @@ Task<Result<QueryInfo>> Warehouse::find(const Caller& caller, std::string id) {
   auto past = co_await ports_.records.read(
       [&](kernel::Reader& reader) { return read_history(reader, caller.project, user, id, 1); });
   if (!past) co_return std::move(past).error();
-  if (past->empty() || id.empty()) co_return not_found("there is no query '" + id.substr(0, 64) + "'");
+  if (past->empty() || id.empty())
+    co_return not_found("there is no query '" + id.substr(0, 64) + "'");
   co_return std::move(past->front());
 }
 

@@ -32,12 +32,13 @@ using wire::sql_engine::ColumnInfo;
 using wire::sql_engine::Format;
 
 struct QueryRequest {
-  std::string sql;   // one statement, or a script that runs as one transaction and answers its last result
-  Json params;       // array or object of values for ?, $1 or $name; for single statements
+  std::string
+      sql;  // one statement, or a script that runs as one transaction and answers its last result
+  Json params;  // array or object of values for ?, $1 or $name; for single statements
   Format format = Format::kJson;
   std::uint64_t limit = 0;  // rows of the answer; 0 for all
   std::chrono::milliseconds timeout{300'000};
-  std::string id;    // chosen by the caller so that it can cancel; made here when empty
+  std::string id;  // chosen by the caller so that it can cancel; made here when empty
 };
 
 struct QueryInfo {
@@ -45,14 +46,15 @@ struct QueryInfo {
   std::string user;
   std::string sql;
   std::string statement;  // "SELECT", "CREATE TABLE"; the last one's of a script
-  std::string state;      // "queued", "running", "finished", "failed", "cancelled" or "unknown" (the server died meanwhile)
+  std::string state;  // "queued", "running", "finished", "failed", "cancelled" or "unknown" (the
+                      // server died meanwhile)
   Instant started;
   std::int64_t elapsed_us = 0;
   std::int64_t rows = 0;
   std::int64_t bytes = 0;
   double cpu_ms = 0;
-  double cost = 0;        // in the node's currency; 0 where no price is set
-  double progress = -1;   // percent while it runs; -1 unknown
+  double cost = 0;       // in the node's currency; 0 where no price is set
+  double progress = -1;  // percent while it runs; -1 unknown
   std::string error;
   std::string error_code;
 };
@@ -60,16 +62,16 @@ struct QueryInfo {
 struct TableInfo {
   std::string schema;
   std::string name;
-  std::string kind;          // "table", "view" or "system view"
-  std::int64_t rows = -1;    // -1 unknown
+  std::string kind;        // "table", "view" or "system view"
+  std::int64_t rows = -1;  // -1 unknown
   std::vector<ColumnInfo> columns;
   std::int64_t version = 0;  // counts the commits that changed it
   Instant updated;
   std::string owner;
 };
 
-// The bytes of an answer as they arrive. Destroyed before its end, it cancels the query. An error in the middle breaks the
-// stream off, so that nobody takes a part for the whole.
+// The bytes of an answer as they arrive. Destroyed before its end, it cancels the query. An error
+// in the middle breaks the stream off, so that nobody takes a part for the whole.
 class QueryStream : public ByteSource {
  public:
   virtual const std::string& id() const = 0;
@@ -77,13 +79,14 @@ class QueryStream : public ByteSource {
 
 // SQL over tables and over the lake's files, in an engine process of its own.
 //
-// Promises: a script's changes are committed as a whole before its answer ends, and survive power loss; a statement reaches lake
-// objects with its caller's rights and no other files; what kills or exhausts the engine fails alone. After a commit
-// follow, in one commit of the records: the versions of the changed tables, lineage (object and table -> query -> table and
-// object), the event "table.committed" and the query's history. A server that dies in between finds changed tables when the
-// engine starts next, and gives them a new version then.
-// Costs: 33 MB and some 100 ms for the first query; the process ends after five idle minutes. At most kSlots queries run, twice
-// eight times as many wait. Threads: all methods from any loop.
+// Promises: a script's changes are committed as a whole before its answer ends, and survive power
+// loss; a statement reaches lake objects with its caller's rights and no other files; what kills or
+// exhausts the engine fails alone. After a commit follow, in one commit of the records: the
+// versions of the changed tables, lineage (object and table -> query -> table and object), the
+// event "table.committed" and the query's history. A server that dies in between finds changed
+// tables when the engine starts next, and gives them a new version then. Costs: 33 MB and some 100
+// ms for the first query; the process ends after five idle minutes. At most kSlots queries run,
+// twice eight times as many wait. Threads: all methods from any loop.
 class Warehouse {
  public:
   static constexpr int kSlots = 4;
@@ -114,11 +117,13 @@ class Warehouse {
   // Ends the engine; queries that still run fail. Blocks.
   void stop();
 
-  // Runs a script. Returns when its first bytes, or all of a short answer, are there: most errors are seen here.
-  // Errors: kInvalidArgument, kUnsupported, field "sql:LINE:COLUMN"; kPermissionDenied (sql:query, lake:read, and lake:write for
-  // changes), kResourceExhausted (memory, or too many queries wait), kDeadlineExceeded, kCancelled, kUnavailable (the
-  // engine died), kConflict (another transaction changed the same rows: retry), and the lake's.
-  Task<Result<std::unique_ptr<QueryStream>>> query(const kernel::Caller& caller, QueryRequest request);
+  // Runs a script. Returns when its first bytes, or all of a short answer, are there: most errors
+  // are seen here. Errors: kInvalidArgument, kUnsupported, field "sql:LINE:COLUMN";
+  // kPermissionDenied (sql:query, lake:read, and lake:write for changes), kResourceExhausted
+  // (memory, or too many queries wait), kDeadlineExceeded, kCancelled, kUnavailable (the engine
+  // died), kConflict (another transaction changed the same rows: retry), and the lake's.
+  Task<Result<std::unique_ptr<QueryStream>>> query(const kernel::Caller& caller,
+                                                   QueryRequest request);
   // The whole answer of a short query, for callers inside of the server. Errors: kTooLarge.
   Task<Result<Json>> query_json(const kernel::Caller& caller, QueryRequest request);
 
@@ -129,9 +134,16 @@ class Warehouse {
   Task<Result<std::vector<QueryInfo>>> history(const kernel::Caller& caller, int limit);
   Task<Result<std::vector<TableInfo>>> tables(const kernel::Caller& caller);
 
-  // Offers strata.NAME as a read-only view over the Parquet files that `files`, a glob relative to the data directory, names at
-  // the time of each query; `columns` while there are none. Before start().
-  void add_system_view(std::string name, std::string files, std::vector<ColumnInfo> columns);
+  // A read-only view strata.NAME over Parquet files that another part of the server writes.
+  struct SystemView {
+    std::string name;
+    std::string folder;               // below the data directory; nothing else is opened to SQL
+    std::vector<ColumnInfo> columns;  // its shape while there are no files
+    // The files that make up the view now, with absolute paths; may block.
+    std::function<std::vector<std::string>()> files;
+  };
+  // Before start().
+  void add_system_view(SystemView view);
 
   EngineHost& engine() { return host_; }
 
@@ -169,7 +181,7 @@ class Warehouse {
   std::atomic<bool> ended_{false};
   Signal freed_;
   Signal stopping_;
-  std::vector<wire::sql_engine::SystemView> views_;
+  std::vector<SystemView> views_;
 };
 
 }  // namespace strata::storage::warehouse
