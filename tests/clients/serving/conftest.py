@@ -1,4 +1,4 @@
-"""Small real models, logged and registered through the stock mlflow client, and endpoints that serve them."""
+"""Small real models, registered through the stock mlflow client, and endpoints that serve them."""
 
 from __future__ import annotations
 
@@ -48,6 +48,19 @@ def table():
     return frame, late
 
 
+def wait_until(condition, timeout: float = 60) -> None:
+    """Asks until `condition` holds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come to hold"
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="session")
+def until():
+    return wait_until
+
+
 class Served:
     """An endpoint with the Python model that it should agree with."""
 
@@ -60,7 +73,9 @@ class Served:
         """Registers one more version; its number."""
         with self.mlflow.start_run():
             module = getattr(self.mlflow, flavor)
-            info = module.log_model(model, name="model", registered_model_name=self.registered, **options)
+            info = module.log_model(
+                model, name="model", registered_model_name=self.registered, **options
+            )
         version = str(info.registered_model_version)
         self.models[version] = model
         return version
@@ -70,17 +85,22 @@ class Served:
 
     def create(self) -> dict:
         done = self.server.strata(
-            "endpoint", "create", self.name, "--model", f"models:/{self.registered}@live", "--wait", "-o", "json")
+            "endpoint",
+            "create",
+            self.name,
+            "--model",
+            f"models:/{self.registered}@live",
+            "--wait",
+            "-o",
+            "json",
+        )
         return json.loads(done.stdout)
 
     def show(self) -> dict:
         return self.get(f"/api/v1/endpoints/{self.name}").json()
 
-    def wait_for(self, version: str, timeout: float = 60) -> None:
-        deadline = time.monotonic() + timeout
-        while self.show()["live"]["version"] != version:
-            assert time.monotonic() < deadline, self.show()
-            time.sleep(0.02)
+    def wait_for(self, version: str) -> None:
+        wait_until(lambda: self.show()["live"]["version"] == version)
 
     def get(self, path: str):
         return requests.get(self.server.http + path, headers=self.server.bearer(), timeout=30)
@@ -89,13 +109,21 @@ class Served:
         data = body if isinstance(body, (str, bytes)) else json.dumps(body)
         headers = {**self.server.bearer(), "Content-Type": content_type}
         return requests.post(
-            f"{self.server.http}/endpoints/{self.name}/invocations", data=data, headers=headers, timeout=30, **options)
+            f"{self.server.http}/endpoints/{self.name}/invocations",
+            data=data,
+            headers=headers,
+            timeout=30,
+            **options,
+        )
 
     def infer(self, body, **headers):
         data = body if isinstance(body, (str, bytes)) else json.dumps(body)
         return requests.post(
-            f"{self.server.http}/v2/models/{self.name}/infer", data=data, timeout=30,
-            headers={**self.server.bearer(), "Content-Type": "application/json", **headers})
+            f"{self.server.http}/v2/models/{self.name}/infer",
+            data=data,
+            timeout=30,
+            headers={**self.server.bearer(), "Content-Type": "application/json", **headers},
+        )
 
 
 @pytest.fixture(scope="session")
@@ -113,7 +141,9 @@ def flights(make_served, table):
     served = make_served("flights")
     booster = train(columns, late)
     signature = infer_signature(columns, booster.predict(columns))
-    served.point(served.log("lightgbm", booster, signature=signature, input_example=columns.head(2)))
+    served.point(
+        served.log("lightgbm", booster, signature=signature, input_example=columns.head(2))
+    )
     served.created = served.create()
     return served
 
@@ -128,15 +158,19 @@ def linear(make_served):
     rng = np.random.default_rng(2)
     weights, bias = rng.normal(size=(4, 2)).astype("f4"), np.array([0.5, -1], "f4")
     graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w"], ["h"]), helper.make_node("Add", ["h", "b"], ["y"])], "linear",
+        [helper.make_node("MatMul", ["x", "w"], ["h"]), helper.make_node("Add", ["h", "b"], ["y"])],
+        "linear",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", 4])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", 2])],
-        [numpy_helper.from_array(weights, "w"), numpy_helper.from_array(bias, "b")])
+        [numpy_helper.from_array(weights, "w"), numpy_helper.from_array(bias, "b")],
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     onnx.checker.check_model(model)
     sample = rng.normal(size=(3, 4)).astype("f4")
     served = make_served("linear")
-    served.point(served.log("onnx", model, signature=infer_signature(sample, sample @ weights + bias)))
+    served.point(
+        served.log("onnx", model, signature=infer_signature(sample, sample @ weights + bias))
+    )
     served.create()
     served.weights, served.bias = weights, bias
     return served

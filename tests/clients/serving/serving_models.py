@@ -6,4 +6,8 @@ from __future__ import annotations
 def train(frame, late, rounds: int = 20, **options):
     import lightgbm
 
-    return lightgbm.train({"objective": "binary", "verbose": -1, "seed": 1, **options}, lightgbm.Dataset(frame, late), rounds)
+    return lightgbm.train(
+        {"objective": "binary", "verbose": -1, "seed": 1, **options},
+        lightgbm.Dataset(frame, late),
+        rounds,
+    )

@@ -1,4 +1,4 @@
-"""LightGBM behind MLflow's scoring protocol: the same numbers as in Python, and nothing served unchecked."""
+"""LightGBM behind MLflow's scoring protocol: Python's numbers, and nothing served unchecked."""
 
 from __future__ import annotations
 
@@ -37,26 +37,38 @@ def test_every_payload_form_gives_what_python_gives_to_the_bit(flights, table):
 
 def test_one_row_and_many_rows_agree(flights, table):
     frame = columns_of(table).head(50)
-    many = flights.invoke({"dataframe_records": frame.astype(object).to_dict(orient="records")}).json()["predictions"]
-    ones = [flights.invoke({"dataframe_records": [row]}).json()["predictions"][0]
-            for row in frame.astype(object).to_dict(orient="records")]
+    many = flights.invoke(
+        {"dataframe_records": frame.astype(object).to_dict(orient="records")}
+    ).json()["predictions"]
+    ones = [
+        flights.invoke({"dataframe_records": [row]}).json()["predictions"][0]
+        for row in frame.astype(object).to_dict(orient="records")
+    ]
     assert many == ones == flights.models["1"].predict(frame).tolist()
 
 
 def test_answers_say_who_gave_them(flights):
     created = flights.created
     assert created["state"] == "ready" and created["live"]["version"] == "1"
-    answer = flights.invoke({"dataframe_records": [{"distance": 1, "wind": 2.5, "hour": 3, "cold": True}]})
+    answer = flights.invoke(
+        {"dataframe_records": [{"distance": 1, "wind": 2.5, "hour": 3, "cold": True}]}
+    )
     assert answer.headers["Strata-Model-Version"] == "1"
     assert answer.headers["Strata-Model-Digest"] == created["live"]["digest"]
     assert answer.headers["Strata-Model-Digest"].startswith("sha256:")
     metadata = flights.get(f"/v2/models/{flights.name}").json()
     assert metadata["parameters"]["digest"] == created["live"]["digest"]
     prediction = flights.get("/api/v1/predictions/" + answer.headers["Strata-Prediction-Id"]).json()
-    assert prediction["digest"] == created["live"]["digest"] and prediction["endpoint"] == flights.name
+    assert (
+        prediction["digest"] == created["live"]["digest"] and prediction["endpoint"] == flights.name
+    )
     assert prediction["rows"] == [
-        {"row": 0, "inputs": {"distance": 1, "wind": 2.5, "hour": 3, "cold": True},
-         "outputs": {"predict": answer.json()["predictions"][0]}}]
+        {
+            "row": 0,
+            "inputs": {"distance": 1, "wind": 2.5, "hour": 3, "cold": True},
+            "outputs": {"predict": answer.json()["predictions"][0]},
+        }
+    ]
 
 
 GOOD = {"distance": 100, "wind": 1.5, "hour": 3, "cold": False}
@@ -93,10 +105,16 @@ def test_harmless_differences_are_accepted(flights, table):
 @pytest.mark.parametrize(
     "body, content_type, status",
     [
-        ("", "application/json", 400), ("[1]", "application/json", 400), ("{", "application/json", 400),
-        ('{"inputs":[1],"instances":[1]}', "application/json", 400), ('{"data":[1]}', "application/json", 400),
-        (b'{"inputs":"\xff"}', "application/json", 400), ("{}", "text/plain", 415),
-        ("{}", "application/json; charset=latin-1", 415), ("a,b\n1", "text/csv", 400), ("", "text/csv", 400),
+        ("", "application/json", 400),
+        ("[1]", "application/json", 400),
+        ("{", "application/json", 400),
+        ('{"inputs":[1],"instances":[1]}', "application/json", 400),
+        ('{"data":[1]}', "application/json", 400),
+        (b'{"inputs":"\xff"}', "application/json", 400),
+        ("{}", "text/plain", 415),
+        ("{}", "application/json; charset=latin-1", 415),
+        ("a,b\n1", "text/csv", 400),
+        ("", "text/csv", 400),
     ],
 )
 def test_malformed_payloads_get_an_error_in_mlflows_form(flights, body, content_type, status):
@@ -112,7 +130,9 @@ def test_text_columns_are_the_categories_that_the_model_learned(make_served, tab
     frame, late = table
     booster = train(frame, late)
     served = make_served("categories")
-    served.point(served.log("lightgbm", booster, signature=infer_signature(frame, booster.predict(frame))))
+    served.point(
+        served.log("lightgbm", booster, signature=infer_signature(frame, booster.predict(frame)))
+    )
     served.create()
     rows = frame.head(20)
     answer = served.invoke({"dataframe_records": rows.astype(object).to_dict(orient="records")})
@@ -126,7 +146,9 @@ def test_several_classes_come_as_a_row_each(make_served, table):
     frame = columns_of(table)
     booster = train(frame, table[0].origin.cat.codes, 5, objective="multiclass", num_class=3)
     served = make_served("classes")
-    served.point(served.log("lightgbm", booster, signature=infer_signature(frame, booster.predict(frame))))
+    served.point(
+        served.log("lightgbm", booster, signature=infer_signature(frame, booster.predict(frame)))
+    )
     served.create()
     rows = frame.head(3)
     answer = served.invoke({"dataframe_records": rows.astype(object).to_dict(orient="records")})
@@ -141,12 +163,21 @@ def test_what_cannot_be_served_says_how_to_mend_it(make_served, table):
     frame, late = columns_of(table), table[1]
     sklearn = make_served("sklearn")
     model = lightgbm.LGBMClassifier(n_estimators=2, verbose=-1).fit(frame, late)
-    sklearn.point(sklearn.log("lightgbm", model, signature=infer_signature(frame, model.predict(frame))))
+    sklearn.point(
+        sklearn.log("lightgbm", model, signature=infer_signature(frame, model.predict(frame)))
+    )
     unsigned = make_served("unsigned")
     unsigned.point(unsigned.log("lightgbm", train(frame, late, 2)))
     for served, hint in ((sklearn, "booster_"), (unsigned, "infer_signature")):
         done = served.server.strata(
-            "endpoint", "create", served.name, "--model", f"models:/{served.registered}@live", "--wait", check=False)
+            "endpoint",
+            "create",
+            served.name,
+            "--model",
+            f"models:/{served.registered}@live",
+            "--wait",
+            check=False,
+        )
         assert done.returncode == 1
         assert hint in done.stderr
         assert served.show()["state"] == "failed"
