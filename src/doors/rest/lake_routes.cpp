@@ -168,20 +168,19 @@ Task<Response> answer_download(const Authorized& request, Lake& lake) {
   co_return *std::move(response);
 }
 
-constexpr std::string_view kBucketSchema =
-    R"({"type":"object","properties":{"name":{"type":"string"},
-"created":{"type":"string"},"objects":{"type":"integer"},"bytes":{"type":"integer"},"owner":{"type":"string"}}})";
+constexpr std::string_view kBucketSchema = R"({"type":"object","properties":{
+"name":{"type":"string"},"created":{"type":"string"},"objects":{"type":"integer"},
+"bytes":{"type":"integer"},"owner":{"type":"string"}}})";
 constexpr std::string_view kBucketsSchema =
     R"({"type":"object","properties":{"buckets":{"type":"array"}}})";
-constexpr std::string_view kCreateSchema =
-    R"({"type":"object","properties":{"name":{"type":"string"}},"required":["name"],"additionalProperties":false})";
-constexpr std::string_view kListSchema =
-    R"({"type":"object","properties":{"prefixes":{"type":"array"},
-"objects":{"type":"array"},"cursor":{"type":["string","null"]}}})";
-constexpr std::string_view kObjectSchema =
-    R"({"type":"object","properties":{"key":{"type":"string"},
-"size":{"type":"integer"},"etag":{"type":"string"},"digest":{"type":"string"},"modified":{"type":"string"},
-"content_type":{"type":"string"},"owner":{"type":"string"}}})";
+constexpr std::string_view kCreateSchema = R"({"type":"object","properties":{
+"name":{"type":"string"}},"required":["name"],"additionalProperties":false})";
+constexpr std::string_view kListSchema = R"({"type":"object","properties":{
+"prefixes":{"type":"array"},"objects":{"type":"array"},"cursor":{"type":["string","null"]}}})";
+constexpr std::string_view kObjectSchema = R"({"type":"object","properties":{
+"key":{"type":"string"},"size":{"type":"integer"},"etag":{"type":"string"},
+"digest":{"type":"string"},"modified":{"type":"string"},"content_type":{"type":"string"},
+"owner":{"type":"string"}}})";
 constexpr std::string_view kListQuery =
     "prefix:string:only keys that begin so;delimiter:string:roll keys up at this "
     "text;cursor:string:of the former "
