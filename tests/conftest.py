@@ -33,7 +33,17 @@ class Server:
     def start(self, timeout: float = 60.0) -> "Server":
         self.data.mkdir(parents=True, exist_ok=True)
         self.process = subprocess.Popen(
-            [binary(), "serve", "--data", self.data, "--http", "127.0.0.1:0", "--s3", "127.0.0.1:0", *self.options],
+            [
+                binary(),
+                "serve",
+                "--data",
+                self.data,
+                "--http",
+                "127.0.0.1:0",
+                "--s3",
+                "127.0.0.1:0",
+                *self.options,
+            ],
             stdout=(self.data / "stdout.txt").open("ab"),
             stderr=subprocess.STDOUT,
         )
@@ -49,11 +59,18 @@ class Server:
         self.env = dict(line.removeprefix("export ").split("=", 1) for line in lines)
         return self
 
-    def strata(self, *arguments: str, check: bool = True, **options) -> subprocess.CompletedProcess[str]:
+    def strata(
+        self, *arguments: str, check: bool = True, **options
+    ) -> subprocess.CompletedProcess[str]:
         """Runs a command of the CLI against this server as its local admin."""
         return subprocess.run(
-            [binary(), *arguments, "--data", str(self.data)], capture_output=True, text=True, check=check, timeout=120,
-            **options)
+            [binary(), *arguments, "--data", str(self.data)],
+            capture_output=True,
+            text=True,
+            check=check,
+            timeout=120,
+            **options,
+        )
 
     def kill(self) -> None:
         """kill -9, as a crash would; endpoints.json stays behind, so the next start must replace it."""

@@ -18,7 +18,14 @@ class App;
 namespace strata::app {
 
 // Exit codes of every command; documented in docs/reference/cli.md.
-enum ExitCode : int { kExitOk = 0, kExitFailed = 1, kExitUsage = 2, kExitNotFound = 3, kExitNotAllowed = 4, kExitConflict = 5 };
+enum ExitCode : int {
+  kExitOk = 0,
+  kExitFailed = 1,
+  kExitUsage = 2,
+  kExitNotFound = 3,
+  kExitNotAllowed = 4,
+  kExitConflict = 5
+};
 int exit_code_of(Code code);
 
 struct ApiAnswer {
@@ -27,22 +34,25 @@ struct ApiAnswer {
   std::string body;
 };
 
-// How a client command reaches its server: --data DIR (as the local admin) or STRATA_URL and STRATA_TOKEN.
+// How a client command reaches its server: --data DIR (as the local admin) or STRATA_URL and
+// STRATA_TOKEN.
 class ApiClient {
  public:
-  // Errors: kNotFound when no server runs on that directory; kInvalidArgument when neither is given.
+  // Errors: kNotFound when no server runs on that directory; kInvalidArgument when neither is
+  // given.
   static Result<ApiClient> connect(const std::string& data_dir);
 
   // One request; answers with status >= 400 become an Error with the server's message. Blocks.
-  Result<ApiAnswer> request(std::string_view method, const std::string& path, const std::string& body = "",
+  Result<ApiAnswer> request(std::string_view method, const std::string& path,
+                            const std::string& body = "",
                             std::string_view content_type = "application/json",
                             std::string_view accept = "application/json");
   Result<Json> get(const std::string& path);
   Result<Json> post(const std::string& path, const Json& body);
   Result<Json> remove(const std::string& path);
   // The body piece by piece as it arrives, for logs and large results.
-  Status stream(std::string_view method, const std::string& path, const std::string& body, std::string_view accept,
-                const std::function<void(std::string_view)>& on_piece);
+  Status stream(std::string_view method, const std::string& path, const std::string& body,
+                std::string_view accept, const std::function<void(std::string_view)>& on_piece);
 
   const std::string& url() const { return url_; }
   const std::string& token() const { return token_; }
@@ -55,7 +65,7 @@ class ApiClient {
 
 // What a command is given: output form and where the server is.
 struct CliContext {
-  std::string data_dir;  // --data, STRATA_DATA or ~/.strata
+  std::string data_dir;          // --data, STRATA_DATA or ~/.strata
   std::string output = "table";  // -o table|json|yaml
   int exit_code = kExitOk;
 
@@ -63,7 +73,8 @@ struct CliContext {
   void with_client(const std::function<Status(ApiClient&)>& f);
   void fail(const Error& error);
   // Prints rows of `items` as a table of `columns` (name in JSON, heading), or the whole as JSON.
-  void print(const Json& answer, std::string_view items, const std::vector<std::pair<std::string, std::string>>& columns);
+  void print(const Json& answer, std::string_view items,
+             const std::vector<std::pair<std::string, std::string>>& columns);
 };
 
 // Percent-encodes one path segment.

@@ -6,11 +6,14 @@ namespace strata::app {
 
 namespace {
 
-const std::vector<std::pair<std::string, std::string>> kUserColumns = {
-    {"name", "NAME"}, {"team", "TEAM"}, {"role", "ROLE"}, {"disabled", "DISABLED"}, {"created", "CREATED"}};
+const std::vector<std::pair<std::string, std::string>> kUserColumns = {{"name", "NAME"},
+                                                                       {"team", "TEAM"},
+                                                                       {"role", "ROLE"},
+                                                                       {"disabled", "DISABLED"},
+                                                                       {"created", "CREATED"}};
 const std::vector<std::pair<std::string, std::string>> kTokenColumns = {
-    {"id", "ID"},       {"user", "USER"},       {"access_key_id", "ACCESS KEY ID"}, {"scope", "SCOPE"},
-    {"expires", "EXPIRES"}, {"revoked", "REVOKED"}};
+    {"id", "ID"},       {"user", "USER"},       {"access_key_id", "ACCESS KEY ID"},
+    {"scope", "SCOPE"}, {"expires", "EXPIRES"}, {"revoked", "REVOKED"}};
 const std::vector<std::pair<std::string, std::string>> kAuditColumns = {
     {"time", "TIME"}, {"actor", "ACTOR"}, {"action", "ACTION"}, {"target", "TARGET"}};
 
@@ -42,19 +45,22 @@ void add_user_commands(CLI::App& app, CliContext& context) {
   create->add_option("--role", role, "viewer, member or admin");
   create->callback([&context] {
     context.with_client([&](ApiClient& client) -> Status {
-      const auto made = client.post("/api/v1/users", Json::object({{"name", name}, {"team", team}, {"role", role}}));
+      const auto made = client.post("/api/v1/users",
+                                    Json::object({{"name", name}, {"team", team}, {"role", role}}));
       if (!made) return made.error();
       show(context, *made, "users", kUserColumns);
       return {};
     });
   });
   for (const std::string verb : {"disable", "enable"}) {
-    auto* command = user->add_subcommand(verb, verb == "disable" ? "Refuse all of a user's tokens at once"
-                                                                 : "Accept a disabled user again");
+    auto* command =
+        user->add_subcommand(verb, verb == "disable" ? "Refuse all of a user's tokens at once"
+                                                     : "Accept a disabled user again");
     command->add_option("name", name, "Name of the user")->required();
     command->callback([&context, verb] {
       context.with_client([&](ApiClient& client) -> Status {
-        const auto done = client.post("/api/v1/users/" + encode_segment(name) + "/" + verb, Json::object());
+        const auto done =
+            client.post("/api/v1/users/" + encode_segment(name) + "/" + verb, Json::object());
         if (!done) return done.error();
         show(context, *done, "users", kUserColumns);
         return {};
@@ -78,7 +84,8 @@ void add_token_commands(CLI::App& app, CliContext& context) {
   auto* create = token->add_subcommand("create", "Create a token; its secrets are shown this once");
   create->add_option("--user", user, "Whose token; the caller's own when left out");
   create->add_option("--scope", scope, "all, or for example lake:read,endpoint:predict");
-  create->add_option("--expires", expires, "Lifetime such as 12h or 90d; without it the token does not expire");
+  create->add_option("--expires", expires,
+                     "Lifetime such as 12h or 90d; without it the token does not expire");
   create->callback([&context] {
     context.with_client([&](ApiClient& client) -> Status {
       Json body = Json::object({{"scope", scope}});
@@ -89,8 +96,9 @@ void add_token_commands(CLI::App& app, CliContext& context) {
       if (context.output == "json") {
         std::printf("%s\n", made->dump(2).c_str());
       } else {
-        std::printf("token              %s\naccess_key_id      %s\nsecret_access_key  %s\n", made->text("token").c_str(),
-                    made->text("access_key_id").c_str(), made->text("secret_access_key").c_str());
+        std::printf("token              %s\naccess_key_id      %s\nsecret_access_key  %s\n",
+                    made->text("token").c_str(), made->text("access_key_id").c_str(),
+                    made->text("secret_access_key").c_str());
       }
       return {};
     });

@@ -1,7 +1,7 @@
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstdlib>
+
+#include <fmt/format.h>
 
 #include "app/cli.hpp"
 #include "app/data_dir.hpp"
@@ -34,8 +34,8 @@ int exit_code_of(Code code) {
 std::string encode_segment(std::string_view text) {
   std::string out;
   for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-                       c == '_' || c == '.' || c == '~';
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '_' || c == '.' || c == '~';
     out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
   }
   return out;
@@ -71,14 +71,16 @@ Error error_of(const ClientAnswer& answer, const std::string& body) {
   const auto json = parse_json(body);
   const Json& inner = json ? (*json)["error"] : Json();
   std::string message = inner.text("message");
-  if (message.empty()) message = fmt::format("the server answered {}: {}", answer.status, body.substr(0, 300));
+  if (message.empty())
+    message = fmt::format("the server answered {}: {}", answer.status, body.substr(0, 300));
   return Error(code_of(inner.text("code"), answer.status), message);
 }
 
 }  // namespace
 
-Result<ApiAnswer> ApiClient::request(std::string_view method, const std::string& path, const std::string& body,
-                                     std::string_view content_type, std::string_view accept) {
+Result<ApiAnswer> ApiClient::request(std::string_view method, const std::string& path,
+                                     const std::string& body, std::string_view content_type,
+                                     std::string_view accept) {
   ClientRequest request;
   request.method = method;
   request.url = url_ + path;
@@ -104,14 +106,19 @@ Result<Json> as_json(Result<ApiAnswer> answer) {
 }
 }  // namespace
 
-Result<Json> ApiClient::get(const std::string& path) { return as_json(request("GET", path)); }
+Result<Json> ApiClient::get(const std::string& path) {
+  return as_json(request("GET", path));
+}
 Result<Json> ApiClient::post(const std::string& path, const Json& body) {
   return as_json(request("POST", path, body.dump()));
 }
-Result<Json> ApiClient::remove(const std::string& path) { return as_json(request("DELETE", path)); }
+Result<Json> ApiClient::remove(const std::string& path) {
+  return as_json(request("DELETE", path));
+}
 
 Status ApiClient::stream(std::string_view method, const std::string& path, const std::string& body,
-                         std::string_view accept, const std::function<void(std::string_view)>& on_piece) {
+                         std::string_view accept,
+                         const std::function<void(std::string_view)>& on_piece) {
   ClientRequest request;
   request.method = method;
   request.url = url_ + path;
@@ -162,15 +169,18 @@ void CliContext::print(const Json& answer, std::string_view items,
     return;
   }
   std::vector<std::vector<std::string>> lines(1);
-  for (const auto& [name, heading] : columns) lines[0].push_back(heading);
+  for (const auto& [name, heading] : columns)
+    lines[0].push_back(heading);
   const Json& rows = answer[items];
   for (const auto& row : rows.is_array() ? rows.as_array() : Json::Array{}) {
     auto& line = lines.emplace_back();
-    for (const auto& [name, heading] : columns) line.push_back(cell_text(row[name]));
+    for (const auto& [name, heading] : columns)
+      line.push_back(cell_text(row[name]));
   }
   std::vector<std::size_t> widths(columns.size(), 0);
   for (const auto& line : lines) {
-    for (std::size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], line[i].size());
+    for (std::size_t i = 0; i < line.size(); ++i)
+      widths[i] = std::max(widths[i], line[i].size());
   }
   for (const auto& line : lines) {
     std::string text;

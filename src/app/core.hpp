@@ -24,7 +24,8 @@ namespace strata::app {
 struct Paths {
   std::string data;        // the data directory
   std::string executable;  // this binary, for the processes that it starts
-  std::string libraries;   // folder of the prebuilt engines (libduckdb.so, libonnxruntime.so.1, lib_lightgbm.so)
+  std::string libraries;   // folder of the prebuilt engines (libduckdb.so, libonnxruntime.so.1,
+                           // lib_lightgbm.so)
   std::string run() const { return data + "/run"; }
 };
 
@@ -47,13 +48,15 @@ struct Core {
 
 enum class Port : std::uint8_t { kHttp, kS3 };
 
-// One vertical of the server: its services and doors. Built in order, stopped and destroyed in reverse.
+// One vertical of the server: its services and doors. Built in order, stopped and destroyed in
+// reverse.
 class Part {
  public:
   virtual ~Part() = default;
   // The doors to open on each port.
   virtual std::vector<std::pair<Port, http::Door*>> doors() { return {}; }
-  // Called once the doors listen, and again in reverse order before they are destroyed. May block briefly.
+  // Called once the doors listen, and again in reverse order before they are destroyed. May block
+  // briefly.
   virtual Status start() { return {}; }
   virtual void stop() {}
 };

@@ -15,7 +15,8 @@ std::string default_data_dir() {
 Result<Endpoints> read_endpoints(Files& files, const std::string& data_dir) {
   const auto text = files.read_all(data_dir + "/run/endpoints.json");
   if (!text) {
-    return not_found("no server is ready on " + data_dir + "; start one with: strata serve --data " + data_dir);
+    return not_found("no server is ready on " + data_dir +
+                     "; start one with: strata serve --data " + data_dir);
   }
   const auto json = parse_json(*text);
   if (!json) return json.error();
@@ -32,12 +33,14 @@ Status write_endpoints(Files& files, const std::string& data_dir, const Endpoint
 Result<AdminCredentials> read_admin(Files& files, const std::string& data_dir) {
   const auto text = files.read_all(data_dir + "/admin.json");
   if (!text && text.error().code == Code::kPermissionDenied) {
-    return Error(Code::kPermissionDenied, "only the user that runs the server may act as its local admin");
+    return Error(Code::kPermissionDenied,
+                 "only the user that runs the server may act as its local admin");
   }
   if (!text) return not_found("there is no server's data in " + data_dir);
   const auto json = parse_json(*text);
   if (!json) return json.error();
-  return AdminCredentials{json->text("token"), json->text("access_key_id"), json->text("secret_access_key")};
+  return AdminCredentials{json->text("token"), json->text("access_key_id"),
+                          json->text("secret_access_key")};
 }
 
 Status write_admin(Files& files, const std::string& data_dir, const AdminCredentials& admin) {

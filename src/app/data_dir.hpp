@@ -7,8 +7,8 @@
 
 namespace strata::app {
 
-// What a data directory tells the programs beside it. DIR/run/endpoints.json exists while a server is ready;
-// DIR/admin.json (0600) holds the local admin's token, so reading it proves who one is.
+// What a data directory tells the programs beside it. DIR/run/endpoints.json exists while a server
+// is ready; DIR/admin.json (0600) holds the local admin's token, so reading it proves who one is.
 struct Endpoints {
   std::string http;
   std::string s3;

@@ -1,9 +1,9 @@
-#include <CLI/CLI.hpp>
-#include <fmt/format.h>
-
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
 #include "app/cli.hpp"
 #include "app/cli_admin.hpp"
@@ -37,32 +37,41 @@ Status print_environment(const std::string& data_dir) {
       {"MLFLOW_TRACKING_URI", endpoints->http},
       {"MLFLOW_TRACKING_TOKEN", admin->token},
   };
-  for (const auto& [name, value] : lines) std::printf("export %s=%s\n", name.c_str(), value.c_str());
+  for (const auto& [name, value] : lines)
+    std::printf("export %s=%s\n", name.c_str(), value.c_str());
   return {};
 }
 
 void add_server_commands(CLI::App& app, CliContext& context, ServeOptions& options) {
   auto* serve_command = app.add_subcommand("serve", "Run the server in the foreground");
-  serve_command->add_option("--http", options.http, "Address of the UI and every HTTP API")->envname("STRATA_HTTP");
+  serve_command->add_option("--http", options.http, "Address of the UI and every HTTP API")
+      ->envname("STRATA_HTTP");
   serve_command->add_option("--s3", options.s3, "Address of the S3 API")->envname("STRATA_S3");
-  serve_command->add_option("--pg", options.pg, "Address of the PostgreSQL wire (accepted, not served yet)")
+  serve_command
+      ->add_option("--pg", options.pg, "Address of the PostgreSQL wire (accepted, not served yet)")
       ->envname("STRATA_PG");
-  serve_command->add_option("--tls-certificate", options.tls_certificate, "PEM file")->envname("STRATA_TLS_CERTIFICATE");
-  serve_command->add_option("--tls-private-key", options.tls_private_key, "PEM file")->envname("STRATA_TLS_PRIVATE_KEY");
-  serve_command->add_option("--log-level", options.log_level, "debug, info, warn or error")->envname("STRATA_LOG_LEVEL");
+  serve_command->add_option("--tls-certificate", options.tls_certificate, "PEM file")
+      ->envname("STRATA_TLS_CERTIFICATE");
+  serve_command->add_option("--tls-private-key", options.tls_private_key, "PEM file")
+      ->envname("STRATA_TLS_PRIVATE_KEY");
+  serve_command->add_option("--log-level", options.log_level, "debug, info, warn or error")
+      ->envname("STRATA_LOG_LEVEL");
   serve_command->callback([&] {
     options.data = absolute(context.data_dir.empty() ? default_data_dir() : context.data_dir);
     if (const auto done = serve(options); !done) context.fail(done.error());
   });
-  app.add_subcommand("env", "Print the variables that stock clients read, for the local admin")->callback([&] {
-    const std::string dir = absolute(context.data_dir.empty() ? default_data_dir() : context.data_dir);
-    if (const auto done = print_environment(dir); !done) context.fail(done.error());
-  });
+  app.add_subcommand("env", "Print the variables that stock clients read, for the local admin")
+      ->callback([&] {
+        const std::string dir =
+            absolute(context.data_dir.empty() ? default_data_dir() : context.data_dir);
+        if (const auto done = print_environment(dir); !done) context.fail(done.error());
+      });
   static bool now = false;
   auto* stop = app.add_subcommand("stop", "Stop the server and its node agent");
   stop->add_flag("--now", now, "End running tasks instead of letting them finish");
   stop->callback([&] {
-    const std::string dir = absolute(context.data_dir.empty() ? default_data_dir() : context.data_dir);
+    const std::string dir =
+        absolute(context.data_dir.empty() ? default_data_dir() : context.data_dir);
     if (const auto done = stop_server(dir, now); !done) context.fail(done.error());
   });
 }
@@ -75,9 +84,11 @@ int run(int argc, char** argv) {
   CliContext context;
   ServeOptions options;
   app.add_option("--data", context.data_dir, "Data directory (STRATA_DATA, default ~/.strata)");
-  app.add_option("-o,--output", context.output, "table or json")->check(CLI::IsMember({"table", "json"}));
+  app.add_option("-o,--output", context.output, "table or json")
+      ->check(CLI::IsMember({"table", "json"}));
   add_server_commands(app, context, options);
-  for (const AddCommands add : {&add_admin_commands}) add(app, context);
+  for (const AddCommands add : {&add_admin_commands})
+    add(app, context);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -91,4 +102,6 @@ int run(int argc, char** argv) {
 
 }  // namespace strata::app
 
-int main(int argc, char** argv) { return strata::app::run(argc, argv); }
+int main(int argc, char** argv) {
+  return strata::app::run(argc, argv);
+}

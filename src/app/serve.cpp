@@ -1,12 +1,11 @@
 #include "app/serve.hpp"
 
-#include <fmt/format.h>
-
 #include <csignal>
 #include <cstdio>
 #include <mutex>
 #include <thread>
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include "app/core.hpp"
@@ -26,7 +25,8 @@ constexpr std::chrono::milliseconds kGrace{3500};
 void raise_signals_in_nobody() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, number);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP})
+    sigaddset(&set, number);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
 }
@@ -35,7 +35,8 @@ void raise_signals_in_nobody() {
 void wait_for_signal() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, number);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP})
+    sigaddset(&set, number);
   int number = 0;
   do {
     sigwait(&set, &number);
@@ -47,7 +48,8 @@ Result<log::Level> parse_level(const std::string& text) {
   if (text == "info") return log::Level::kInfo;
   if (text == "warn") return log::Level::kWarn;
   if (text == "error") return log::Level::kError;
-  return invalid("log-level", fmt::format("'{}' is no level; use debug, info, warn or error", text));
+  return invalid("log-level",
+                 fmt::format("'{}' is no level; use debug, info, warn or error", text));
 }
 
 Result<std::string> master_key(Files& files, Random& random, const std::string& path) {
@@ -69,7 +71,8 @@ class Application {
     STRATA_TRY(open_kernel());
     STRATA_TRY(build_parts());
     STRATA_TRY(open_ports());
-    for (auto& part : parts_) STRATA_TRY(part->start());
+    for (auto& part : parts_)
+      STRATA_TRY(part->start());
     ready_.store(true);
     return announce();
   }
@@ -77,13 +80,12 @@ class Application {
   void stop() {
     if (stopped_) return;
     stopped_ = true;
-    ready_.store(false);
-    if (const auto gone = files_.remove(options_.data + "/run/endpoints.json"); !gone) {
-      log::warn("serve.endpoints", Json::object({{"error", gone.error().message}}));
-    }
+    const bool announced = ready_.exchange(false);  // else the file is another server's
+    if (announced) withdraw();
     if (http_server_) http_server_->stop(kGrace);
     if (s3_server_) s3_server_->stop(std::chrono::milliseconds(500));
-    for (auto part = parts_.rbegin(); part != parts_.rend(); ++part) (*part)->stop();
+    for (auto part = parts_.rbegin(); part != parts_.rend(); ++part)
+      (*part)->stop();
     scope_.join();
     loops_.reset();
     pool_.stop();
@@ -97,8 +99,9 @@ class Application {
     STRATA_TRY(files_.make_dirs(options_.data + "/run"));
     auto lock = FileLock::acquire(options_.data + "/run/lock");
     if (!lock && lock.error().code == Code::kConflict) {
-      return Error(Code::kConflict, fmt::format("another server runs on {}; stop it first: strata stop --data {}",
-                                                options_.data, options_.data));
+      return Error(Code::kConflict,
+                   fmt::format("another server runs on {}; stop it first: strata stop --data {}",
+                               options_.data, options_.data));
     }
     if (!lock) return std::move(lock).error();
     lock_.emplace(*std::move(lock));
@@ -134,8 +137,11 @@ class Application {
     events_ = std::make_unique<kernel::EventBus>(*records_, clock_);
     lineage_ = std::make_unique<kernel::Lineage>(*records_, clock_);
     const auto hook = [this](kernel::Writer& w, const kernel::Caller& by, std::string_view action,
-                             std::string_view target) { return audit_->record(w, by, action, target); };
-    identity_ = std::make_unique<kernel::Identity>(*records_, clock_, random_, *std::move(key), hook);
+                             std::string_view target) {
+      return audit_->record(w, by, action, target);
+    };
+    identity_ =
+        std::make_unique<kernel::Identity>(*records_, clock_, random_, *std::move(key), hook);
     for (const auto migrations : {kernel::Identity::migrations(), kernel::Audit::migrations(),
                                   kernel::EventBus::migrations(), kernel::Lineage::migrations()}) {
       STRATA_TRY(records_->migrate(migrations));
@@ -159,9 +165,21 @@ class Application {
   }
 
   Status build_parts() {
-    loops_ = std::make_unique<LoopGroup>(std::max(1U, std::min(8U, std::thread::hardware_concurrency())));
-    core_.emplace(Core{{options_.data, executable_path(), engine_libraries()}, clock_, random_, files_, *loops_, pool_,
-                       scope_, metrics_, *records_, *identity_, *audit_, *events_, *lineage_});
+    loops_ = std::make_unique<LoopGroup>(
+        std::max(1U, std::min(8U, std::thread::hardware_concurrency())));
+    core_.emplace(Core{{options_.data, executable_path(), engine_libraries()},
+                       clock_,
+                       random_,
+                       files_,
+                       *loops_,
+                       pool_,
+                       scope_,
+                       metrics_,
+                       *records_,
+                       *identity_,
+                       *audit_,
+                       *events_,
+                       *lineage_});
     rest_.add(doors::rest::operation_routes(metrics_, [this]() -> Status {
       if (ready_.load()) return {};
       return Error(Code::kUnavailable, "the server is starting or stopping");
@@ -203,17 +221,25 @@ class Application {
     return (server.secure() ? "https://" : "http://") + server.address();
   }
 
+  void withdraw() {
+    if (const auto gone = files_.remove(options_.data + "/run/endpoints.json"); !gone) {
+      log::warn("serve.endpoints", Json::object({{"error", gone.error().message}}));
+    }
+  }
+
   Status announce() {
     Endpoints endpoints;
     endpoints.http = url_of(*http_server_);
     if (s3_server_) endpoints.s3 = url_of(*s3_server_);
     STRATA_TRY(write_endpoints(files_, options_.data, endpoints));
-    std::printf("Strata %s is ready.\n  UI and APIs  %s\n  S3           %s\n  data         %s\n"
-                "Set up this shell for all stock clients:  eval \"$(strata env --data %s)\"\n",
-                STRATA_VERSION, endpoints.http.c_str(), endpoints.s3.c_str(), options_.data.c_str(),
-                options_.data.c_str());
+    std::printf(
+        "Strata %s is ready.\n  UI and APIs  %s\n  S3           %s\n  data         %s\n"
+        "Set up this shell for all stock clients:  eval \"$(strata env --data %s)\"\n",
+        STRATA_VERSION, endpoints.http.c_str(), endpoints.s3.c_str(), options_.data.c_str(),
+        options_.data.c_str());
     if (const auto admin = read_admin(files_, options_.data); admin && ::isatty(1) != 0) {
-      std::printf("Open the UI as admin:  %s/#token=%s\n", endpoints.http.c_str(), admin->token.c_str());
+      std::printf("Open the UI as admin:  %s/#token=%s\n", endpoints.http.c_str(),
+                  admin->token.c_str());
     }
     std::fflush(stdout);
     log::info("serve.ready", Json::object({{"http", endpoints.http}, {"s3", endpoints.s3}}));

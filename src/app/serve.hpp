@@ -16,8 +16,8 @@ struct ServeOptions {
   std::string log_level = "info";
 };
 
-// Runs the server in the foreground until SIGTERM or SIGINT. Blocks. Errors: kConflict when another server holds the data
-// directory, and whatever stands in the way of a start.
+// Runs the server in the foreground until SIGTERM or SIGINT. Blocks. Errors: kConflict when another
+// server holds the data directory, and whatever stands in the way of a start.
 Status serve(const ServeOptions& options);
 
 // Directory of this binary and of the prebuilt engines beside it.

@@ -6,7 +6,8 @@
 
 namespace strata::app {
 
-// Asks the server on a data directory to end and waits until it has. Errors: kNotFound when none runs there.
+// Asks the server on a data directory to end and waits until it has. Errors: kNotFound when none
+// runs there.
 Status stop_server(const std::string& data_dir, bool now);
 
 }  // namespace strata::app

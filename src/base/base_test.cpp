@@ -1,6 +1,6 @@
-#include <gtest/gtest.h>
-
 #include <cmath>
+
+#include <gtest/gtest.h>
 
 #include "base/bytes.hpp"
 #include "base/digest.hpp"
@@ -25,8 +25,8 @@ TEST(Json, Says_where_the_text_is_wrong) {
 }
 
 TEST(Json, Refuses_what_the_grammar_does_not_allow) {
-  for (const char* bad : {"", "NaN", "{\"a\":}", "[1,]", "01", "1.", "\"\\x\"", "\"a", "{\"a\":1}x", "\"\\ud800\"",
-                          "[1 2]", "tru", "-", "\"\x01\"", "\"\xff\"", "1e999"}) {
+  for (const char* bad : {"", "NaN", "{\"a\":}", "[1,]", "01", "1.", "\"\\x\"", "\"a", "{\"a\":1}x",
+                          "\"\\ud800\"", "[1 2]", "tru", "-", "\"\x01\"", "\"\xff\"", "1e999"}) {
     EXPECT_FALSE(parse_json(bad).ok()) << bad;
   }
   EXPECT_FALSE(parse_json(std::string(100, '[')).ok());
@@ -93,7 +93,8 @@ TEST(Time, Formats_and_parses_the_same_instant_in_every_form) {
 TEST(Time, Reads_durations_as_people_write_them) {
   EXPECT_EQ(parse_duration("1h30m")->count(), 5'400'000);
   EXPECT_EQ(parse_duration("250ms")->count(), 250);
-  for (const char* bad : {"", "5", "m", "3x", "-1s"}) EXPECT_FALSE(parse_duration(bad).ok()) << bad;
+  for (const char* bad : {"", "5", "m", "3x", "-1s"})
+    EXPECT_FALSE(parse_duration(bad).ok()) << bad;
 }
 
 TEST(Text, Suggests_the_nearest_word_only_when_it_is_near) {

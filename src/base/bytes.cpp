@@ -1,8 +1,8 @@
 #include "base/bytes.hpp"
 
-#include <fmt/format.h>
-
 #include <array>
+
+#include <fmt/format.h>
 
 namespace strata {
 
@@ -14,7 +14,9 @@ constexpr std::string_view kBase64 =
 constexpr std::string_view kBase64Url =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-std::uint32_t octet(char c) { return static_cast<unsigned char>(c); }
+std::uint32_t octet(char c) {
+  return static_cast<unsigned char>(c);
+}
 
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -100,11 +102,16 @@ Result<std::string> from_hex(std::string_view text) {
   return bytes;
 }
 
-std::string to_base64(std::string_view bytes) { return encode_base64(bytes, kBase64, true); }
-std::string to_base64url(std::string_view bytes) { return encode_base64(bytes, kBase64Url, false); }
+std::string to_base64(std::string_view bytes) {
+  return encode_base64(bytes, kBase64, true);
+}
+std::string to_base64url(std::string_view bytes) {
+  return encode_base64(bytes, kBase64Url, false);
+}
 
 Result<std::string> from_base64(std::string_view text) {
-  while (!text.empty() && text.back() == '=') text.remove_suffix(1);
+  while (!text.empty() && text.back() == '=')
+    text.remove_suffix(1);
   if (text.size() % 4 == 1) return invalid("", "base64 text has an impossible length");
   std::string bytes;
   bytes.reserve(text.size() * 3 / 4);
@@ -126,7 +133,8 @@ Result<std::string> from_base64(std::string_view text) {
 bool equal_constant_time(std::string_view a, std::string_view b) {
   if (a.size() != b.size()) return false;
   std::uint32_t difference = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) difference |= octet(a[i]) ^ octet(b[i]);
+  for (std::size_t i = 0; i < a.size(); ++i)
+    difference |= octet(a[i]) ^ octet(b[i]);
   return difference == 0;
 }
 

@@ -26,7 +26,8 @@ bool equal_constant_time(std::string_view a, std::string_view b);
 
 // True when `text` is well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms).
 bool is_utf8(std::string_view text);
-// The text itself when it is UTF-8, else its bytes with every offending one shown as \xNN, for messages.
+// The text itself when it is UTF-8, else its bytes with every offending one shown as \xNN, for
+// messages.
 std::string printable(std::string_view text, std::size_t limit = 120);
 
 inline std::string_view as_view(std::span<const std::byte> bytes) {

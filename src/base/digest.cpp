@@ -1,10 +1,10 @@
 #include "base/digest.hpp"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-
 #include <array>
 #include <cstdlib>
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 #include "base/bytes.hpp"
 
@@ -64,8 +64,12 @@ std::string Digest::finish() {
   return {reinterpret_cast<const char*>(out.data()), size};
 }
 
-std::string sha256(std::string_view bytes) { return one_shot(EVP_sha256(), bytes); }
-std::string md5(std::string_view bytes) { return one_shot(EVP_md5(), bytes); }
+std::string sha256(std::string_view bytes) {
+  return one_shot(EVP_sha256(), bytes);
+}
+std::string md5(std::string_view bytes) {
+  return one_shot(EVP_md5(), bytes);
+}
 std::string hmac_sha256(std::string_view key, std::string_view bytes) {
   return hmac(EVP_sha256(), key, bytes);
 }
@@ -73,6 +77,8 @@ std::string hmac_sha1(std::string_view key, std::string_view bytes) {
   return hmac(EVP_sha1(), key, bytes);
 }
 
-std::string content_digest(std::string_view bytes) { return "sha256:" + to_hex(sha256(bytes)); }
+std::string content_digest(std::string_view bytes) {
+  return "sha256:" + to_hex(sha256(bytes));
+}
 
 }  // namespace strata

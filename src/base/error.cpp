@@ -1,11 +1,11 @@
 #include "base/error.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
+
+#include <fmt/format.h>
 
 namespace strata {
 
@@ -48,9 +48,13 @@ Error invalid(std::string field, std::string message) {
   return Error(Code::kInvalidArgument, std::move(message), std::move(field));
 }
 
-Error not_found(std::string message) { return Error(Code::kNotFound, std::move(message)); }
+Error not_found(std::string message) {
+  return Error(Code::kNotFound, std::move(message));
+}
 
-Error internal(std::string message) { return Error(Code::kInternal, std::move(message)); }
+Error internal(std::string message) {
+  return Error(Code::kInternal, std::move(message));
+}
 
 Error from_errno(int number, std::string_view call, std::string_view object) {
   Code code = Code::kInternal;
@@ -94,7 +98,8 @@ namespace {
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t j = 0; j <= b.size(); ++j)
+    row[j] = j;
   for (std::size_t i = 1; i <= a.size(); ++i) {
     std::size_t diagonal = row[0];
     row[0] = i;

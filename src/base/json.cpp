@@ -54,8 +54,8 @@ const Json& Json::operator[](std::string_view name) const {
 Json& Json::set(std::string_view name, Json value) {
   if (is_null()) value_ = Object{};
   auto& members = as_object();
-  const auto at =
-      std::find_if(members.begin(), members.end(), [&](const Member& m) { return m.first == name; });
+  const auto at = std::find_if(members.begin(), members.end(),
+                               [&](const Member& m) { return m.first == name; });
   if (at == members.end()) {
     members.emplace_back(std::string(name), std::move(value));
   } else {

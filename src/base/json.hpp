@@ -13,8 +13,9 @@
 
 namespace strata {
 
-// A JSON value (RFC 8259). Objects keep their members' order, so that what is written stays readable and digests are stable.
-// Integers that fit 64 bits stay exact; a double is written in its shortest round-trip form.
+// A JSON value (RFC 8259). Objects keep their members' order, so that what is written stays
+// readable and digests are stable. Integers that fit 64 bits stay exact; a double is written in its
+// shortest round-trip form.
 class Json {
  public:
   using Array = std::vector<Json>;
@@ -22,20 +23,21 @@ class Json {
   using Object = std::vector<Member>;
 
   Json() = default;
-  Json(std::nullptr_t) {}                                        // NOLINT(google-explicit-constructor)
-  Json(bool v) : value_(v) {}                                    // NOLINT(google-explicit-constructor)
-  Json(int v) : value_(static_cast<std::int64_t>(v)) {}          // NOLINT(google-explicit-constructor)
-  Json(unsigned v) : value_(static_cast<std::int64_t>(v)) {}     // NOLINT(google-explicit-constructor)
-  Json(long v) : value_(static_cast<std::int64_t>(v)) {}         // NOLINT(google-explicit-constructor)
-  Json(long long v) : value_(static_cast<std::int64_t>(v)) {}    // NOLINT(google-explicit-constructor)
-  Json(unsigned long v) { set_unsigned(v); }                     // NOLINT(google-explicit-constructor)
-  Json(unsigned long long v) { set_unsigned(v); }                // NOLINT(google-explicit-constructor)
-  Json(double v) : value_(v) {}                                  // NOLINT(google-explicit-constructor)
-  Json(std::string v) : value_(std::move(v)) {}                  // NOLINT(google-explicit-constructor)
-  Json(std::string_view v) : value_(std::string(v)) {}           // NOLINT(google-explicit-constructor)
-  Json(const char* v) : value_(std::string(v)) {}                // NOLINT(google-explicit-constructor)
-  Json(Array v) : value_(std::move(v)) {}                        // NOLINT(google-explicit-constructor)
-  Json(Object v) : value_(std::move(v)) {}                       // NOLINT(google-explicit-constructor)
+  Json(std::nullptr_t) {}                                     // NOLINT(google-explicit-constructor)
+  Json(bool v) : value_(v) {}                                 // NOLINT(google-explicit-constructor)
+  Json(int v) : value_(static_cast<std::int64_t>(v)) {}       // NOLINT(google-explicit-constructor)
+  Json(unsigned v) : value_(static_cast<std::int64_t>(v)) {}  // NOLINT(google-explicit-constructor)
+  Json(long v) : value_(static_cast<std::int64_t>(v)) {}      // NOLINT(google-explicit-constructor)
+  Json(long long v)
+      : value_(static_cast<std::int64_t>(v)) {}         // NOLINT(google-explicit-constructor)
+  Json(unsigned long v) { set_unsigned(v); }            // NOLINT(google-explicit-constructor)
+  Json(unsigned long long v) { set_unsigned(v); }       // NOLINT(google-explicit-constructor)
+  Json(double v) : value_(v) {}                         // NOLINT(google-explicit-constructor)
+  Json(std::string v) : value_(std::move(v)) {}         // NOLINT(google-explicit-constructor)
+  Json(std::string_view v) : value_(std::string(v)) {}  // NOLINT(google-explicit-constructor)
+  Json(const char* v) : value_(std::string(v)) {}       // NOLINT(google-explicit-constructor)
+  Json(Array v) : value_(std::move(v)) {}               // NOLINT(google-explicit-constructor)
+  Json(Object v) : value_(std::move(v)) {}              // NOLINT(google-explicit-constructor)
 
   static Json object() { return Json(Object{}); }
   static Json array() { return Json(Array{}); }
@@ -46,7 +48,9 @@ class Json {
   bool is_bool() const { return std::holds_alternative<bool>(value_); }
   bool is_int() const { return std::holds_alternative<std::int64_t>(value_); }
   bool is_uint64() const { return std::holds_alternative<std::uint64_t>(value_); }
-  bool is_number() const { return is_int() || is_uint64() || std::holds_alternative<double>(value_); }
+  bool is_number() const {
+    return is_int() || is_uint64() || std::holds_alternative<double>(value_);
+  }
   bool is_string() const { return std::holds_alternative<std::string>(value_); }
   bool is_array() const { return std::holds_alternative<Array>(value_); }
   bool is_object() const { return std::holds_alternative<Object>(value_); }
@@ -65,7 +69,8 @@ class Json {
   double as_double() const;
   std::uint64_t as_uint64() const;
 
-  // The member called `name`, or null when this is no object or has none. With repeated names the last one counts.
+  // The member called `name`, or null when this is no object or has none. With repeated names the
+  // last one counts.
   const Json* find(std::string_view name) const;
   const Json& operator[](std::string_view name) const;  // a shared null when absent
   // Sets or replaces a member; a null value becomes an object first.
@@ -79,7 +84,8 @@ class Json {
   double number(std::string_view name, double fallback = 0) const;
   bool boolean(std::string_view name, bool fallback = false) const;
 
-  // Compact text, or indented by `indent` spaces. Non-finite doubles are written as "NaN", "Infinity" and "-Infinity" strings.
+  // Compact text, or indented by `indent` spaces. Non-finite doubles are written as "NaN",
+  // "Infinity" and "-Infinity" strings.
   std::string dump(int indent = 0) const;
   void dump_to(std::string& out, int indent = 0, int level = 0) const;
 
@@ -87,7 +93,9 @@ class Json {
 
  private:
   void set_unsigned(std::uint64_t v);
-  std::variant<std::monostate, bool, std::int64_t, std::uint64_t, double, std::string, Array, Object> value_;
+  std::variant<std::monostate, bool, std::int64_t, std::uint64_t, double, std::string, Array,
+               Object>
+      value_;
 };
 
 struct JsonLimits {

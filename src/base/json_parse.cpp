@@ -1,7 +1,7 @@
-#include <fmt/format.h>
-
 #include <charconv>
 #include <optional>
+
+#include <fmt/format.h>
 
 #include "base/bytes.hpp"
 #include "base/json.hpp"
@@ -36,8 +36,8 @@ class Parser {
   }
 
   void skip_space() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\r' ||
-                                  text_[at_] == '\t')) {
+    while (at_ < text_.size() &&
+           (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\r' || text_[at_] == '\t')) {
       ++at_;
     }
   }
@@ -177,7 +177,8 @@ class Parser {
     if (point >= 0xD800 && point <= 0xDBFF) {
       if (!take_word("\\u")) return fail("a high surrogate without its low one");
       const auto low = hex4();
-      if (!low || *low < 0xDC00 || *low > 0xDFFF) return fail("a high surrogate without its low one");
+      if (!low || *low < 0xDC00 || *low > 0xDFFF)
+        return fail("a high surrogate without its low one");
       point = 0x10000 + ((point - 0xD800) << 10) + (*low - 0xDC00);
     } else if (point >= 0xDC00 && point <= 0xDFFF) {
       return fail("a low surrogate without its high one");
@@ -187,7 +188,9 @@ class Parser {
   }
 
   static void append_utf8(std::string& out, std::uint32_t point) {
-    const auto put = [&](std::uint32_t byte) { out += static_cast<char>(byte); };
+    const auto put = [&](std::uint32_t byte) {
+      out += static_cast<char>(byte);
+    };
     if (point < 0x80) {
       put(point);
     } else if (point < 0x800) {
@@ -208,27 +211,32 @@ class Parser {
   // The length of a number by the grammar of RFC 8259, 0 when there is none.
   std::size_t number_length(bool& integral) const {
     std::size_t i = at_;
-    const auto digit = [&] { return i < text_.size() && text_[i] >= '0' && text_[i] <= '9'; };
+    const auto digit = [&] {
+      return i < text_.size() && text_[i] >= '0' && text_[i] <= '9';
+    };
     if (i < text_.size() && text_[i] == '-') ++i;
     if (!digit()) return 0;
     if (text_[i] == '0') {
       ++i;
     } else {
-      while (digit()) ++i;
+      while (digit())
+        ++i;
     }
     integral = true;
     if (i < text_.size() && text_[i] == '.') {
       integral = false;
       ++i;
       if (!digit()) return 0;
-      while (digit()) ++i;
+      while (digit())
+        ++i;
     }
     if (i < text_.size() && (text_[i] == 'e' || text_[i] == 'E')) {
       integral = false;
       ++i;
       if (i < text_.size() && (text_[i] == '+' || text_[i] == '-')) ++i;
       if (!digit()) return 0;
-      while (digit()) ++i;
+      while (digit())
+        ++i;
     }
     return i - at_;
   }
@@ -248,7 +256,8 @@ class Parser {
     }
     double d = 0;
     const auto [stop, fault] = std::from_chars(begin, end, d);
-    if (fault == std::errc::result_out_of_range) return fail("a number is out of the range of a double");
+    if (fault == std::errc::result_out_of_range)
+      return fail("a number is out of the range of a double");
     return Json(d);
   }
 

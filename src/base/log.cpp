@@ -24,7 +24,8 @@ void write(Level level, std::string_view event, Json fields) {
   if (!to || level < to->least) return;
   Json line = Json::object(
       {{"level", kLevels[static_cast<std::size_t>(level)]}, {"event", std::string(event)}});
-  for (auto& [name, value] : fields.as_object()) line.as_object().emplace_back(name, std::move(value));
+  for (auto& [name, value] : fields.as_object())
+    line.as_object().emplace_back(name, std::move(value));
   to->sink(line.dump());
 }
 

@@ -15,8 +15,9 @@ enum class Level : std::uint8_t { kDebug, kInfo, kWarn, kError };
 using Sink = std::function<void(std::string_view line)>;
 void install(Sink sink, Level least);
 
-// Writes one structured line: time, level, event and the fields, as JSON. Never blocks on anything but the sink. Thread-safe.
-// `event` is a stable name such as "http.request"; values belong into fields, never into the name.
+// Writes one structured line: time, level, event and the fields, as JSON. Never blocks on anything
+// but the sink. Thread-safe. `event` is a stable name such as "http.request"; values belong into
+// fields, never into the name.
 void write(Level level, std::string_view event, Json fields = Json::object());
 
 inline void debug(std::string_view event, Json fields = Json::object()) {

@@ -33,7 +33,8 @@ std::string braced(std::string_view labels) {
 
 void Histogram::observe(double seconds) {
   std::size_t bucket = 0;
-  while (bucket < kBounds.size() && seconds > kBounds[bucket]) ++bucket;
+  while (bucket < kBounds.size() && seconds > kBounds[bucket])
+    ++bucket;
   counts_[bucket].fetch_add(1, std::memory_order_relaxed);
   sum_micros_.fetch_add(static_cast<std::uint64_t>(seconds * 1e6), std::memory_order_relaxed);
 }
@@ -50,7 +51,8 @@ void Histogram::render(std::string& out, std::string_view name, std::string_view
   out += fmt::format("{0}_sum{1} {2}\n{0}_count{1} {3}\n", name, braced(labels), sum, total);
 }
 
-Registry::Family& Registry::family(std::string_view name, std::string_view help, std::string_view type) {
+Registry::Family& Registry::family(std::string_view name, std::string_view help,
+                                   std::string_view type) {
   auto at = families_.find(name);
   if (at == families_.end()) {
     at = families_.emplace(std::string(name), Family{}).first;
@@ -92,7 +94,8 @@ std::string Registry::render() const {
     for (const auto& [labels, gauge] : family.gauges) {
       out += fmt::format("{}{} {}\n", name, braced(labels), gauge->value());
     }
-    for (const auto& [labels, histogram] : family.histograms) histogram->render(out, name, labels);
+    for (const auto& [labels, histogram] : family.histograms)
+      histogram->render(out, name, labels);
   }
   return out;
 }

@@ -12,8 +12,8 @@
 
 namespace strata::metrics {
 
-// Names and label sets are declared at start-up; a sample never creates a series, so cardinality is bounded.
-// Text format: Prometheus exposition 0.0.4.
+// Names and label sets are declared at start-up; a sample never creates a series, so cardinality is
+// bounded. Text format: Prometheus exposition 0.0.4.
 
 class Counter {
  public:
@@ -37,9 +37,9 @@ class Gauge {
 // Durations in seconds over fixed buckets from 50 us to 60 s.
 class Histogram {
  public:
-  static constexpr std::array<double, 16> kBounds = {0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025,
-                                                     0.005,   0.01,   0.025,   0.05,   0.1,   0.25,
-                                                     1,       5,      15,      60};
+  static constexpr std::array<double, 16> kBounds = {
+      0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
+      0.025,   0.05,   0.1,     0.25,   1,     5,      15,    60};
   void observe(double seconds);
   void render(std::string& out, std::string_view name, std::string_view labels) const;
 
@@ -50,7 +50,8 @@ class Histogram {
 
 using Labels = std::vector<std::pair<std::string, std::string>>;
 
-// Owns all series. Registration locks, samples do not; asking again for the same series returns the same object.
+// Owns all series. Registration locks, samples do not; asking again for the same series returns the
+// same object.
 class Registry {
  public:
   Counter& counter(std::string_view name, std::string_view help, const Labels& labels = {});

@@ -8,18 +8,20 @@
 
 namespace strata {
 
-// A value or the Error that stood in its way. Wraps std::expected because libstdc++ 12 lacks its monadic calls and because
-// an ignored result must be a compile error.
+// A value or the Error that stood in its way. Wraps std::expected because libstdc++ 12 lacks its
+// monadic calls and because an ignored result must be a compile error.
 template <class T>
 class [[nodiscard]] Result {
  public:
   using value_type = T;
 
-  Result(T value) : inner_(std::move(value)) {}                      // NOLINT(google-explicit-constructor)
-  Result(Error error) : inner_(std::unexpected(std::move(error))) {}  // NOLINT(google-explicit-constructor)
+  Result(T value) : inner_(std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Result(Error error)
+      : inner_(std::unexpected(std::move(error))) {}  // NOLINT(google-explicit-constructor)
   template <class U>
     requires(!std::is_same_v<std::remove_cvref_t<U>, Result> && std::is_convertible_v<U &&, T> &&
-             !std::is_same_v<std::remove_cvref_t<U>, Error> && !std::is_same_v<std::remove_cvref_t<U>, T>)
+             !std::is_same_v<std::remove_cvref_t<U>, Error> &&
+             !std::is_same_v<std::remove_cvref_t<U>, T>)
   Result(U&& value) : inner_(T(std::forward<U>(value))) {}  // NOLINT(google-explicit-constructor)
 
   bool ok() const { return inner_.has_value(); }
@@ -65,7 +67,8 @@ class [[nodiscard]] Result<void> {
   using value_type = void;
 
   Result() = default;
-  Result(Error error) : inner_(std::unexpected(std::move(error))) {}  // NOLINT(google-explicit-constructor)
+  Result(Error error)
+      : inner_(std::unexpected(std::move(error))) {}  // NOLINT(google-explicit-constructor)
 
   bool ok() const { return inner_.has_value(); }
   explicit operator bool() const { return ok(); }
@@ -85,15 +88,16 @@ class [[nodiscard]] Result<void> {
 
 using Status = Result<void>;
 
-// Returns the error of `expression` from the enclosing function when it failed. STRATA_CO_TRY does so in a coroutine.
-#define STRATA_TRY(expression)                                       \
-  do {                                                               \
-    auto strata_try_result = (expression);                           \
+// Returns the error of `expression` from the enclosing function when it failed. STRATA_CO_TRY does
+// so in a coroutine.
+#define STRATA_TRY(expression)                                           \
+  do {                                                                   \
+    auto strata_try_result = (expression);                               \
     if (!strata_try_result) return std::move(strata_try_result).error(); \
   } while (false)
-#define STRATA_CO_TRY(expression)                                       \
-  do {                                                                  \
-    auto strata_try_result = (expression);                              \
+#define STRATA_CO_TRY(expression)                                           \
+  do {                                                                      \
+    auto strata_try_result = (expression);                                  \
     if (!strata_try_result) co_return std::move(strata_try_result).error(); \
   } while (false)
 

@@ -1,10 +1,10 @@
 #include "base/text.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
+
+#include <fmt/format.h>
 
 namespace strata {
 
@@ -26,7 +26,9 @@ std::string_view trim(std::string_view text) {
 }
 
 namespace {
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 }  // namespace
 
 std::string to_lower(std::string_view text) {
@@ -59,8 +61,12 @@ std::optional<Number> parse_whole(std::string_view text) {
 }
 }  // namespace
 
-std::optional<std::int64_t> to_int(std::string_view text) { return parse_whole<std::int64_t>(text); }
-std::optional<double> to_double(std::string_view text) { return parse_whole<double>(text); }
+std::optional<std::int64_t> to_int(std::string_view text) {
+  return parse_whole<std::int64_t>(text);
+}
+std::optional<double> to_double(std::string_view text) {
+  return parse_whole<double>(text);
+}
 
 std::string show_bytes(std::uint64_t bytes) {
   constexpr std::array<std::string_view, 6> kUnits = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};

@@ -1,10 +1,10 @@
 #include "base/time.hpp"
 
-#include <fmt/format.h>
-
 #include <array>
 #include <charconv>
 #include <optional>
+
+#include <fmt/format.h>
 
 namespace strata {
 
@@ -77,8 +77,9 @@ CivilTime to_civil(Instant t) {
 
 Instant from_civil(const CivilTime& c) {
   namespace ch = std::chrono;
-  const ch::sys_days day = ch::year_month_day{ch::year(c.year), ch::month(static_cast<unsigned>(c.month)),
-                                              ch::day(static_cast<unsigned>(c.day))};
+  const ch::sys_days day =
+      ch::year_month_day{ch::year(c.year), ch::month(static_cast<unsigned>(c.month)),
+                         ch::day(static_cast<unsigned>(c.day))};
   const auto whole = day + ch::hours(c.hour) + ch::minutes(c.minute) + ch::seconds(c.second);
   return Instant::from_seconds(whole.time_since_epoch().count());
 }
@@ -98,9 +99,9 @@ std::string to_basic_iso8601(Instant t) {
 
 std::string to_http_date(Instant t) {
   const CivilTime c = to_civil(t);
-  return fmt::format("{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT", kDays[static_cast<std::size_t>(c.weekday)],
-                     c.day, kMonths[static_cast<std::size_t>(c.month - 1)], c.year, c.hour, c.minute,
-                     c.second);
+  return fmt::format(
+      "{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT", kDays[static_cast<std::size_t>(c.weekday)], c.day,
+      kMonths[static_cast<std::size_t>(c.month - 1)], c.year, c.hour, c.minute, c.second);
 }
 
 Result<Instant> parse_rfc3339(std::string_view text) {
@@ -110,7 +111,8 @@ Result<Instant> parse_rfc3339(std::string_view text) {
   const bool shape = text.size() >= 20 && text[4] == '-' && text[7] == '-' &&
                      (text[10] == 'T' || text[10] == 't' || text[10] == ' ') && text[13] == ':' &&
                      text[16] == ':';
-  if (!shape || !year || !month || !day || !hour || !minute || !second) return bad_time(text, kForm);
+  if (!shape || !year || !month || !day || !hour || !minute || !second)
+    return bad_time(text, kForm);
   const CivilTime civil{*year, *month, *day, *hour, *minute, *second, 0};
   if (!in_range(civil)) return bad_time(text, kForm);
   std::int64_t micros = 0;
@@ -131,7 +133,8 @@ Result<Instant> parse_basic_iso8601(std::string_view text) {
   const auto year = digits(text, 0, 4), month = digits(text, 4, 2), day = digits(text, 6, 2);
   const auto hour = digits(text, 9, 2), minute = digits(text, 11, 2), second = digits(text, 13, 2);
   const bool shape = text.size() == 16 && text[8] == 'T' && text[15] == 'Z';
-  if (!shape || !year || !month || !day || !hour || !minute || !second) return bad_time(text, kForm);
+  if (!shape || !year || !month || !day || !hour || !minute || !second)
+    return bad_time(text, kForm);
   const CivilTime civil{*year, *month, *day, *hour, *minute, *second, 0};
   if (!in_range(civil)) return bad_time(text, kForm);
   return from_civil(civil);
@@ -166,7 +169,8 @@ Result<std::chrono::milliseconds> parse_duration(std::string_view text) {
     if (fault != std::errc() || count < 0 || count > 1'000'000'000) return bad();
     rest.remove_prefix(static_cast<std::size_t>(end - rest.data()));
     std::size_t letters = 0;
-    while (letters < rest.size() && rest[letters] >= 'a' && rest[letters] <= 'z') ++letters;
+    while (letters < rest.size() && rest[letters] >= 'a' && rest[letters] <= 'z')
+      ++letters;
     const auto unit = unit_millis(rest.substr(0, letters));
     if (!unit) return bad();
     total += count * *unit;

@@ -10,7 +10,8 @@
 
 namespace strata {
 
-// A point of wall-clock time in UTC, microseconds since 1970. Durations come from a steady clock instead: see runtime/clock.hpp.
+// A point of wall-clock time in UTC, microseconds since 1970. Durations come from a steady clock
+// instead: see runtime/clock.hpp.
 struct Instant {
   std::int64_t micros = 0;
 
@@ -43,7 +44,8 @@ std::string to_basic_iso8601(Instant t);
 // Sun, 22 Nov 2026 15:04:05 GMT (RFC 9110 IMF-fixdate).
 std::string to_http_date(Instant t);
 
-// Accept the forms above; RFC 3339 also with an offset and without fraction. Errors: kInvalidArgument.
+// Accept the forms above; RFC 3339 also with an offset and without fraction. Errors:
+// kInvalidArgument.
 Result<Instant> parse_rfc3339(std::string_view text);
 Result<Instant> parse_basic_iso8601(std::string_view text);
 Result<Instant> parse_http_date(std::string_view text);

@@ -12,8 +12,8 @@
 
 namespace strata {
 
-// A body that arrives piece by piece. next() yields the following piece, valid until the next call; an empty piece is the end.
-// One reader, one call at a time. Errors end the stream.
+// A body that arrives piece by piece. next() yields the following piece, valid until the next call;
+// an empty piece is the end. One reader, one call at a time. Errors end the stream.
 class ByteSource {
  public:
   virtual ~ByteSource() = default;
@@ -38,7 +38,8 @@ class TextSource final : public ByteSource {
   bool done_ = false;
 };
 
-// Everything `source` has, at most `limit` bytes. Errors: kTooLarge, and whatever the source reports.
+// Everything `source` has, at most `limit` bytes. Errors: kTooLarge, and whatever the source
+// reports.
 inline Task<Result<std::string>> read_all(ByteSource& source, std::uint64_t limit) {
   std::string all;
   while (true) {
@@ -46,7 +47,8 @@ inline Task<Result<std::string>> read_all(ByteSource& source, std::uint64_t limi
     if (!piece) co_return std::move(piece).error();
     if (piece->empty()) co_return all;
     if (all.size() + piece->size() > limit) {
-      co_return Error(Code::kTooLarge, "the body is larger than " + std::to_string(limit) + " bytes");
+      co_return Error(Code::kTooLarge,
+                      "the body is larger than " + std::to_string(limit) + " bytes");
     }
     all += *piece;
   }

@@ -7,7 +7,8 @@
 
 namespace strata {
 
-// The port through which all code learns the time: wall-clock time for dates, steady time for durations and deadlines.
+// The port through which all code learns the time: wall-clock time for dates, steady time for
+// durations and deadlines.
 class Clock {
  public:
   virtual ~Clock() = default;

@@ -1,16 +1,16 @@
 #include "runtime/files.hpp"
 
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <utility>
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <utility>
 
 namespace strata {
 
@@ -25,8 +25,8 @@ class PosixFile final : public File {
   Result<std::size_t> read_at(std::span<char> out, std::uint64_t offset) override {
     std::size_t done = 0;
     while (done < out.size()) {
-      const ssize_t got = ::pread(fd_, out.data() + done, out.size() - done,
-                                  static_cast<off_t>(offset + done));
+      const ssize_t got =
+          ::pread(fd_, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
       if (got < 0 && errno == EINTR) continue;
       if (got < 0) return from_errno(errno, "read", path_);
       if (got == 0) break;
@@ -51,7 +51,7 @@ class PosixFile final : public File {
   }
 
   Result<std::uint64_t> size() override {
-    struct stat info {};
+    struct stat info{};
     if (::fstat(fd_, &info) != 0) return from_errno(errno, "stat", path_);
     return static_cast<std::uint64_t>(info.st_size);
   }
@@ -175,7 +175,9 @@ Result<std::vector<std::string>> SystemFiles::list(const std::string& dir) {
   return names;
 }
 
-bool SystemFiles::exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+bool SystemFiles::exists(const std::string& path) {
+  return ::access(path.c_str(), F_OK) == 0;
+}
 
 Status SystemFiles::link(const std::string& from, const std::string& to) {
   if (::link(from.c_str(), to.c_str()) == 0) return {};

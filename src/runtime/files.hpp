@@ -11,22 +11,25 @@
 
 namespace strata {
 
-// One open file. Every call blocks; use it on a BlockingPool thread. Not for use by two threads at once, except read_at.
+// One open file. Every call blocks; use it on a BlockingPool thread. Not for use by two threads at
+// once, except read_at.
 class File {
  public:
   virtual ~File() = default;
   // Reads up to out.size() bytes at `offset`; fewer only at the end of the file.
   virtual Result<std::size_t> read_at(std::span<char> out, std::uint64_t offset) = 0;
   virtual Status append(std::string_view bytes) = 0;
-  // Makes the content durable (fdatasync). After a failure the file's state is unknown: give it up, never retry.
+  // Makes the content durable (fdatasync). After a failure the file's state is unknown: give it up,
+  // never retry.
   virtual Status sync() = 0;
   virtual Result<std::uint64_t> size() = 0;
   // The descriptor for sendfile, or -1 where there is none.
   virtual int descriptor() const = 0;
 };
 
-// The port to the file system. Only this port renames and syncs directories, so that "durable" has one meaning:
-// publish() and replace() return when content and name survive a power loss. All paths are absolute. All calls block.
+// The port to the file system. Only this port renames and syncs directories, so that "durable" has
+// one meaning: publish() and replace() return when content and name survive a power loss. All paths
+// are absolute. All calls block.
 class Files {
  public:
   virtual ~Files() = default;
@@ -38,13 +41,15 @@ class Files {
   // Moves a synced file to its final name, replacing what was there, and syncs both directories.
   virtual Status publish(const std::string& from, const std::string& to) = 0;
   // Atomically sets the whole content of `path` with the given permission bits.
-  virtual Status replace(const std::string& path, std::string_view content, unsigned mode = 0600) = 0;
+  virtual Status replace(const std::string& path, std::string_view content,
+                         unsigned mode = 0600) = 0;
   virtual Status remove(const std::string& path) = 0;  // a missing file is success
   virtual Status make_dirs(const std::string& path) = 0;
   virtual Result<std::string> read_all(const std::string& path) = 0;
   virtual Result<std::vector<std::string>> list(const std::string& dir) = 0;  // names, sorted
   virtual bool exists(const std::string& path) = 0;
-  // A second name for the same content, or a copy where the file system cannot. Errors: kAlreadyExists.
+  // A second name for the same content, or a copy where the file system cannot. Errors:
+  // kAlreadyExists.
   virtual Status link(const std::string& from, const std::string& to) = 0;
 };
 
@@ -64,7 +69,8 @@ class SystemFiles final : public Files {
   Status link(const std::string& from, const std::string& to) override;
 };
 
-// Holds an exclusive lock on `path` for the life of the object; the kernel frees it when the process dies.
+// Holds an exclusive lock on `path` for the life of the object; the kernel frees it when the
+// process dies.
 class FileLock {
  public:
   // Errors: kConflict when another process holds it.

@@ -1,5 +1,7 @@
 #include "runtime/http_client.hpp"
 
+#include <array>
+
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -9,11 +11,8 @@
 #include <boost/asio/write.hpp>
 #include <boost/beast/http/buffer_body.hpp>
 #include <boost/beast/http/parser.hpp>
-
 #include <sys/socket.h>
 #include <sys/time.h>
-
-#include <array>
 
 namespace strata {
 
@@ -48,7 +47,8 @@ Result<Url> parse_url(const std::string& text) {
   url.target = slash == std::string_view::npos ? "/" : std::string(rest.substr(slash));
   const std::size_t colon = authority.rfind(':');
   url.host = std::string(authority.substr(0, colon));
-  url.port = colon == std::string_view::npos ? (url.secure ? "443" : "80") : std::string(authority.substr(colon + 1));
+  url.port = colon == std::string_view::npos ? (url.secure ? "443" : "80")
+                                             : std::string(authority.substr(colon + 1));
   if (url.host.empty()) return invalid("url", "'" + text + "' names no host");
   return url;
 }
@@ -68,9 +68,12 @@ void limit_waiting(tcp::socket& socket, std::chrono::milliseconds timeout) {
 }
 
 std::string head_of(const ClientRequest& request, const Url& url) {
-  std::string head = request.method + " " + url.target + " HTTP/1.1\r\nHost: " + url.host + ":" + url.port + "\r\n";
-  for (const auto& [name, value] : request.headers) head += name + ": " + value + "\r\n";
-  head += "Content-Length: " + std::to_string(request.body.size()) + "\r\nConnection: close\r\n\r\n";
+  std::string head = request.method + " " + url.target + " HTTP/1.1\r\nHost: " + url.host + ":" +
+                     url.port + "\r\n";
+  for (const auto& [name, value] : request.headers)
+    head += name + ": " + value + "\r\n";
+  head +=
+      "Content-Length: " + std::to_string(request.body.size()) + "\r\nConnection: close\r\n\r\n";
   return head;
 }
 
@@ -82,11 +85,14 @@ void take_head(const Parser& parser, ClientAnswer& answer) {
 }
 
 template <class Stream>
-Result<ClientAnswer> exchange(Stream& stream, const ClientRequest& request, const Url& url,
-                              const std::function<bool(const ClientAnswer&, std::string_view)>& on_body) {
+Result<ClientAnswer> exchange(
+    Stream& stream, const ClientRequest& request, const Url& url,
+    const std::function<bool(const ClientAnswer&, std::string_view)>& on_body) {
   const std::string head = head_of(request, url);
   ErrorCode code;
-  asio::write(stream, std::array<asio::const_buffer, 2>{asio::buffer(head), asio::buffer(request.body)}, code);
+  asio::write(stream,
+              std::array<asio::const_buffer, 2>{asio::buffer(head), asio::buffer(request.body)},
+              code);
   if (code) return failure(url, code);
   Parser parser;
   parser.body_limit(boost::none);
@@ -108,8 +114,10 @@ Result<ClientAnswer> exchange(Stream& stream, const ClientRequest& request, cons
       head_taken = true;
     }
     if (produced > 0 && !on_body(answer, std::string_view(out.data(), produced))) return answer;
-    const bool more = code == beast::http::error::need_more || (!code && used == 0 && produced == 0);
-    if (code && code != beast::http::error::need_more && code != beast::http::error::need_buffer) return failure(url, code);
+    const bool more =
+        code == beast::http::error::need_more || (!code && used == 0 && produced == 0);
+    if (code && code != beast::http::error::need_more && code != beast::http::error::need_buffer)
+      return failure(url, code);
     if (parser.is_done() || (!more && !in.empty())) continue;
     const std::size_t got = stream.read_some(asio::buffer(piece), code);
     if (code == asio::error::eof || got == 0) {
@@ -125,8 +133,9 @@ Result<ClientAnswer> exchange(Stream& stream, const ClientRequest& request, cons
 
 }  // namespace
 
-Result<ClientAnswer> http_exchange(const ClientRequest& request,
-                                   const std::function<bool(const ClientAnswer&, std::string_view)>& on_body) {
+Result<ClientAnswer> http_exchange(
+    const ClientRequest& request,
+    const std::function<bool(const ClientAnswer&, std::string_view)>& on_body) {
   const auto url = parse_url(request.url);
   if (!url) return url.error();
   asio::io_context context(1);

@@ -24,10 +24,12 @@ struct ClientAnswer {
   std::vector<std::pair<std::string, std::string>> headers;
 };
 
-// One HTTP/1.1 exchange on a connection of its own, for the command line and worker processes. The body's pieces go to
-// `on_body` as they arrive; returning false ends the exchange. HTTPS verifies the server against the system's certificates.
-// Blocks. Errors: kInvalidArgument for the URL, kUnavailable when the server cannot be reached, kDeadlineExceeded.
-Result<ClientAnswer> http_exchange(const ClientRequest& request,
-                                   const std::function<bool(const ClientAnswer&, std::string_view)>& on_body);
+// One HTTP/1.1 exchange on a connection of its own, for the command line and worker processes. The
+// body's pieces go to `on_body` as they arrive; returning false ends the exchange. HTTPS verifies
+// the server against the system's certificates. Blocks. Errors: kInvalidArgument for the URL,
+// kUnavailable when the server cannot be reached, kDeadlineExceeded.
+Result<ClientAnswer> http_exchange(
+    const ClientRequest& request,
+    const std::function<bool(const ClientAnswer&, std::string_view)>& on_body);
 
 }  // namespace strata

@@ -1,13 +1,13 @@
 #include "runtime/loop.hpp"
 
+#include <atomic>
+#include <thread>
+#include <utility>
+
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-
-#include <atomic>
-#include <thread>
-#include <utility>
 
 namespace strata {
 
@@ -32,7 +32,9 @@ struct Loop::Impl {
 Loop::Loop() : impl_(std::make_unique<Impl>()) {}
 Loop::~Loop() = default;
 
-void Loop::post(std::move_only_function<void()> f) { asio::post(impl_->context, std::move(f)); }
+void Loop::post(std::move_only_function<void()> f) {
+  asio::post(impl_->context, std::move(f));
+}
 
 void Loop::resume(std::coroutine_handle<> handle) {
   asio::post(impl_->context, [handle] { handle.resume(); });
@@ -44,16 +46,19 @@ void Loop::run() {
   current_loop = nullptr;
 }
 
-void Loop::stop() { impl_->context.stop(); }
+void Loop::stop() {
+  impl_->context.stop();
+}
 
 std::shared_ptr<Loop::Timer> Loop::call_after(std::chrono::microseconds d,
                                               std::move_only_function<void()> f) {
   auto timer = std::make_shared<Timer>(impl_->context);
   post([timer, d, f = std::move(f)]() mutable {
     timer->timer.expires_after(d);
-    timer->timer.async_wait([timer, f = std::move(f)](const boost::system::error_code& fault) mutable {
-      if (!fault && !timer->cancelled.load()) f();
-    });
+    timer->timer.async_wait(
+        [timer, f = std::move(f)](const boost::system::error_code& fault) mutable {
+          if (!fault && !timer->cancelled.load()) f();
+        });
   });
   return timer;
 }
@@ -77,8 +82,12 @@ Task<void> Loop::sleep(std::chrono::microseconds d) {
   co_await awaiter;
 }
 
-Loop* Loop::current() { return current_loop; }
-asio::io_context& Loop::context() { return impl_->context; }
+Loop* Loop::current() {
+  return current_loop;
+}
+asio::io_context& Loop::context() {
+  return impl_->context;
+}
 
 struct LoopGroup::Threads {
   std::vector<std::jthread> all;
@@ -86,16 +95,23 @@ struct LoopGroup::Threads {
 };
 
 LoopGroup::LoopGroup(std::size_t count) : threads_(std::make_unique<Threads>()) {
-  for (std::size_t i = 0; i < count; ++i) loops_.push_back(std::make_unique<Loop>());
-  for (auto& loop : loops_) threads_->all.emplace_back([&loop] { loop->run(); });
+  for (std::size_t i = 0; i < count; ++i)
+    loops_.push_back(std::make_unique<Loop>());
+  for (auto& loop : loops_)
+    threads_->all.emplace_back([&loop] { loop->run(); });
 }
 
-LoopGroup::~LoopGroup() { stop(); }
+LoopGroup::~LoopGroup() {
+  stop();
+}
 
-Loop& LoopGroup::next() { return *loops_[threads_->turn.fetch_add(1) % loops_.size()]; }
+Loop& LoopGroup::next() {
+  return *loops_[threads_->turn.fetch_add(1) % loops_.size()];
+}
 
 void LoopGroup::stop() {
-  for (auto& loop : loops_) loop->stop();
+  for (auto& loop : loops_)
+    loop->stop();
   threads_->all.clear();
 }
 

@@ -15,7 +15,8 @@ class io_context;
 
 namespace strata {
 
-// An event loop: one thread that runs ready coroutines and callbacks in turn. Nothing that blocks may run here.
+// An event loop: one thread that runs ready coroutines and callbacks in turn. Nothing that blocks
+// may run here.
 class Loop {
  public:
   Loop();
@@ -46,7 +47,8 @@ class Loop {
   std::unique_ptr<Impl> impl_;
 };
 
-// The server's loops, one thread each. Threads start in the constructor and are joined by stop() or the destructor.
+// The server's loops, one thread each. Threads start in the constructor and are joined by stop() or
+// the destructor.
 class LoopGroup {
  public:
   explicit LoopGroup(std::size_t count);

@@ -38,13 +38,16 @@ BlockingPool::BlockingPool(std::size_t threads) : impl_(std::make_unique<Impl>()
   impl_->limit = threads;
 }
 
-BlockingPool::~BlockingPool() { stop(); }
+BlockingPool::~BlockingPool() {
+  stop();
+}
 
 // Threads start on demand: an idle server keeps no stacks for work that it does not have.
 void BlockingPool::submit(std::move_only_function<void()> f) {
   const std::lock_guard lock(impl_->mutex);
   impl_->queue.push_back(std::move(f));
-  if (impl_->idle < impl_->queue.size() && impl_->threads.size() < impl_->limit && !impl_->stopping) {
+  if (impl_->idle < impl_->queue.size() && impl_->threads.size() < impl_->limit &&
+      !impl_->stopping) {
     impl_->threads.emplace_back([impl = impl_.get()] { impl->work(); });
   }
   impl_->ready.notify_one();

@@ -12,8 +12,8 @@
 
 namespace strata {
 
-// Threads for calls that block: file and database I/O, hashing of large bodies, waiting for a child process.
-// The queue is bounded by the callers: each request awaits at most one call at a time.
+// Threads for calls that block: file and database I/O, hashing of large bodies, waiting for a child
+// process. The queue is bounded by the callers: each request awaits at most one call at a time.
 class BlockingPool {
  public:
   explicit BlockingPool(std::size_t threads);
@@ -24,8 +24,9 @@ class BlockingPool {
   // Finishes what is queued, then joins.
   void stop();
 
-  // co_await pool.run(f): calls f on a pool thread and goes on, with its result, on the loop that awaited (on the pool
-  // thread itself when the awaiting thread was no loop). `f` must be a named callable that outlives the await.
+  // co_await pool.run(f): calls f on a pool thread and goes on, with its result, on the loop that
+  // awaited (on the pool thread itself when the awaiting thread was no loop). `f` must be a named
+  // callable that outlives the await.
   template <class F>
   auto run(F& f) {
     using R = std::invoke_result_t<F&>;

@@ -1,10 +1,10 @@
 #include "runtime/random.hpp"
 
-#include <sys/random.h>
-
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
+
+#include <sys/random.h>
 
 #include "base/bytes.hpp"
 
@@ -26,7 +26,9 @@ std::uint64_t Random::u64() {
   return value;
 }
 
-std::string Random::hex(std::size_t count) { return to_hex(bytes(count)); }
+std::string Random::hex(std::size_t count) {
+  return to_hex(bytes(count));
+}
 
 std::string Random::alphanumeric(std::size_t count) {
   constexpr std::string_view kLetters =
@@ -45,11 +47,13 @@ std::string Random::alphanumeric(std::size_t count) {
 std::string Random::uuid7(Instant now) {
   std::string raw = bytes(16);
   const auto ms = static_cast<std::uint64_t>(now.millis());
-  for (std::size_t i = 0; i < 6; ++i) raw[i] = static_cast<char>((ms >> (8 * (5 - i))) & 0xFF);
+  for (std::size_t i = 0; i < 6; ++i)
+    raw[i] = static_cast<char>((ms >> (8 * (5 - i))) & 0xFF);
   raw[6] = static_cast<char>((raw[6] & 0x0F) | 0x70);
   raw[8] = static_cast<char>((raw[8] & 0x3F) | 0x80);
   std::string text = to_hex(raw);
-  for (const std::size_t at : {20U, 16U, 12U, 8U}) text.insert(at, 1, '-');
+  for (const std::size_t at : {20U, 16U, 12U, 8U})
+    text.insert(at, 1, '-');
   return text;
 }
 

@@ -10,8 +10,8 @@
 
 namespace strata {
 
-// The port through which all code draws random bytes. SystemRandom is cryptographically strong (getrandom); SeededRandom
-// repeats itself for tests. Thread-safe.
+// The port through which all code draws random bytes. SystemRandom is cryptographically strong
+// (getrandom); SeededRandom repeats itself for tests. Thread-safe.
 class Random {
  public:
   virtual ~Random() = default;

@@ -1,8 +1,8 @@
-#include <gtest/gtest.h>
-
 #include <atomic>
 #include <set>
 #include <thread>
+
+#include <gtest/gtest.h>
 
 #include "runtime/files.hpp"
 #include "runtime/loop.hpp"
@@ -14,7 +14,9 @@
 namespace strata {
 namespace {
 
-Task<int> add(int a, int b) { co_return a + b; }
+Task<int> add(int a, int b) {
+  co_return a + b;
+}
 
 Task<int> deep(int depth) {
   if (depth == 0) co_return 0;
@@ -28,7 +30,9 @@ TEST(Task, Runs_only_when_awaited_and_yields_its_value) {
 
 Task<std::pair<Loop*, Loop*>> around_the_pool(BlockingPool& pool, std::thread::id& worker) {
   Loop* before = Loop::current();
-  const auto work = [&] { return worker = std::this_thread::get_id(); };
+  const auto work = [&] {
+    return worker = std::this_thread::get_id();
+  };
   co_await pool.run(work);
   co_return std::pair(before, Loop::current());
 }
@@ -39,7 +43,8 @@ TEST(BlockingPool, Comes_back_to_the_loop_that_asked) {
   TaskScope scope;
   std::thread::id worker;
   std::pair<Loop*, Loop*> seen{};
-  const auto body = [](BlockingPool& p, std::thread::id& w, std::pair<Loop*, Loop*>& out) -> Task<void> {
+  const auto body = [](BlockingPool& p, std::thread::id& w,
+                       std::pair<Loop*, Loop*>& out) -> Task<void> {
     out = co_await around_the_pool(p, w);
   };
   scope.spawn(loops.at(1), body(pool, worker, seen));
@@ -61,8 +66,10 @@ TEST(Signal, Wakes_every_waiter_on_its_own_loop) {
       co_await s.wait(std::chrono::hours(1));
       ++n;
     };
-    for (int i = 0; i < 6; ++i) scope.spawn(loops.next(), body(signal, waiting, woken));
-    while (woken.load() < 6) signal.notify_all();
+    for (int i = 0; i < 6; ++i)
+      scope.spawn(loops.next(), body(signal, waiting, woken));
+    while (woken.load() < 6)
+      signal.notify_all();
   }
   EXPECT_EQ(woken.load(), 6);
 }
@@ -84,7 +91,8 @@ TEST(Signal, Gives_up_after_its_limit) {
 TEST(Random, Makes_distinct_ids_that_sort_by_time) {
   SeededRandom random(1);
   std::set<std::string> seen;
-  for (int i = 0; i < 1000; ++i) seen.insert(random.uuid7(Instant::from_millis(1000 + i)));
+  for (int i = 0; i < 1000; ++i)
+    seen.insert(random.uuid7(Instant::from_millis(1000 + i)));
   EXPECT_EQ(seen.size(), 1000U);
   EXPECT_LT(random.uuid7(Instant::from_millis(5)), random.uuid7(Instant::from_millis(6)));
   EXPECT_EQ(random.alphanumeric(40).size(), 40U);

@@ -10,7 +10,8 @@
 
 namespace strata {
 
-// Owns background coroutines: none outlives it. join() asks them to stop and blocks until the last one has ended.
+// Owns background coroutines: none outlives it. join() asks them to stop and blocks until the last
+// one has ended.
 class TaskScope {
  public:
   TaskScope() = default;

@@ -11,8 +11,8 @@
 
 namespace strata {
 
-// "Something changed": wakes every coroutine that waits, each on its own loop. Spurious wake-ups are allowed, so waiters
-// look at the state again. Thread-safe; must outlive its waiters.
+// "Something changed": wakes every coroutine that waits, each on its own loop. Spurious wake-ups
+// are allowed, so waiters look at the state again. Thread-safe; must outlive its waiters.
 class Signal {
  public:
   void notify_all() {
@@ -21,7 +21,8 @@ class Signal {
       const std::lock_guard lock(mutex_);
       woken.swap(waiters_);
     }
-    for (const auto& waiter : woken) wake(waiter);
+    for (const auto& waiter : woken)
+      wake(waiter);
   }
 
   // Suspends until notify_all() or until `limit` has passed. Must be awaited on a loop.

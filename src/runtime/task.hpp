@@ -8,8 +8,9 @@
 
 namespace strata {
 
-// A lazily started coroutine that yields one T to the one coroutine that awaits it. Starting and finishing are symmetric
-// transfers, so chains of any depth use no stack. A Task that is destroyed unawaited never ran.
+// A lazily started coroutine that yields one T to the one coroutine that awaits it. Starting and
+// finishing are symmetric transfers, so chains of any depth use no stack. A Task that is destroyed
+// unawaited never ran.
 template <class T>
 class Task;
 
@@ -104,7 +105,8 @@ inline Task<void> TaskPromise<void>::get_return_object() {
   return Task<void>(std::coroutine_handle<TaskPromise<void>>::from_promise(*this));
 }
 
-// A coroutine that starts at once and frees itself at its end; only sync_wait and TaskScope make one.
+// A coroutine that starts at once and frees itself at its end; only sync_wait and TaskScope make
+// one.
 struct Detached {
   struct promise_type {
     Detached get_return_object() noexcept { return {}; }
@@ -126,7 +128,8 @@ inline Detached run_and_release(Task<void>& task, std::binary_semaphore& done) {
 }
 }  // namespace detail
 
-// Blocks the calling thread until `task` has finished. For the command line, worker processes and tests, never on an event loop.
+// Blocks the calling thread until `task` has finished. For the command line, worker processes and
+// tests, never on an event loop.
 template <class T>
 T sync_wait(Task<T> task) {
   std::binary_semaphore done(0);

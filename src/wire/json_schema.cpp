@@ -36,14 +36,17 @@ Status check_type(const Json& schema, const Json& value, const std::string& path
     if (has_type(value, one.as_string())) return {};
     wanted.push_back(one.as_string());
   }
-  return wrong(path, fmt::format("expected {}, got {}", fmt::join(wanted, " or "), value.type_name()));
+  return wrong(path,
+               fmt::format("expected {}, got {}", fmt::join(wanted, " or "), value.type_name()));
 }
 
 Status check_bounds(const Json& schema, const Json& value, const std::string& path) {
-  if (const Json* low = schema.find("minimum"); low && value.is_number() && value.as_double() < low->as_double()) {
+  if (const Json* low = schema.find("minimum");
+      low && value.is_number() && value.as_double() < low->as_double()) {
     return wrong(path, fmt::format("{} is less than {}", value.dump(), low->dump()));
   }
-  if (const Json* high = schema.find("maximum"); high && value.is_number() && value.as_double() > high->as_double()) {
+  if (const Json* high = schema.find("maximum");
+      high && value.is_number() && value.as_double() > high->as_double()) {
     return wrong(path, fmt::format("{} is more than {}", value.dump(), high->dump()));
   }
   if (value.is_string()) {
@@ -52,8 +55,10 @@ Status check_bounds(const Json& schema, const Json& value, const std::string& pa
     const std::int64_t most = schema.integer("maxLength", size);
     if (size > most) return wrong(path, fmt::format("{} bytes are more than {}", size, most));
   }
-  if (value.is_array() && static_cast<std::int64_t>(value.size()) > schema.integer("maxItems", INT64_MAX)) {
-    return wrong(path, fmt::format("{} items are more than {}", value.size(), schema.integer("maxItems")));
+  if (value.is_array() &&
+      static_cast<std::int64_t>(value.size()) > schema.integer("maxItems", INT64_MAX)) {
+    return wrong(
+        path, fmt::format("{} items are more than {}", value.size(), schema.integer("maxItems")));
   }
   const Json& allowed = schema["enum"];
   if (!allowed.is_array()) return {};
@@ -62,13 +67,15 @@ Status check_bounds(const Json& schema, const Json& value, const std::string& pa
     if (one == value) return {};
     texts.push_back(one.is_string() ? one.as_string() : one.dump());
   }
-  return wrong(path, fmt::format("{} is not one of {}", printable(value.dump()), fmt::join(texts, ", ")));
+  return wrong(path,
+               fmt::format("{} is not one of {}", printable(value.dump()), fmt::join(texts, ", ")));
 }
 
 Status check(const Json& schema, const Json& value, const std::string& path);
 
 Status check_object(const Json& schema, const Json& value, const std::string& path) {
-  for (const auto& name : schema["required"].is_array() ? schema["required"].as_array() : Json::Array{}) {
+  for (const auto& name :
+       schema["required"].is_array() ? schema["required"].as_array() : Json::Array{}) {
     if (value.find(name.as_string()) == nullptr) {
       return wrong(member_path(path, name.as_string()), "is required but missing");
     }
@@ -81,11 +88,13 @@ Status check_object(const Json& schema, const Json& value, const std::string& pa
       continue;
     }
     const Json* others = schema.find("additionalProperties");
-    if (others != nullptr && others->is_object()) STRATA_TRY(check(*others, member, member_path(path, name)));
+    if (others != nullptr && others->is_object())
+      STRATA_TRY(check(*others, member, member_path(path, name)));
     if (others == nullptr || !others->is_bool() || others->as_bool()) continue;
     std::vector<std::string> known;
     if (properties.is_object()) {
-      for (const auto& [known_name, unused] : properties.as_object()) known.push_back(known_name);
+      for (const auto& [known_name, unused] : properties.as_object())
+        known.push_back(known_name);
     }
     const std::string nearest = did_you_mean(name, known);
     return wrong(member_path(path, printable(name)),
@@ -109,6 +118,8 @@ Status check(const Json& schema, const Json& value, const std::string& path) {
 
 }  // namespace
 
-Status check_schema(const Json& schema, const Json& value) { return check(schema, value, ""); }
+Status check_schema(const Json& schema, const Json& value) {
+  return check(schema, value, "");
+}
 
 }  // namespace strata::wire

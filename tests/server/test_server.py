@@ -34,8 +34,16 @@ def test_a_server_that_others_can_reach_needs_tls(fresh_server):
 
 
 def test_the_environment_names_every_stock_client(server):
-    assert {"STRATA_URL", "STRATA_TOKEN", "AWS_ENDPOINT_URL_S3", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
-            "AWS_DEFAULT_REGION", "MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_TOKEN"} <= set(server.env)
+    assert {
+        "STRATA_URL",
+        "STRATA_TOKEN",
+        "AWS_ENDPOINT_URL_S3",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_DEFAULT_REGION",
+        "MLFLOW_TRACKING_URI",
+        "MLFLOW_TRACKING_TOKEN",
+    } <= set(server.env)
     assert (server.data / "admin.json").stat().st_mode & 0o777 == 0o600
 
 
@@ -50,7 +58,11 @@ def test_bearer_and_basic_credentials_both_work(server):
 
 def test_a_token_works_until_it_is_revoked_and_never_beyond_its_scope(server):
     server.strata("user", "create", "carol", "--role", "member")
-    made = json.loads(server.strata("token", "create", "--user", "carol", "--scope", "lake:read", "-o", "json").stdout)
+    made = json.loads(
+        server.strata(
+            "token", "create", "--user", "carol", "--scope", "lake:read", "-o", "json"
+        ).stdout
+    )
     assert {"token", "access_key_id", "secret_access_key"} <= set(made)
     headers = server.bearer(made["token"])
     assert requests.get(server.http + "/api/v1/me", headers=headers).json()["user"] == "carol"
@@ -63,14 +75,19 @@ def test_a_token_works_until_it_is_revoked_and_never_beyond_its_scope(server):
 
 def test_a_disabled_user_is_refused_at_once(server):
     server.strata("user", "create", "erin")
-    token = json.loads(server.strata("token", "create", "--user", "erin", "-o", "json").stdout)["token"]
+    token = json.loads(server.strata("token", "create", "--user", "erin", "-o", "json").stdout)[
+        "token"
+    ]
     server.strata("user", "disable", "erin")
     assert requests.get(server.http + "/api/v1/me", headers=server.bearer(token)).status_code == 403
 
 
 def test_a_token_expires(server):
     made = json.loads(server.strata("token", "create", "--expires", "1ms", "-o", "json").stdout)
-    assert requests.get(server.http + "/api/v1/me", headers=server.bearer(made["token"])).status_code == 401
+    assert (
+        requests.get(server.http + "/api/v1/me", headers=server.bearer(made["token"])).status_code
+        == 401
+    )
 
 
 def test_exit_codes_say_what_kind_of_failure_it_was(server):
@@ -83,7 +100,9 @@ def test_exit_codes_say_what_kind_of_failure_it_was(server):
 
 def test_a_change_leaves_an_audit_entry(server):
     server.strata("user", "create", "grace")
-    entries = requests.get(server.http + "/api/v1/audit?target=user:grace", headers=server.bearer()).json()["entries"]
+    entries = requests.get(
+        server.http + "/api/v1/audit?target=user:grace", headers=server.bearer()
+    ).json()["entries"]
     assert [(e["actor"], e["action"]) for e in entries] == [("admin", "user.create")]
 
 
@@ -91,7 +110,9 @@ def test_bad_json_is_told_with_its_place_and_field(server):
     users = server.http + "/api/v1/users"
     broken = requests.post(users, headers=server.bearer(), data='{"name": "x",}').json()["error"]
     assert broken["code"] == "malformed" and "line 1" in broken["message"]
-    unknown = requests.post(users, headers=server.bearer(), json={"name": "x", "rolle": "viewer"}).json()["error"]
+    unknown = requests.post(
+        users, headers=server.bearer(), json={"name": "x", "rolle": "viewer"}
+    ).json()["error"]
     assert unknown["field"] == "rolle" and "role" in unknown["message"]
     large = requests.post(users, headers=server.bearer(), data=b"x" * (2 << 20))
     assert large.status_code == 413
@@ -109,8 +130,10 @@ def raw(server, payload: bytes, wait: float = 5.0) -> bytes:
 
 
 def test_framing_that_could_smuggle_a_request_is_refused(server):
-    smuggle = (b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
-               b"0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    smuggle = (
+        b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    )
     twice = b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello"
     bare = b"GET /healthz HTTP/1.1\nHost: localhost\n\n"
     space = b"GET /healthz HTTP/1.1\r\nHost : localhost\r\n\r\n"
@@ -124,7 +147,9 @@ def test_a_foreign_host_name_is_refused(server):
 
 
 def test_a_head_larger_than_the_limit_is_refused(server):
-    answer = raw(server, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 70_000 + b"\r\n\r\n")
+    answer = raw(
+        server, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 70_000 + b"\r\n\r\n"
+    )
     assert answer.startswith(b"HTTP/1.1 413")
 
 
@@ -160,9 +185,16 @@ def test_wrong_method_names_the_allowed_ones(server):
 def test_users_and_tokens_survive_a_crash(fresh_server):
     fresh_server.start()
     fresh_server.strata("user", "create", "henry")
-    token = json.loads(fresh_server.strata("token", "create", "--user", "henry", "-o", "json").stdout)["token"]
+    token = json.loads(
+        fresh_server.strata("token", "create", "--user", "henry", "-o", "json").stdout
+    )["token"]
     fresh_server.kill()
     fresh_server.start()
-    assert requests.get(fresh_server.http + "/api/v1/me", headers=fresh_server.bearer(token)).json()["user"] == "henry"
+    assert (
+        requests.get(fresh_server.http + "/api/v1/me", headers=fresh_server.bearer(token)).json()[
+            "user"
+        ]
+        == "henry"
+    )
     fresh_server.process.send_signal(signal.SIGTERM)
     assert fresh_server.process.wait(timeout=10) == 0

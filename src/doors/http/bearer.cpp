@@ -4,25 +4,32 @@
 
 namespace strata::http {
 
-// RFC 6750 bearer tokens, and RFC 7617 basic credentials with the token as password; any user name is accepted.
-Task<Result<kernel::Caller>> Door::authenticate(Request& request, const kernel::Identity& identity) {
+// RFC 6750 bearer tokens, and RFC 7617 basic credentials with the token as password; any user name
+// is accepted.
+Task<Result<kernel::Caller>> Door::authenticate(Request& request,
+                                                const kernel::Identity& identity) {
   const auto field = request.headers.find("Authorization");
   if (!field) {
-    co_return Error(Code::kUnauthenticated, "credentials are missing: send 'Authorization: Bearer TOKEN' or basic "
-                                            "credentials with the token as password");
+    co_return Error(Code::kUnauthenticated,
+                    "credentials are missing: send 'Authorization: Bearer TOKEN' or basic "
+                    "credentials with the token as password");
   }
   const std::size_t space = field->find(' ');
   const std::string_view scheme = field->substr(0, space);
-  const std::string_view rest = space == std::string_view::npos ? std::string_view() : trim(field->substr(space));
+  const std::string_view rest =
+      space == std::string_view::npos ? std::string_view() : trim(field->substr(space));
   if (equal_ignoring_case(scheme, "Bearer")) co_return identity.authenticate(rest);
   if (equal_ignoring_case(scheme, "Basic")) {
     const auto plain = from_base64(rest);
     const std::size_t colon = plain ? plain->find(':') : std::string::npos;
-    if (colon == std::string::npos) co_return Error(Code::kUnauthenticated, "the basic credentials cannot be read");
+    if (colon == std::string::npos)
+      co_return Error(Code::kUnauthenticated, "the basic credentials cannot be read");
     co_return identity.authenticate(std::string_view(*plain).substr(colon + 1));
   }
-  co_return Error(Code::kUnauthenticated,
-                  fmt::format("the authorization scheme '{}' is not accepted here; use Bearer or Basic", printable(scheme, 30)));
+  co_return Error(
+      Code::kUnauthenticated,
+      fmt::format("the authorization scheme '{}' is not accepted here; use Bearer or Basic",
+                  printable(scheme, 30)));
 }
 
 }  // namespace strata::http

@@ -54,11 +54,16 @@ Task<Result<std::size_t>> fill(Transport& transport, beast::flat_buffer& buffer,
   co_return got;
 }
 
-// The body of the request in hand, straight from the connection: nothing is read before it is asked for.
+// The body of the request in hand, straight from the connection: nothing is read before it is asked
+// for.
 class BodyReader final : public ByteSource {
  public:
-  BodyReader(Transport& transport, beast::flat_buffer& buffer, Parser& parser, const ConnectionContext& context)
-      : transport_(transport), buffer_(buffer), parser_(parser), context_(context) {
+  BodyReader(Transport& transport, beast::flat_buffer& buffer, Parser& parser,
+             const ConnectionContext& context)
+      : transport_(transport),
+        buffer_(buffer),
+        parser_(parser),
+        context_(context) {
     expects_ = equal_ignoring_case(parser.get()[beast::http::field::expect], "100-continue");
   }
 
@@ -69,10 +74,12 @@ class BodyReader final : public ByteSource {
   }
 
   Task<Result<std::string_view>> next() override {
-    if (broken_) co_return Error(Code::kUnavailable, "the connection broke before the body was complete");
+    if (broken_)
+      co_return Error(Code::kUnavailable, "the connection broke before the body was complete");
     if (expects_ && !parser_.is_done()) {
       expects_ = false;
-      auto told = co_await transport_.write({"HTTP/1.1 100 Continue\r\n\r\n"}, context_.io_deadline);
+      auto told =
+          co_await transport_.write({"HTTP/1.1 100 Continue\r\n\r\n"}, context_.io_deadline);
       if (!told) co_return fail(std::move(told).error());
     }
     if (out_.empty()) out_.resize(kPiece);
@@ -86,7 +93,8 @@ class BodyReader final : public ByteSource {
       const std::size_t produced = out_.size() - body.size;
       const bool more = code == error::need_more || (!code && used == 0 && produced == 0);
       if (code == error::need_buffer || code == error::need_more) code = {};
-      if (code) co_return fail(Error(Code::kMalformed, "the body's framing is broken: " + code.message()));
+      if (code)
+        co_return fail(Error(Code::kMalformed, "the body's framing is broken: " + code.message()));
       if (produced > 0) {
         total_ += produced;
         co_return std::string_view(out_.data(), produced);
@@ -94,12 +102,15 @@ class BodyReader final : public ByteSource {
       if (!more) continue;
       auto got = co_await fill(transport_, buffer_, kPiece, context_.io_deadline);
       if (!got) co_return fail(std::move(got).error());
-      if (*got == 0) co_return fail(Error(Code::kMalformed, "the connection ended before the body was complete"));
+      if (*got == 0)
+        co_return fail(
+            Error(Code::kMalformed, "the connection ended before the body was complete"));
     }
     co_return std::string_view();
   }
 
-  // Reads what the handler left, so that the next request can follow. False when that is more than it is worth.
+  // Reads what the handler left, so that the next request can follow. False when that is more than
+  // it is worth.
   Task<bool> drain() {
     if (broken_ || (expects_ && !parser_.is_done())) co_return false;
     const std::uint64_t start = total_;
@@ -126,7 +137,8 @@ class BodyReader final : public ByteSource {
   bool broken_ = false;
 };
 
-Result<Request> to_request(const Parser& parser, const std::string& peer, const ConnectionContext& context) {
+Result<Request> to_request(const Parser& parser, const std::string& peer,
+                           const ConnectionContext& context) {
   const auto& message = parser.get();
   Request request;
   const auto target = message.target();
@@ -149,19 +161,23 @@ Result<Request> to_request(const Parser& parser, const std::string& peer, const 
   return request;
 }
 
-// A page elsewhere can make a browser call this machine by a name of its own; such a Host is refused (DNS rebinding).
+// A page elsewhere can make a browser call this machine by a name of its own; such a Host is
+// refused (DNS rebinding).
 Status check_host(const Request& request, const ConnectionContext& context) {
   const auto host = request.headers.find("Host");
   if (!host) return Error(Code::kMalformed, "the Host header is missing");
   if (context.loopback_port.empty()) return {};
   std::string_view name = *host;
-  if (const std::size_t colon = name.rfind(':'); colon != std::string_view::npos && name.back() != ']') {
+  if (const std::size_t colon = name.rfind(':');
+      colon != std::string_view::npos && name.back() != ']') {
     name = name.substr(0, colon);
   }
   const std::string lower = to_lower(name);
-  const bool own = lower == "localhost" || lower.ends_with(".localhost") || lower == "127.0.0.1" || lower == "[::1]";
+  const bool own = lower == "localhost" || lower.ends_with(".localhost") || lower == "127.0.0.1" ||
+                   lower == "[::1]";
   if (own) return {};
-  return Error(Code::kPermissionDenied, "this server answers to localhost only; the Host header names another");
+  return Error(Code::kPermissionDenied,
+               "this server answers to localhost only; the Host header names another");
 }
 
 Status complete(Request& request, const Parser& parser, const ConnectionContext& context) {
@@ -169,7 +185,8 @@ Status complete(Request& request, const Parser& parser, const ConnectionContext&
   if (!method) return Error(Code::kUnsupported, "the method is not supported");
   request.method = *method;
   STRATA_TRY(check_host(request, context));
-  if (!request.path.starts_with('/')) return Error(Code::kMalformed, "the request target must be a path");
+  if (!request.path.starts_with('/'))
+    return Error(Code::kMalformed, "the request target must be a path");
   auto query = parse_query(request.raw_query);
   if (!query) return std::move(query).error();
   request.query = *std::move(query);
@@ -178,7 +195,9 @@ Status complete(Request& request, const Parser& parser, const ConnectionContext&
 
 class Reply {
  public:
-  Reply(Transport& transport, const ConnectionContext& context) : transport_(transport), context_(context) {}
+  Reply(Transport& transport, const ConnectionContext& context)
+      : transport_(transport),
+        context_(context) {}
 
   // Sends the whole answer. False when the connection cannot go on.
   Task<bool> send(const Request& request, Response& response, bool keep_alive) {
@@ -186,7 +205,8 @@ class Reply {
     const bool bodyless = response.status == 204 || response.status == 304 || response.status < 200;
     const auto length = length_of(response, bodyless);
     std::string head = head_of(response, length, keep_alive, bodyless);
-    if (head_only || bodyless) co_return (co_await transport_.write({head}, context_.io_deadline)).ok();
+    if (head_only || bodyless)
+      co_return (co_await transport_.write({head}, context_.io_deadline)).ok();
     if (auto* text = std::get_if<std::string>(&response.body)) {
       co_return (co_await transport_.write({head, *text}, context_.io_deadline)).ok();
     }
@@ -199,17 +219,20 @@ class Reply {
   static std::optional<std::uint64_t> length_of(const Response& response, bool bodyless) {
     if (const auto* text = std::get_if<std::string>(&response.body)) return text->size();
     if (const auto* slice = std::get_if<FileSlice>(&response.body)) return slice->length;
-    return bodyless ? std::optional<std::uint64_t>(0) : std::get<std::unique_ptr<ByteSource>>(response.body)->length();
+    return bodyless ? std::optional<std::uint64_t>(0)
+                    : std::get<std::unique_ptr<ByteSource>>(response.body)->length();
   }
 
-  std::string head_of(const Response& response, std::optional<std::uint64_t> length, bool keep_alive, bool bodyless) {
+  std::string head_of(const Response& response, std::optional<std::uint64_t> length,
+                      bool keep_alive, bool bodyless) {
     std::string head = fmt::format("HTTP/1.1 {} {}\r\n", response.status, reason(response.status));
     bool own_length = false;
     for (const auto& [name, value] : response.headers.all()) {
       own_length = own_length || equal_ignoring_case(name, "Content-Length");
       head += name;
       head += ": ";
-      for (const char c : value) head += c == '\r' || c == '\n' ? ' ' : c;
+      for (const char c : value)
+        head += c == '\r' || c == '\n' ? ' ' : c;
       head += "\r\n";
     }
     head += fmt::format("Date: {}\r\n", to_http_date(context_.clock.now()));
@@ -222,13 +245,18 @@ class Reply {
   }
 
   Task<bool> send_file(FileSlice& slice) {
-    std::string piece(static_cast<std::size_t>(std::min<std::uint64_t>(slice.length, 4 * kPiece)), '\0');
+    std::string piece(static_cast<std::size_t>(std::min<std::uint64_t>(slice.length, 4 * kPiece)),
+                      '\0');
     while (slice.length > 0) {
-      const std::span<char> out(piece.data(), static_cast<std::size_t>(std::min<std::uint64_t>(slice.length, piece.size())));
-      auto read = [&] { return slice.file->read_at(out, slice.offset); };
+      const std::span<char> out(piece.data(), static_cast<std::size_t>(std::min<std::uint64_t>(
+                                                  slice.length, piece.size())));
+      auto read = [&] {
+        return slice.file->read_at(out, slice.offset);
+      };
       const auto got = co_await context_.pool.run(read);
       if (!got || *got == 0) co_return false;
-      const auto sent = co_await transport_.write({std::string_view(piece.data(), *got)}, context_.io_deadline);
+      const auto sent =
+          co_await transport_.write({std::string_view(piece.data(), *got)}, context_.io_deadline);
       if (!sent) co_return false;
       slice.offset += *got;
       slice.length -= *got;
@@ -236,7 +264,8 @@ class Reply {
     co_return true;
   }
 
-  // A source that fails half-way ends the connection: the peer sees a short or unfinished body, never a wrong one.
+  // A source that fails half-way ends the connection: the peer sees a short or unfinished body,
+  // never a wrong one.
   Task<bool> send_stream(ByteSource& source, std::optional<std::uint64_t> length) {
     while (true) {
       const auto piece = co_await source.next();
@@ -247,7 +276,8 @@ class Reply {
         continue;
       }
       const std::string lead = fmt::format("{:x}\r\n", piece->size());
-      if (!(co_await transport_.write({lead, *piece, "\r\n"}, context_.io_deadline)).ok()) co_return false;
+      if (!(co_await transport_.write({lead, *piece, "\r\n"}, context_.io_deadline)).ok())
+        co_return false;
     }
     if (length) co_return true;
     co_return (co_await transport_.write({"0\r\n\r\n"}, context_.io_deadline)).ok();
@@ -257,9 +287,11 @@ class Reply {
   const ConnectionContext& context_;
 };
 
-// Waits for the next head. False when the peer is gone, too slow or the server stops; `bad` holds a framing error.
-Task<bool> read_head(Transport& transport, beast::flat_buffer& buffer, Parser& parser, const ConnectionContext& context,
-                     std::atomic<bool>& idle, std::optional<Error>& bad) {
+// Waits for the next head. False when the peer is gone, too slow or the server stops; `bad` holds a
+// framing error.
+Task<bool> read_head(Transport& transport, beast::flat_buffer& buffer, Parser& parser,
+                     const ConnectionContext& context, std::atomic<bool>& idle,
+                     std::optional<Error>& bad) {
   idle.store(buffer.size() == 0);
   auto limit = buffer.size() == 0 ? context.idle_deadline : context.head_deadline;
   std::chrono::steady_clock::time_point began{};
@@ -268,8 +300,9 @@ Task<bool> read_head(Transport& transport, beast::flat_buffer& buffer, Parser& p
       beast::error_code code;
       buffer.consume(parser.put(buffer.data(), code));
       if (code && code != error::need_more && code != error::need_buffer) {
-        bad = code == error::header_limit ? Error(Code::kTooLarge, "the request's head is larger than 32 KiB")
-                                          : Error(Code::kMalformed, "this is no HTTP/1.1 request: " + code.message());
+        bad = code == error::header_limit
+                  ? Error(Code::kTooLarge, "the request's head is larger than 32 KiB")
+                  : Error(Code::kMalformed, "this is no HTTP/1.1 request: " + code.message());
         co_return false;
       }
       if (parser.is_header_done()) break;
@@ -280,7 +313,8 @@ Task<bool> read_head(Transport& transport, beast::flat_buffer& buffer, Parser& p
     idle.store(false);
     // One deadline for the whole head: a peer that sends a byte now and then gains nothing.
     if (began == std::chrono::steady_clock::time_point{}) began = context.clock.steady();
-    const auto spent = std::chrono::duration_cast<std::chrono::milliseconds>(context.clock.steady() - began);
+    const auto spent =
+        std::chrono::duration_cast<std::chrono::milliseconds>(context.clock.steady() - began);
     if (spent >= context.head_deadline) co_return false;
     limit = context.head_deadline - spent;
   }
@@ -289,8 +323,8 @@ Task<bool> read_head(Transport& transport, beast::flat_buffer& buffer, Parser& p
 
 }  // namespace
 
-Task<void> serve_connection(Transport& transport, std::string peer, const ConnectionContext& context,
-                            std::atomic<bool>& idle) {
+Task<void> serve_connection(Transport& transport, std::string peer,
+                            const ConnectionContext& context, std::atomic<bool>& idle) {
   if (!(co_await transport.open(context.head_deadline)).ok()) co_return;
   beast::flat_buffer buffer;
   Reply reply(transport, context);
@@ -305,7 +339,7 @@ Task<void> serve_connection(Transport& transport, std::string peer, const Connec
         Request nothing;
         nothing.path = "/";
         Response response = context.pipeline.refuse(*bad, nothing);
-        co_await reply.send(nothing, response, false);
+        if (co_await reply.send(nothing, response, false)) co_await transport.linger();
       }
       break;
     }
@@ -324,7 +358,9 @@ Task<void> serve_connection(Transport& transport, std::string peer, const Connec
       keep_alive = false;
     }
     if (!co_await reply.send(*request, response, keep_alive)) break;
-    keep_alive = keep_alive && co_await body.drain();
+    const bool drained = co_await body.drain();
+    if (!drained) co_await transport.linger();
+    keep_alive = keep_alive && drained;
   }
   co_await transport.close();
 }

@@ -25,7 +25,7 @@ struct ConnectionContext {
 
 // Serves requests on one connection, one after the other, until either side ends it. Never fails.
 // `idle` is true while no request is in work, so that a stopping server knows whom it may cut.
-Task<void> serve_connection(Transport& transport, std::string peer, const ConnectionContext& context,
-                            std::atomic<bool>& idle);
+Task<void> serve_connection(Transport& transport, std::string peer,
+                            const ConnectionContext& context, std::atomic<bool>& idle);
 
 }  // namespace strata::http

@@ -47,12 +47,12 @@ struct Request {
   std::string raw_query;  // the part behind '?'
   Pairs query;            // decoded once
   Headers headers;
-  Pairs params;           // what the route's pattern matched, decoded once
-  std::string peer;       // address of the other side
+  Pairs params;      // what the route's pattern matched, decoded once
+  std::string peer;  // address of the other side
   std::string request_id;
-  std::string trace_id;   // W3C trace context
-  bool secure = false;    // came over TLS
-  Instant time;           // when its head was complete
+  std::string trace_id;  // W3C trace context
+  bool secure = false;   // came over TLS
+  Instant time;          // when its head was complete
   ByteSource* body = nullptr;
 
   std::string param(std::string_view name) const;
@@ -72,14 +72,16 @@ struct Response {
   Headers headers;
   std::variant<std::string, FileSlice, std::unique_ptr<ByteSource>> body;
 
-  static Response text(int status, std::string body, std::string_view type = "text/plain; charset=utf-8");
+  static Response text(int status, std::string body,
+                       std::string_view type = "text/plain; charset=utf-8");
   static Response json(const Json& body, int status = 200);
   static Response empty(int status);
   static Response file(FileSlice slice, std::string_view type);
   static Response stream(std::unique_ptr<ByteSource> source, std::string_view type);
 };
 
-// A request whose caller is known and may use the route. Only the pipeline can make one, so no handler runs unchecked.
+// A request whose caller is known and may use the route. Only the pipeline can make one, so no
+// handler runs unchecked.
 class Authorized {
  public:
   const Request& request() const { return *request_; }
@@ -88,16 +90,20 @@ class Authorized {
   ByteSource& body() const { return *request_->body; }
   std::uint64_t body_limit() const { return body_limit_; }
 
-  // The whole body, within the route's limit. Errors: kTooLarge, kChecksumMismatch, kDeadlineExceeded.
+  // The whole body, within the route's limit. Errors: kTooLarge, kChecksumMismatch,
+  // kDeadlineExceeded.
   Task<Result<std::string>> read_body() const;
-  // The body as JSON, checked against the route's request schema when it has one. An empty body is an empty object.
-  // Errors: kMalformed, kInvalidArgument naming the field.
+  // The body as JSON, checked against the route's request schema when it has one. An empty body is
+  // an empty object. Errors: kMalformed, kInvalidArgument naming the field.
   Task<Result<Json>> read_json() const;
 
  private:
   friend class Pipeline;
   Authorized(Request* request, kernel::Caller caller, std::uint64_t body_limit, const Json* schema)
-      : request_(request), caller_(std::move(caller)), body_limit_(body_limit), schema_(schema) {}
+      : request_(request),
+        caller_(std::move(caller)),
+        body_limit_(body_limit),
+        schema_(schema) {}
 
   Request* request_;
   kernel::Caller caller_;
@@ -105,33 +111,43 @@ class Authorized {
   const Json* schema_;
 };
 
-// A handler's parameter must be taken by reference: it lives in the pipeline until the answer is complete.
+// A handler's parameter must be taken by reference: it lives in the pipeline until the answer is
+// complete.
 using Handler = std::function<Task<Response>(const Authorized&)>;
 
 struct Limits {
-  std::uint64_t body = 1 << 20;              // bytes of the decoded request body
+  std::uint64_t body = 1 << 20;                // bytes of the decoded request body
   std::chrono::milliseconds deadline{30'000};  // from the complete head to the answer's first byte
 };
 
-// What the OpenAPI document says of a route. Schemas are JSON Schema texts; the request schema is also enforced.
+// What the OpenAPI document says of a route. Schemas are JSON Schema texts; the request schema is
+// also enforced.
 struct Doc {
-  std::string_view operation = {};  // unique, lowerCamelCase; empty leaves the route out of the document
+  std::string_view operation =
+      {};  // unique, lowerCamelCase; empty leaves the route out of the document
   std::string_view summary = {};
   std::string_view tag = {};
   std::string_view request_schema = {};
   std::string_view response_schema = {};
-  std::string_view query_parameters = {};  // "name:type:description;..." with type string, integer or boolean
+  std::string_view query_parameters =
+      {};  // "name:type:description;..." with type string, integer or boolean
 };
 
-// One row of a door's table. There is no default permission: a route that names none does not compile.
+// One row of a door's table. There is no default permission: a route that names none does not
+// compile.
 struct Route {
-  Route(Method route_method, std::string route_pattern, kernel::Permission route_permission, Limits route_limits,
-        Handler route_handler, Doc route_doc = {})
-      : method(route_method), pattern(std::move(route_pattern)), permission(route_permission), limits(route_limits),
-        handler(std::move(route_handler)), doc(route_doc) {}
+  Route(Method route_method, std::string route_pattern, kernel::Permission route_permission,
+        Limits route_limits, Handler route_handler, Doc route_doc = {})
+      : method(route_method),
+        pattern(std::move(route_pattern)),
+        permission(route_permission),
+        limits(route_limits),
+        handler(std::move(route_handler)),
+        doc(route_doc) {}
 
   Method method;
-  std::string pattern;  // "/v2/models/{name}/infer"; "{key+}" at the end takes the rest, slashes included
+  std::string
+      pattern;  // "/v2/models/{name}/infer"; "{key+}" at the end takes the rest, slashes included
   kernel::Permission permission;
   Limits limits;
   Handler handler;
@@ -139,8 +155,14 @@ struct Route {
   std::string when_query;   // only for requests with this query parameter ("uploads")
   std::string when_header;  // only for requests with this header ("x-amz-copy-source")
 
-  Route&& on_query(std::string name) && { when_query = std::move(name); return std::move(*this); }
-  Route&& on_header(std::string name) && { when_header = std::move(name); return std::move(*this); }
+  Route&& on_query(std::string name) && {
+    when_query = std::move(name);
+    return std::move(*this);
+  }
+  Route&& on_header(std::string name) && {
+    when_header = std::move(name);
+    return std::move(*this);
+  }
 };
 
 // A protocol: how its callers prove who they are and how its errors look. Its routes are data.
@@ -149,9 +171,11 @@ class Door {
   virtual ~Door() = default;
   // An error in the protocol's own form.
   virtual Response error(const Error& error, const Request& request) const = 0;
-  // Who sends this request. May wrap request.body (signed chunks). The default reads `Authorization: Bearer TOKEN` or
-  // `Basic` with the token as password. Errors: kUnauthenticated and its kin.
-  virtual Task<Result<kernel::Caller>> authenticate(Request& request, const kernel::Identity& identity);
+  // Who sends this request. May wrap request.body (signed chunks). The default reads
+  // `Authorization: Bearer TOKEN` or `Basic` with the token as password. Errors: kUnauthenticated
+  // and its kin.
+  virtual Task<Result<kernel::Caller>> authenticate(Request& request,
+                                                    const kernel::Identity& identity);
   virtual std::vector<Route> routes() = 0;
 };
 

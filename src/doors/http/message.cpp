@@ -7,7 +7,8 @@
 namespace strata::http {
 
 std::string_view method_name(Method method) {
-  constexpr std::array<std::string_view, 7> kNames = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
+  constexpr std::array<std::string_view, 7> kNames = {"GET",   "HEAD",   "POST",   "PUT",
+                                                      "PATCH", "DELETE", "OPTIONS"};
   return kNames[static_cast<std::size_t>(method)];
 }
 
@@ -80,8 +81,9 @@ Response Response::stream(std::unique_ptr<ByteSource> source, std::string_view t
 Task<Result<std::string>> Authorized::read_body() const {
   const std::string coding = to_lower(request_->headers.get("Content-Encoding", "identity"));
   if (coding != "identity") {
-    co_return Error(Code::kUnsupportedMediaType,
-                    fmt::format("Content-Encoding '{}' is not supported here; send the body as it is", coding));
+    co_return Error(
+        Code::kUnsupportedMediaType,
+        fmt::format("Content-Encoding '{}' is not supported here; send the body as it is", coding));
   }
   co_return co_await read_all(*request_->body, body_limit_);
 }

@@ -23,27 +23,35 @@ std::string trace_of(const Headers& headers, Random& random) {
 
 }  // namespace
 
-Pipeline::Pipeline(const Router& router, const kernel::Identity& identity, const Clock& clock, Random& random,
-                   metrics::Registry& metrics, std::string port_name)
-    : router_(router), identity_(identity), clock_(clock), random_(random), port_name_(std::move(port_name)),
+Pipeline::Pipeline(const Router& router, const kernel::Identity& identity, const Clock& clock,
+                   Random& random, metrics::Registry& metrics, std::string port_name)
+    : router_(router),
+      identity_(identity),
+      clock_(clock),
+      random_(random),
+      port_name_(std::move(port_name)),
       metrics_(metrics),
-      latency_(metrics.histogram("strata_http_request_seconds", "Time from a request's head to its answer's first byte.",
+      latency_(metrics.histogram("strata_http_request_seconds",
+                                 "Time from a request's head to its answer's first byte.",
                                  {{"port", port_name_}})) {}
 
 Response Pipeline::refuse(const Error& error, const Request& request) const {
   return router_.door_for(request.path).error(error, request);
 }
 
-Task<Response> Pipeline::run(Request& request, const Door*& door, std::string& operation, std::string& user) {
+Task<Response> Pipeline::run(Request& request, const Door*& door, std::string& operation,
+                             std::string& user) {
   auto matched = router_.match(request);
   if (!matched) {
     Response response = refuse(matched.error(), request);
-    if (matched.error().code == Code::kMethodNotAllowed) response.headers.set("Allow", matched.error().field);
+    if (matched.error().code == Code::kMethodNotAllowed)
+      response.headers.set("Allow", matched.error().field);
     co_return response;
   }
   const BoundRoute& bound = *matched->bound;
   door = bound.door;
-  operation = bound.route.doc.operation.empty() ? bound.route.pattern : std::string(bound.route.doc.operation);
+  operation = bound.route.doc.operation.empty() ? bound.route.pattern
+                                                : std::string(bound.route.doc.operation);
   request.params = std::move(matched->params);
   kernel::Caller caller;
   if (bound.route.permission != kernel::Permission::kPublic) {
@@ -52,9 +60,10 @@ Task<Response> Pipeline::run(Request& request, const Door*& door, std::string& o
     caller = *std::move(known);
     user = caller.user_name;
     if (!caller.may(bound.route.permission)) {
-      const Error denied(Code::kPermissionDenied,
-                         fmt::format("'{}' lacks the permission '{}' that this needs", caller.user_name,
-                                     kernel::permission_name(bound.route.permission)));
+      const Error denied(
+          Code::kPermissionDenied,
+          fmt::format("'{}' lacks the permission '{}' that this needs", caller.user_name,
+                      kernel::permission_name(bound.route.permission)));
       co_return bound.door->error(denied, request);
     }
   }
@@ -62,8 +71,9 @@ Task<Response> Pipeline::run(Request& request, const Door*& door, std::string& o
   const Authorized authorized(&request, std::move(caller), bound.route.limits.body, schema);
   const auto length = request.body->length();
   if (length && *length > bound.route.limits.body) {
-    const Error large(Code::kTooLarge, fmt::format("a body of {} bytes is larger than the {} allowed here", *length,
-                                                   bound.route.limits.body));
+    const Error large(Code::kTooLarge,
+                      fmt::format("a body of {} bytes is larger than the {} allowed here", *length,
+                                  bound.route.limits.body));
     co_return bound.door->error(large, request);
   }
   co_return co_await bound.route.handler(authorized);
@@ -80,23 +90,29 @@ Task<Response> Pipeline::handle(Request& request) {
   try {
     response = co_await run(request, door, operation, user);
   } catch (const std::exception& fault) {
-    log::error("http.exception", Json::object({{"request", request.request_id}, {"what", fault.what()}}));
-    const Error error = internal("the server failed on this request; its log names request " + request.request_id);
+    log::error("http.exception",
+               Json::object({{"request", request.request_id}, {"what", fault.what()}}));
+    const Error error =
+        internal("the server failed on this request; its log names request " + request.request_id);
     response = door != nullptr ? door->error(error, request) : refuse(error, request);
   }
   response.headers.set("X-Request-Id", request.request_id);
-  response.headers.set("Traceparent", fmt::format("00-{}-{}-01", request.trace_id, request.request_id));
+  response.headers.set("Traceparent",
+                       fmt::format("00-{}-{}-01", request.trace_id, request.request_id));
   account(request, response, operation, user, began);
   co_return response;
 }
 
-void Pipeline::account(const Request& request, const Response& response, const std::string& operation,
-                       const std::string& user, std::chrono::steady_clock::time_point began) {
+void Pipeline::account(const Request& request, const Response& response,
+                       const std::string& operation, const std::string& user,
+                       std::chrono::steady_clock::time_point began) {
   const double seconds = std::chrono::duration<double>(clock_.steady() - began).count();
   latency_.observe(seconds);
   metrics_
       .counter("strata_http_requests_total", "Answered requests.",
-               {{"port", port_name_}, {"operation", operation}, {"status", std::to_string(response.status)}})
+               {{"port", port_name_},
+                {"operation", operation},
+                {"status", std::to_string(response.status)}})
       .add();
   log::info("http.request", Json::object({{"time", to_rfc3339(request.time)},
                                           {"port", port_name_},

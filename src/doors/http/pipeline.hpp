@@ -9,11 +9,12 @@
 
 namespace strata::http {
 
-// The one way of every request on every port: route, authenticate, authorize, call, account. Makes the only Authorized there is.
+// The one way of every request on every port: route, authenticate, authorize, call, account. Makes
+// the only Authorized there is.
 class Pipeline {
  public:
-  Pipeline(const Router& router, const kernel::Identity& identity, const Clock& clock, Random& random,
-           metrics::Registry& metrics, std::string port_name);
+  Pipeline(const Router& router, const kernel::Identity& identity, const Clock& clock,
+           Random& random, metrics::Registry& metrics, std::string port_name);
 
   // Answers `request`; never fails. `request` must outlive the returned response's body.
   Task<Response> handle(Request& request);
@@ -21,7 +22,8 @@ class Pipeline {
   Response refuse(const Error& error, const Request& request) const;
 
  private:
-  Task<Response> run(Request& request, const Door*& door, std::string& operation, std::string& user);
+  Task<Response> run(Request& request, const Door*& door, std::string& operation,
+                     std::string& user);
   void account(const Request& request, const Response& response, const std::string& operation,
                const std::string& user, std::chrono::steady_clock::time_point began);
 

@@ -9,8 +9,12 @@ namespace strata::http {
 
 namespace {
 
-bool is_param(std::string_view segment) { return segment.starts_with('{') && segment.ends_with('}'); }
-bool is_rest(std::string_view segment) { return segment.ends_with("+}"); }
+bool is_param(std::string_view segment) {
+  return segment.starts_with('{') && segment.ends_with('}');
+}
+bool is_rest(std::string_view segment) {
+  return segment.ends_with("+}");
+}
 
 // The parameters of `path` under the pattern, or nothing when it does not fit.
 std::optional<Pairs> fit(const BoundRoute& bound, const std::vector<std::string_view>& path) {
@@ -21,8 +25,9 @@ std::optional<Pairs> fit(const BoundRoute& bound, const std::vector<std::string_
       if (i >= path.size()) return std::nullopt;
       const char* begin = path[i].data();
       const auto& last = path.back();
-      params.emplace_back(segment.substr(1, segment.size() - 3),
-                          std::string(begin, static_cast<std::size_t>(last.data() + last.size() - begin)));
+      params.emplace_back(
+          segment.substr(1, segment.size() - 3),
+          std::string(begin, static_cast<std::size_t>(last.data() + last.size() - begin)));
       if (params.back().second.empty()) return std::nullopt;
       return params;
     }
@@ -40,7 +45,8 @@ std::optional<Pairs> fit(const BoundRoute& bound, const std::vector<std::string_
 
 bool holds(const BoundRoute& bound, const Request& request) {
   if (!bound.route.when_query.empty() && !request.has_query(bound.route.when_query)) return false;
-  return bound.route.when_header.empty() || request.headers.find(bound.route.when_header).has_value();
+  return bound.route.when_header.empty() ||
+         request.headers.find(bound.route.when_header).has_value();
 }
 
 int strictness(const Route& route) {
@@ -78,7 +84,8 @@ Result<std::string> percent_decode(std::string_view text, bool plus_is_space) {
     } else {
       const auto byte = hex_pair(text, i + 1);
       if (!byte || *byte == 0) {
-        return Error(Code::kMalformed, fmt::format("'{}' has a broken percent escape", printable(text)));
+        return Error(Code::kMalformed,
+                     fmt::format("'{}' has a broken percent escape", printable(text)));
       }
       out += static_cast<char>(*byte);
       i += 2;
@@ -95,8 +102,9 @@ Result<Pairs> parse_query(std::string_view raw) {
     const std::size_t equals = piece.find('=');
     auto name = percent_decode(std::string_view(piece).substr(0, equals), true);
     if (!name) return std::move(name).error();
-    auto value = equals == std::string::npos ? Result<std::string>(std::string())
-                                             : percent_decode(std::string_view(piece).substr(equals + 1), true);
+    auto value = equals == std::string::npos
+                     ? Result<std::string>(std::string())
+                     : percent_decode(std::string_view(piece).substr(equals + 1), true);
     if (!value) return std::move(value).error();
     pairs.emplace_back(*std::move(name), *std::move(value));
   }
@@ -121,8 +129,11 @@ Status Router::add(Door& door) {
     const BoundRoute* added = bound.get();
     routes_.push_back(std::move(bound));
     auto& list = literal ? literal_[pattern] : patterns_;
-    // Routes with conditions come before the one that takes the rest; a pattern with fewer parameters before a wider one.
-    const auto wider = [&](const BoundRoute* other) { return strictness(other->route) < strictness(added->route); };
+    // Routes with conditions come before the one that takes the rest; a pattern with fewer
+    // parameters before a wider one.
+    const auto wider = [&](const BoundRoute* other) {
+      return strictness(other->route) < strictness(added->route);
+    };
     list.insert(std::find_if(list.begin(), list.end(), wider), added);
   }
   return {};
@@ -153,10 +164,12 @@ Result<Match> Router::match(const Request& request) const {
   auto found = find(request.method);
   if (!found && request.method == Method::kHead) found = find(Method::kGet);
   if (!found) {
-    if (allowed.empty()) return not_found(fmt::format("there is nothing at '{}'", printable(request.path)));
+    if (allowed.empty())
+      return not_found(fmt::format("there is nothing at '{}'", printable(request.path)));
     const std::vector<std::string> names(allowed.begin(), allowed.end());
     Error error(Code::kMethodNotAllowed,
-                fmt::format("{} is not allowed here; use {}", method_name(request.method), join(names, ", ")));
+                fmt::format("{} is not allowed here; use {}", method_name(request.method),
+                            join(names, ", ")));
     error.field = join(names, ", ");
     return error;
   }
@@ -172,7 +185,8 @@ const Door& Router::door_for(std::string_view path) const {
   const BoundRoute* best = routes_.front().get();
   std::size_t best_length = 0;
   for (const auto& bound : routes_) {
-    const std::string_view lead = std::string_view(bound->route.pattern).substr(0, bound->route.pattern.find('{'));
+    const std::string_view lead =
+        std::string_view(bound->route.pattern).substr(0, bound->route.pattern.find('{'));
     const auto common = static_cast<std::size_t>(
         std::mismatch(lead.begin(), lead.end(), path.begin(), path.end()).first - lead.begin());
     if (common > best_length) {

@@ -25,11 +25,12 @@ struct Match {
 // All routes of one port. Built before the port opens, then only read.
 class Router {
  public:
-  // Errors: kInternal for a pattern or schema that is wrong in our own table, or a second route with equal conditions.
+  // Errors: kInternal for a pattern or schema that is wrong in our own table, or a second route
+  // with equal conditions.
   Status add(Door& door);
 
-  // The route for a request. Errors: kNotFound, kMethodNotAllowed (its field names the allowed methods),
-  // kMalformed for a path that cannot be decoded.
+  // The route for a request. Errors: kNotFound, kMethodNotAllowed (its field names the allowed
+  // methods), kMalformed for a path that cannot be decoded.
   Result<Match> match(const Request& request) const;
   // The door whose error form fits a path that no route has.
   const Door& door_for(std::string_view path) const;

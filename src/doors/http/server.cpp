@@ -1,13 +1,13 @@
 #include "doors/http/server.hpp"
 
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/steady_timer.hpp>
-
-#include <mutex>
-#include <thread>
-#include <unordered_map>
 
 #include "base/log.hpp"
 #include "base/text.hpp"
@@ -30,14 +30,17 @@ struct Live {
 
 Result<tcp::endpoint> parse_address(const std::string& text) {
   const std::size_t colon = text.rfind(':');
-  const auto port = colon == std::string::npos ? std::nullopt : to_int(std::string_view(text).substr(colon + 1));
+  const auto port =
+      colon == std::string::npos ? std::nullopt : to_int(std::string_view(text).substr(colon + 1));
   std::string host = text.substr(0, colon);
   if (host == "localhost") host = "127.0.0.1";
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
   ErrorCode code;
   const auto address = asio::ip::make_address(host, code);
   if (!port || *port < 0 || *port > 65535 || code) {
-    return invalid("address", fmt::format("'{}' is not an address to listen on; write for example 127.0.0.1:7700", text));
+    return invalid(
+        "address",
+        fmt::format("'{}' is not an address to listen on; write for example 127.0.0.1:7700", text));
   }
   return tcp::endpoint(address, static_cast<std::uint16_t>(*port));
 }
@@ -57,10 +60,22 @@ struct Server::Impl {
   std::unordered_map<Live*, std::unique_ptr<Live>> live;
   TaskScope scope;
 
-  Impl(LoopGroup& l, BlockingPool& pool, Pipeline& p, const Clock& clock, metrics::Registry& metrics, ServerOptions o)
-      : loops(l), pipeline(p), options(std::move(o)),
-        context{p, pool, clock, stopping, options.head_deadline, options.idle_deadline, options.io_deadline, "", false},
-        open_connections(metrics.gauge("strata_http_connections", "Open connections.", {{"address", options.address}})) {}
+  Impl(LoopGroup& l, BlockingPool& pool, Pipeline& p, const Clock& clock,
+       metrics::Registry& metrics, ServerOptions o)
+      : loops(l),
+        pipeline(p),
+        options(std::move(o)),
+        context{p,
+                pool,
+                clock,
+                stopping,
+                options.head_deadline,
+                options.idle_deadline,
+                options.io_deadline,
+                "",
+                false},
+        open_connections(metrics.gauge("strata_http_connections", "Open connections.",
+                                       {{"address", options.address}})) {}
 
   Status prepare_tls();
   void accept();
@@ -75,14 +90,17 @@ Status Server::Impl::prepare_tls() {
   SSL_CTX_set_min_proto_version(tls->native_handle(), TLS1_2_VERSION);
   ErrorCode code;
   tls->use_certificate_chain_file(options.certificate, code);
-  if (code) return invalid("tls.certificate", fmt::format("{}: {}", options.certificate, code.message()));
+  if (code)
+    return invalid("tls.certificate", fmt::format("{}: {}", options.certificate, code.message()));
   tls->use_private_key_file(options.private_key, asio::ssl::context::pem, code);
-  if (code) return invalid("tls.private_key", fmt::format("{}: {}", options.private_key, code.message()));
+  if (code)
+    return invalid("tls.private_key", fmt::format("{}: {}", options.private_key, code.message()));
   context.secure = true;
   return {};
 }
 
-Task<void> Server::Impl::serve(std::unique_ptr<Transport> transport, std::string peer, Live* entry) {
+Task<void> Server::Impl::serve(std::unique_ptr<Transport> transport, std::string peer,
+                               Live* entry) {
   open_connections.add(1);
   co_await serve_connection(*transport, std::move(peer), context, entry->idle);
   open_connections.add(-1);
@@ -94,7 +112,8 @@ void Server::Impl::admit(tcp::socket socket, Loop& loop) {
   ErrorCode code;
   const auto remote = socket.remote_endpoint(code);
   const std::string peer = code ? "" : remote.address().to_string();
-  auto transport = tls ? tls_transport(std::move(socket), *tls) : plain_transport(std::move(socket));
+  auto transport = tls ? tls_transport(std::move(socket), *tls, context.clock)
+                       : plain_transport(std::move(socket), context.clock);
   auto entry = std::make_unique<Live>();
   entry->transport = transport.get();
   entry->loop = &loop;
@@ -135,11 +154,13 @@ void Server::Impl::cut(bool only_idle) {
   }
 }
 
-Server::Server(LoopGroup& loops, BlockingPool& pool, Pipeline& pipeline, const Clock& clock, metrics::Registry& metrics,
-               ServerOptions options)
+Server::Server(LoopGroup& loops, BlockingPool& pool, Pipeline& pipeline, const Clock& clock,
+               metrics::Registry& metrics, ServerOptions options)
     : impl_(std::make_unique<Impl>(loops, pool, pipeline, clock, metrics, std::move(options))) {}
 
-Server::~Server() { stop(std::chrono::milliseconds(0)); }
+Server::~Server() {
+  stop(std::chrono::milliseconds(0));
+}
 
 Status Server::start() {
   const auto endpoint = parse_address(impl_->options.address);
@@ -147,8 +168,10 @@ Status Server::start() {
   STRATA_TRY(impl_->prepare_tls());
   const bool loopback = endpoint->address().is_loopback();
   if (!loopback && !impl_->tls) {
-    return Error(Code::kPermissionDenied, fmt::format("{} can be reached from other machines: give a TLS certificate and "
-                                                      "key, or listen on 127.0.0.1", impl_->options.address));
+    return Error(Code::kPermissionDenied,
+                 fmt::format("{} can be reached from other machines: give a TLS certificate and "
+                             "key, or listen on 127.0.0.1",
+                             impl_->options.address));
   }
   if (loopback) impl_->context.loopback_port = std::to_string(endpoint->port());
   impl_->acceptor = std::make_unique<tcp::acceptor>(impl_->loops.at(0).context());
@@ -158,7 +181,8 @@ Status Server::start() {
   if (!code) impl_->acceptor->bind(*endpoint, code);
   if (!code) impl_->acceptor->listen(1024, code);
   if (code) {
-    return Error(Code::kUnavailable, fmt::format("cannot listen on {}: {}", impl_->options.address, code.message()));
+    return Error(Code::kUnavailable,
+                 fmt::format("cannot listen on {}: {}", impl_->options.address, code.message()));
   }
   impl_->loops.at(0).post([impl = impl_.get()] { impl->accept(); });
   return {};
@@ -178,10 +202,13 @@ void Server::stop(std::chrono::milliseconds grace) {
 std::string Server::address() const {
   ErrorCode code;
   const auto local = impl_->acceptor->local_endpoint(code);
-  const std::string host = local.address().is_v6() ? "[" + local.address().to_string() + "]" : local.address().to_string();
+  const std::string host = local.address().is_v6() ? "[" + local.address().to_string() + "]"
+                                                   : local.address().to_string();
   return fmt::format("{}:{}", host, local.port());
 }
 
-bool Server::secure() const { return impl_->tls.has_value(); }
+bool Server::secure() const {
+  return impl_->tls.has_value();
+}
 
 }  // namespace strata::http

@@ -16,23 +16,27 @@ struct ServerOptions {
   std::string certificate;  // PEM files; both empty for plain HTTP
   std::string private_key;
   std::size_t max_connections = 8192;
-  std::chrono::milliseconds head_deadline{10'000};  // from a request's first byte to the end of its head
+  std::chrono::milliseconds head_deadline{
+      10'000};  // from a request's first byte to the end of its head
   std::chrono::milliseconds idle_deadline{75'000};  // between two requests
-  std::chrono::milliseconds io_deadline{30'000};    // for any single read or write that makes no progress
+  std::chrono::milliseconds io_deadline{
+      30'000};  // for any single read or write that makes no progress
 };
 
-// HTTP/1.1 (RFC 9112) on one port: keep-alive, pipelining in order, chunked and streamed bodies both ways, TLS 1.2+.
+// HTTP/1.1 (RFC 9112) on one port: keep-alive, pipelining in order, chunked and streamed bodies
+// both ways, TLS 1.2+.
 //
-// Promises: bounded memory per connection whatever the peer sends; a framing error closes the connection; stop() lets every
-// request that was begun finish. One coroutine per connection, on one loop for its whole life.
+// Promises: bounded memory per connection whatever the peer sends; a framing error closes the
+// connection; stop() lets every request that was begun finish. One coroutine per connection, on one
+// loop for its whole life.
 class Server {
  public:
-  Server(LoopGroup& loops, BlockingPool& pool, Pipeline& pipeline, const Clock& clock, metrics::Registry& metrics,
-         ServerOptions options);
+  Server(LoopGroup& loops, BlockingPool& pool, Pipeline& pipeline, const Clock& clock,
+         metrics::Registry& metrics, ServerOptions options);
   ~Server();
 
-  // Binds and begins to accept. Errors: kUnavailable when the address is taken, kInvalidArgument for a bad address or key,
-  // kPermissionDenied for an address off this machine without TLS.
+  // Binds and begins to accept. Errors: kUnavailable when the address is taken, kInvalidArgument
+  // for a bad address or key, kPermissionDenied for an address off this machine without TLS.
   Status start();
   // Stops accepting, lets requests finish for at most `grace`, then closes what is left. Blocks.
   void stop(std::chrono::milliseconds grace);

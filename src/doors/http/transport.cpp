@@ -1,11 +1,11 @@
 #include "doors/http/transport.hpp"
 
+#include <coroutine>
+
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/ssl/error.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/steady_timer.hpp>
-
-#include <coroutine>
 
 namespace strata::http {
 
@@ -14,7 +14,8 @@ using ErrorCode = boost::system::error_code;
 
 namespace {
 
-// Suspends until an Asio operation calls back. `start` begins the operation with the handler it is given.
+// Suspends until an Asio operation calls back. `start` begins the operation with the handler it is
+// given.
 template <class Start>
 struct Await {
   Start start;
@@ -36,11 +37,13 @@ struct Await {
 template <class Start>
 Await(Start) -> Await<Start>;
 
-// Closes the socket when an operation takes too long; re-armed for every operation without a new timer.
+// Closes the socket when an operation takes too long; re-armed for every operation without a new
+// timer.
 class Watchdog {
  public:
-  explicit Watchdog(asio::ip::tcp::socket& socket)
-      : state_(std::make_shared<State>(State{asio::steady_timer(socket.get_executor()), &socket, {}, false, false})) {}
+  Watchdog(asio::ip::tcp::socket& socket, const Clock& clock)
+      : state_(std::make_shared<State>(
+            State{asio::steady_timer(socket.get_executor()), &socket, &clock, {}, false, false})) {}
   ~Watchdog() {
     state_->socket = nullptr;
     state_->timer.cancel();
@@ -48,7 +51,7 @@ class Watchdog {
   Watchdog(const Watchdog&) = delete;
 
   void arm(std::chrono::milliseconds limit) {
-    state_->deadline = std::chrono::steady_clock::now() + limit;
+    state_->deadline = state_->clock->steady() + limit;
     if (!state_->waiting) wait(state_);
   }
   void disarm() { state_->deadline = std::chrono::steady_clock::time_point::max(); }
@@ -58,6 +61,7 @@ class Watchdog {
   struct State {
     asio::steady_timer timer;
     asio::ip::tcp::socket* socket;
+    const Clock* clock;
     std::chrono::steady_clock::time_point deadline;
     bool waiting;
     bool fired;
@@ -69,7 +73,7 @@ class Watchdog {
     state->timer.async_wait([state](const ErrorCode& code) {
       state->waiting = false;
       if (code || state->socket == nullptr) return;
-      if (std::chrono::steady_clock::now() >= state->deadline) {
+      if (state->clock->steady() >= state->deadline) {
         state->fired = true;
         ErrorCode ignored;
         state->socket->close(ignored);
@@ -85,12 +89,15 @@ template <class Stream>
 class StreamTransport final : public Transport {
  public:
   template <class... Args>
-  explicit StreamTransport(Args&&... args) : stream_(std::forward<Args>(args)...), watchdog_(socket()) {
+  explicit StreamTransport(Args&&... args)
+      : stream_(std::forward<Args>(args)...),
+        watchdog_(socket()) {
     ErrorCode ignored;
     socket().set_option(asio::ip::tcp::no_delay(true), ignored);
   }
 
-  Task<Result<std::size_t>> read_some(std::span<char> out, std::chrono::milliseconds limit) override {
+  Task<Result<std::size_t>> read_some(std::span<char> out,
+                                      std::chrono::milliseconds limit) override {
     watchdog_.arm(limit);
     Await operation{[&](auto handler) {
       stream_.async_read_some(asio::buffer(out.data(), out.size()), std::move(handler));
@@ -98,13 +105,15 @@ class StreamTransport final : public Transport {
     const std::size_t count = co_await operation;
     watchdog_.disarm();
     if (!operation.code) co_return count;
-    if (operation.code == asio::error::eof || operation.code == asio::ssl::error::stream_truncated) {
+    if (operation.code == asio::error::eof ||
+        operation.code == asio::ssl::error::stream_truncated) {
       co_return std::size_t{0};
     }
     co_return failure(operation.code);
   }
 
-  Task<Status> write(std::vector<std::string_view> pieces, std::chrono::milliseconds limit) override {
+  Task<Status> write(std::vector<std::string_view> pieces,
+                     std::chrono::milliseconds limit) override {
     std::size_t first = 0;
     while (first < pieces.size()) {
       if (pieces[first].empty()) {
@@ -116,11 +125,14 @@ class StreamTransport final : public Transport {
         buffers[i] = asio::const_buffer(pieces[first + i].data(), pieces[first + i].size());
       }
       watchdog_.arm(limit);
-      Await operation{[&](auto handler) { stream_.async_write_some(buffers, std::move(handler)); }};
+      Await operation{[&](auto handler) {
+        stream_.async_write_some(buffers, std::move(handler));
+      }};
       std::size_t count = co_await operation;
       watchdog_.disarm();
       if (operation.code) co_return failure(operation.code);
-      while (first < pieces.size() && count >= pieces[first].size()) count -= pieces[first++].size();
+      while (first < pieces.size() && count >= pieces[first].size())
+        count -= pieces[first++].size();
       if (first < pieces.size()) pieces[first].remove_prefix(count);
     }
     co_return Status();
@@ -129,8 +141,9 @@ class StreamTransport final : public Transport {
   Task<Status> open(std::chrono::milliseconds limit) override {
     if constexpr (kSecure) {
       watchdog_.arm(limit);
-      Await operation{
-          [&](auto handler) { stream_.async_handshake(asio::ssl::stream_base::server, std::move(handler)); }};
+      Await operation{[&](auto handler) {
+        stream_.async_handshake(asio::ssl::stream_base::server, std::move(handler));
+      }};
       co_await operation;
       watchdog_.disarm();
       if (operation.code) co_return failure(operation.code);
@@ -141,7 +154,9 @@ class StreamTransport final : public Transport {
   Task<void> close() override {
     if constexpr (kSecure) {
       watchdog_.arm(std::chrono::seconds(2));
-      Await operation{[&](auto handler) { stream_.async_shutdown(std::move(handler)); }};
+      Await operation{[&](auto handler) {
+        stream_.async_shutdown(std::move(handler));
+      }};
       co_await operation;
       watchdog_.disarm();
     }
@@ -150,12 +165,24 @@ class StreamTransport final : public Transport {
     socket().close(ignored);
   }
 
+  Task<void> linger() override {
+    ErrorCode ignored;
+    socket().shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+    std::array<char, 4096> rest{};
+    for (int i = 0; i < kLingerReads; ++i) {
+      const auto got = co_await read_some(rest, kLingerTime);
+      if (!got || *got == 0) co_return;
+    }
+  }
+
   void abort() override {
     ErrorCode ignored;
     socket().close(ignored);
   }
 
  private:
+  static constexpr int kLingerReads = 256;
+  static constexpr std::chrono::milliseconds kLingerTime{1000};
   static constexpr bool kSecure = !std::is_same_v<Stream, asio::ip::tcp::socket>;
 
   asio::ip::tcp::socket& socket() {
@@ -176,12 +203,14 @@ class StreamTransport final : public Transport {
 
 }  // namespace
 
-std::unique_ptr<Transport> plain_transport(asio::ip::tcp::socket socket) {
-  return std::make_unique<StreamTransport<asio::ip::tcp::socket>>(std::move(socket));
+std::unique_ptr<Transport> plain_transport(asio::ip::tcp::socket socket, const Clock& clock) {
+  return std::make_unique<StreamTransport<asio::ip::tcp::socket>>(clock, std::move(socket));
 }
 
-std::unique_ptr<Transport> tls_transport(asio::ip::tcp::socket socket, asio::ssl::context& context) {
-  return std::make_unique<StreamTransport<asio::ssl::stream<asio::ip::tcp::socket>>>(std::move(socket), context);
+std::unique_ptr<Transport> tls_transport(asio::ip::tcp::socket socket, asio::ssl::context& context,
+                                         const Clock& clock) {
+  return std::make_unique<StreamTransport<asio::ssl::stream<asio::ip::tcp::socket>>>(
+      clock, std::move(socket), context);
 }
 
 }  // namespace strata::http

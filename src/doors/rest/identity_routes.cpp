@@ -35,7 +35,8 @@ Json token_json(const kernel::TokenInfo& token) {
 Task<Response> get_me(const Authorized& call) {
   Json permissions = Json::array();
   for (std::size_t i = 0; i < call.caller().permissions.size(); ++i) {
-    if (call.caller().permissions.test(i)) permissions.push(kernel::permission_name(static_cast<Permission>(i)));
+    if (call.caller().permissions.test(i))
+      permissions.push(kernel::permission_name(static_cast<Permission>(i)));
   }
   const auto& caller = call.caller();
   co_return Response::json(Json::object({{"user", caller.user_name},
@@ -46,7 +47,8 @@ Task<Response> get_me(const Authorized& call) {
 
 Task<Response> list_users(const Authorized&, Identity& identity) {
   Json users = Json::array();
-  for (const auto& user : identity.users()) users.push(user_json(user));
+  for (const auto& user : identity.users())
+    users.push(user_json(user));
   co_return Response::json(Json::object({{"users", users}}));
 }
 
@@ -55,13 +57,15 @@ Task<Response> create_user(const Authorized& call, Identity& identity) {
   if (!body) co_return error_response(body.error(), call.request());
   const auto role = kernel::parse_role(body->text("role", "member"));
   if (!role) co_return error_response(role.error(), call.request());
-  const auto user = co_await identity.create_user(call.caller(), body->text("name"), body->text("team", "default"), *role);
+  const auto user = co_await identity.create_user(call.caller(), body->text("name"),
+                                                  body->text("team", "default"), *role);
   if (!user) co_return error_response(user.error(), call.request());
   co_return Response::json(user_json(*user), 201);
 }
 
 Task<Response> set_disabled(const Authorized& call, Identity& identity, bool disabled) {
-  const auto user = co_await identity.set_user_disabled(call.caller(), call.param("name"), disabled);
+  const auto user =
+      co_await identity.set_user_disabled(call.caller(), call.param("name"), disabled);
   if (!user) co_return error_response(user.error(), call.request());
   co_return Response::json(user_json(*user));
 }
@@ -69,7 +73,8 @@ Task<Response> set_disabled(const Authorized& call, Identity& identity, bool dis
 Task<Response> list_tokens(const Authorized& call, Identity& identity) {
   Json tokens = Json::array();
   for (const auto& token : identity.tokens()) {
-    const bool visible = call.caller().may(Permission::kAdmin) || token.user_name == call.caller().user_name;
+    const bool visible =
+        call.caller().may(Permission::kAdmin) || token.user_name == call.caller().user_name;
     if (visible) tokens.push(token_json(token));
   }
   co_return Response::json(Json::object({{"tokens", tokens}}));
@@ -83,7 +88,8 @@ Task<Response> create_token(const Authorized& call, Identity& identity) {
   request.scope = body->text("scope", "all");
   if (const std::string expires = body->text("expires"); !expires.empty()) {
     const auto lifetime = parse_duration(expires);
-    if (!lifetime) co_return error_response(invalid("expires", lifetime.error().message), call.request());
+    if (!lifetime)
+      co_return error_response(invalid("expires", lifetime.error().message), call.request());
     request.lifetime = *lifetime;
   }
   const auto issued = co_await identity.create_token(call.caller(), request);
@@ -125,7 +131,8 @@ Task<Response> list_audit(const Authorized& call, Audit& audit) {
   co_return Response::json(Json::object({{"entries", list}}));
 }
 
-constexpr std::string_view kUserSchema = R"({"type":"object","required":["name"],"additionalProperties":false,
+constexpr std::string_view kUserSchema =
+    R"({"type":"object","required":["name"],"additionalProperties":false,
   "properties":{"name":{"type":"string","minLength":1,"maxLength":64},"team":{"type":"string","minLength":1,"maxLength":64},
   "role":{"type":"string","enum":["viewer","member","admin"]}}})";
 constexpr std::string_view kTokenSchema = R"({"type":"object","additionalProperties":false,
@@ -138,38 +145,72 @@ std::vector<Route> identity_routes(Identity& identity, Audit& audit) {
   Identity* const people = &identity;
   Audit* const log = &audit;
   return {
-      {Method::kGet, "/api/v1/me", Permission::kSignedIn, {}, get_me, {"getMe", "Who the caller is and what it may do", "identity"}},
-      {Method::kGet, "/api/v1/users", Permission::kSignedIn, {},
-       [people](const Authorized& call) { return list_users(call, *people); }, {"listUsers", "All users", "identity"}},
-      {Method::kPost, "/api/v1/users", Permission::kAdmin, {},
+      {Method::kGet,
+       "/api/v1/me",
+       Permission::kSignedIn,
+       {},
+       get_me,
+       {"getMe", "Who the caller is and what it may do", "identity"}},
+      {Method::kGet,
+       "/api/v1/users",
+       Permission::kSignedIn,
+       {},
+       [people](const Authorized& call) { return list_users(call, *people); },
+       {"listUsers", "All users", "identity"}},
+      {Method::kPost,
+       "/api/v1/users",
+       Permission::kAdmin,
+       {},
        [people](const Authorized& call) { return create_user(call, *people); },
        {"createUser", "Create a user", "identity", kUserSchema}},
-      {Method::kPost, "/api/v1/users/{name}/disable", Permission::kAdmin, {},
+      {Method::kPost,
+       "/api/v1/users/{name}/disable",
+       Permission::kAdmin,
+       {},
        [people](const Authorized& call) { return set_disabled(call, *people, true); },
        {"disableUser", "Disable a user: all of its tokens stop working at once", "identity"}},
-      {Method::kPost, "/api/v1/users/{name}/enable", Permission::kAdmin, {},
+      {Method::kPost,
+       "/api/v1/users/{name}/enable",
+       Permission::kAdmin,
+       {},
        [people](const Authorized& call) { return set_disabled(call, *people, false); },
        {"enableUser", "Enable a disabled user again", "identity"}},
-      {Method::kGet, "/api/v1/tokens", Permission::kSignedIn, {},
+      {Method::kGet,
+       "/api/v1/tokens",
+       Permission::kSignedIn,
+       {},
        [people](const Authorized& call) { return list_tokens(call, *people); },
        {"listTokens", "The caller's tokens, an admin's view shows everyone's", "identity"}},
-      {Method::kPost, "/api/v1/tokens", Permission::kSignedIn, {},
+      {Method::kPost,
+       "/api/v1/tokens",
+       Permission::kSignedIn,
+       {},
        [people](const Authorized& call) { return create_token(call, *people); },
-       {"createToken", "Create a token; its secrets are in this answer only", "identity", kTokenSchema}},
-      {Method::kDelete, "/api/v1/tokens/{id}", Permission::kSignedIn, {},
+       {"createToken", "Create a token; its secrets are in this answer only", "identity",
+        kTokenSchema}},
+      {Method::kDelete,
+       "/api/v1/tokens/{id}",
+       Permission::kSignedIn,
+       {},
        [people](const Authorized& call) { return revoke_token(call, *people); },
        {"revokeToken", "Revoke a token, named by its id or access key id", "identity"}},
-      {Method::kGet, "/api/v1/audit", Permission::kAuditRead, {},
+      {Method::kGet,
+       "/api/v1/audit",
+       Permission::kAuditRead,
+       {},
        [log](const Authorized& call) { return list_audit(call, *log); },
        {"listAudit", "Who changed what, newest first", "identity", "", "",
-        "limit:integer:entries to return;before:integer:only entries with a smaller sequence;actor:string:user name;"
+        "limit:integer:entries to return;before:integer:only entries with a smaller "
+        "sequence;actor:string:user name;"
         "action:string:exact action;target:string:prefix of the target"}},
   };
 }
 
 std::vector<Route> operation_routes(metrics::Registry& metrics, std::function<Status()> ready) {
   metrics::Registry* const registry = &metrics;
-  const auto healthz = [](const Authorized&) -> Task<Response> { co_return Response::text(200, "ok\n"); };
+  const auto healthz = [](const Authorized&) -> Task<Response> {
+    co_return Response::text(200, "ok\n");
+  };
   const auto readyz = [ready = std::move(ready)](const Authorized& call) {
     return [](Status status, const http::Request& request) -> Task<Response> {
       if (!status) co_return error_response(status.error(), request);
@@ -181,9 +222,23 @@ std::vector<Route> operation_routes(metrics::Registry& metrics, std::function<St
       co_return Response::text(200, all.render(), "text/plain; version=0.0.4; charset=utf-8");
     }(*registry);
   };
-  return {{Method::kGet, "/healthz", Permission::kPublic, {}, healthz, {"healthz", "The process answers", "operation"}},
-          {Method::kGet, "/readyz", Permission::kPublic, {}, readyz, {"readyz", "Every part is ready for work", "operation"}},
-          {Method::kGet, "/metrics", Permission::kSignedIn, {}, render,
+  return {{Method::kGet,
+           "/healthz",
+           Permission::kPublic,
+           {},
+           healthz,
+           {"healthz", "The process answers", "operation"}},
+          {Method::kGet,
+           "/readyz",
+           Permission::kPublic,
+           {},
+           readyz,
+           {"readyz", "Every part is ready for work", "operation"}},
+          {Method::kGet,
+           "/metrics",
+           Permission::kSignedIn,
+           {},
+           render,
            {"metrics", "Prometheus text exposition", "operation"}}};
 }
 

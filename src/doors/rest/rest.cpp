@@ -9,7 +9,8 @@ http::Response error_response(const Error& error, const http::Request& request) 
   if (!error.field.empty() && error.code != Code::kMethodNotAllowed) body.set("field", error.field);
   if (error.retry) body.set("retry", true);
   body.set("request_id", request.request_id);
-  http::Response response = http::Response::json(Json::object({{"error", body}}), http::status_of(error.code));
+  http::Response response =
+      http::Response::json(Json::object({{"error", body}}), http::status_of(error.code));
   if (response.status == 401) response.headers.set("WWW-Authenticate", "Bearer realm=\"strata\"");
   return response;
 }
@@ -18,17 +19,19 @@ http::Response reply(const Result<Json>& result, const http::Request& request, i
   return result ? http::Response::json(*result, status) : error_response(result.error(), request);
 }
 
-Result<std::int64_t> query_integer(const http::Request& request, std::string_view name, std::int64_t fallback,
-                                   std::int64_t low, std::int64_t high) {
+Result<std::int64_t> query_integer(const http::Request& request, std::string_view name,
+                                   std::int64_t fallback, std::int64_t low, std::int64_t high) {
   const auto text = request.query_value(name);
   if (!text) return fallback;
   const auto value = to_int(*text);
   if (value && *value >= low && *value <= high) return *value;
-  return invalid(std::string(name), fmt::format("{}: '{}' is not an integer from {} to {}", name, text->substr(0, 40), low, high));
+  return invalid(std::string(name), fmt::format("{}: '{}' is not an integer from {} to {}", name,
+                                                text->substr(0, 40), low, high));
 }
 
 void RestDoor::add(std::vector<http::Route> routes) {
-  for (auto& route : routes) routes_.push_back(std::move(route));
+  for (auto& route : routes)
+    routes_.push_back(std::move(route));
 }
 
 http::Response RestDoor::error(const Error& error, const http::Request& request) const {

@@ -12,7 +12,8 @@
 
 namespace strata::doors::rest {
 
-// Strata's own HTTP API under /api/v1, with health, metrics and the OpenAPI document beside it. Errors are
+// Strata's own HTTP API under /api/v1, with health, metrics and the OpenAPI document beside it.
+// Errors are
 // {"error": {"code", "message", "field", "request_id"}}.
 class RestDoor final : public http::Door {
  public:
@@ -30,14 +31,16 @@ http::Response error_response(const Error& error, const http::Request& request);
 // The answer for a result that has a JSON form; the error form when it failed.
 http::Response reply(const Result<Json>& result, const http::Request& request, int status = 200);
 
-// The integer value of a query parameter. Errors: kInvalidArgument when it is no integer or out of range.
-Result<std::int64_t> query_integer(const http::Request& request, std::string_view name, std::int64_t fallback,
-                                   std::int64_t low, std::int64_t high);
+// The integer value of a query parameter. Errors: kInvalidArgument when it is no integer or out of
+// range.
+Result<std::int64_t> query_integer(const http::Request& request, std::string_view name,
+                                   std::int64_t fallback, std::int64_t low, std::int64_t high);
 
 // Users, tokens, the caller itself and the audit log.
 std::vector<http::Route> identity_routes(kernel::Identity& identity, kernel::Audit& audit);
 
 // /healthz, /readyz and /metrics. `ready` says why the server is not ready, or nothing.
-std::vector<http::Route> operation_routes(metrics::Registry& metrics, std::function<Status()> ready);
+std::vector<http::Route> operation_routes(metrics::Registry& metrics,
+                                          std::function<Status()> ready);
 
 }  // namespace strata::doors::rest

@@ -29,9 +29,13 @@ class Reset {
 };
 
 int bind_one(sqlite3_stmt* statement, int at, const SqlValue& value) {
-  const auto size = [](const std::string& s) { return static_cast<sqlite3_uint64>(s.size()); };
-  if (const auto* i = std::get_if<std::int64_t>(&value.get())) return sqlite3_bind_int64(statement, at, *i);
-  if (const auto* d = std::get_if<double>(&value.get())) return sqlite3_bind_double(statement, at, *d);
+  const auto size = [](const std::string& s) {
+    return static_cast<sqlite3_uint64>(s.size());
+  };
+  if (const auto* i = std::get_if<std::int64_t>(&value.get()))
+    return sqlite3_bind_int64(statement, at, *i);
+  if (const auto* d = std::get_if<double>(&value.get()))
+    return sqlite3_bind_double(statement, at, *d);
   if (const auto* s = std::get_if<std::string>(&value.get())) {
     return sqlite3_bind_text64(statement, at, s->data(), size(*s), SQLITE_STATIC, SQLITE_UTF8);
   }
@@ -43,7 +47,8 @@ int bind_one(sqlite3_stmt* statement, int at, const SqlValue& value) {
 
 SqlValue cell(sqlite3_stmt* statement, int i) {
   const auto bytes = [&](const void* data) {
-    return std::string(static_cast<const char*>(data), static_cast<std::size_t>(sqlite3_column_bytes(statement, i)));
+    return std::string(static_cast<const char*>(data),
+                       static_cast<std::size_t>(sqlite3_column_bytes(statement, i)));
   };
   switch (sqlite3_column_type(statement, i)) {
     case SQLITE_INTEGER:
@@ -65,20 +70,24 @@ SqlValue cell(sqlite3_stmt* statement, int i) {
 
 Result<std::unique_ptr<Connection>> Connection::open(const std::string& path, bool writable) {
   sqlite3* db = nullptr;
-  const int flags = SQLITE_OPEN_NOMUTEX | (writable ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY);
+  const int flags = SQLITE_OPEN_NOMUTEX |
+                    (writable ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY);
   const int outcome = sqlite3_open_v2(path.c_str(), &db, flags, nullptr);
   auto connection = std::unique_ptr<Connection>(new Connection(db));
-  if (outcome != SQLITE_OK) return Error(Code::kUnavailable, fmt::format("open {}: {}", path, sqlite3_errmsg(db)));
+  if (outcome != SQLITE_OK)
+    return Error(Code::kUnavailable, fmt::format("open {}: {}", path, sqlite3_errmsg(db)));
   sqlite3_extended_result_codes(db, 1);
   sqlite3_busy_timeout(db, 10'000);
   std::string setup = "PRAGMA foreign_keys=ON; PRAGMA cache_size=-4096; PRAGMA temp_store=MEMORY;";
-  if (writable) setup += "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=2000;";
+  if (writable)
+    setup += "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=2000;";
   STRATA_TRY(connection->script(setup));
   return connection;
 }
 
 Connection::~Connection() {
-  for (auto& [sql, statement] : statements_) sqlite3_finalize(statement);
+  for (auto& [sql, statement] : statements_)
+    sqlite3_finalize(statement);
   sqlite3_close(db_);
 }
 
@@ -105,12 +114,13 @@ Result<sqlite3_stmt*> Connection::prepare(std::string_view sql) {
   const auto known = statements_.find(std::string(sql));
   if (known != statements_.end()) return known->second;
   if (statements_.size() >= kMaxStatements) {
-    for (auto& [text, statement] : statements_) sqlite3_finalize(statement);
+    for (auto& [text, statement] : statements_)
+      sqlite3_finalize(statement);
     statements_.clear();
   }
   sqlite3_stmt* statement = nullptr;
-  if (sqlite3_prepare_v3(db_, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &statement,
-                         nullptr) != SQLITE_OK) {
+  if (sqlite3_prepare_v3(db_, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT,
+                         &statement, nullptr) != SQLITE_OK) {
     return error(sql);
   }
   if (statement == nullptr) return internal("an empty statement");
@@ -121,10 +131,12 @@ Result<sqlite3_stmt*> Connection::prepare(std::string_view sql) {
 Status Connection::bind(sqlite3_stmt* statement, const SqlArgs& args) {
   const int wanted = sqlite3_bind_parameter_count(statement);
   if (wanted != static_cast<int>(args.size())) {
-    return internal(fmt::format("{} arguments for {} places in: {}", args.size(), wanted, sqlite3_sql(statement)));
+    return internal(fmt::format("{} arguments for {} places in: {}", args.size(), wanted,
+                                sqlite3_sql(statement)));
   }
   for (std::size_t i = 0; i < args.size(); ++i) {
-    if (bind_one(statement, static_cast<int>(i) + 1, args[i]) != SQLITE_OK) return error(sqlite3_sql(statement));
+    if (bind_one(statement, static_cast<int>(i) + 1, args[i]) != SQLITE_OK)
+      return error(sqlite3_sql(statement));
   }
   return {};
 }
@@ -142,7 +154,8 @@ Result<Rows> Connection::query(std::string_view sql, const SqlArgs& args) {
     if (outcome != SQLITE_ROW) return error(sql);
     std::vector<SqlValue> cells;
     cells.reserve(static_cast<std::size_t>(columns));
-    for (int i = 0; i < columns; ++i) cells.push_back(cell(*statement, i));
+    for (int i = 0; i < columns; ++i)
+      cells.push_back(cell(*statement, i));
     rows.emplace_back(std::move(cells));
   }
 }

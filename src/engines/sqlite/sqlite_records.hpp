@@ -9,13 +9,14 @@
 
 namespace strata::engines::sqlite {
 
-// Records in one SQLite file: write-ahead log, synchronous=FULL, one writer thread that puts all waiting writes into one
-// transaction (each in a savepoint of its own) and answers them after its single sync; a few reader threads, started when
-// first needed.
+// Records in one SQLite file: write-ahead log, synchronous=FULL, one writer thread that puts all
+// waiting writes into one transaction (each in a savepoint of its own) and answers them after its
+// single sync; a few reader threads, started when first needed.
 class SqliteRecords final : public kernel::Records {
  public:
   // Opens or creates `path`. Blocks. Errors: kUnavailable, kDataLoss when the file is no database.
-  static Result<std::unique_ptr<SqliteRecords>> open(const std::string& path, std::size_t reader_threads);
+  static Result<std::unique_ptr<SqliteRecords>> open(const std::string& path,
+                                                     std::size_t reader_threads);
   // Finishes what is queued, then closes.
   ~SqliteRecords() override;
 
@@ -24,7 +25,8 @@ class SqliteRecords final : public kernel::Records {
   Status backup(const std::string& path);
 
  protected:
-  void submit_read(std::move_only_function<void(kernel::Reader&)>& job, std::move_only_function<void()> done) override;
+  void submit_read(std::move_only_function<void(kernel::Reader&)>& job,
+                   std::move_only_function<void()> done) override;
   void submit_write(std::move_only_function<bool(kernel::Writer&)>& job,
                     std::move_only_function<void(Status)> done) override;
 

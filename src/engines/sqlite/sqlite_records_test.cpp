@@ -1,9 +1,9 @@
 #include "engines/sqlite/sqlite_records.hpp"
 
-#include <gtest/gtest.h>
-
 #include <atomic>
 #include <thread>
+
+#include <gtest/gtest.h>
 
 #include "runtime/random.hpp"
 #include "runtime/scope.hpp"
@@ -37,7 +37,8 @@ class SqliteRecordsTest : public testing::Test {
         [&](Writer& w) { return w.execute("INSERT INTO t (k, n) VALUES (?, ?)", {key, n}); });
   }
   std::int64_t count() {
-    const auto rows = records_->read_blocking([](Reader& r) { return r.query("SELECT COUNT(*) FROM t"); });
+    const auto rows =
+        records_->read_blocking([](Reader& r) { return r.query("SELECT COUNT(*) FROM t"); });
     return rows->front().integer(0);
   }
   std::string path_;
@@ -75,8 +76,10 @@ TEST_F(SqliteRecordsTest, A_failed_write_leaves_nothing_and_harms_no_other) {
       const auto status = co_await records.write(change);
       ++(status.ok() ? g : b);
     };
-    for (int i = 0; i < 300; ++i) scope.spawn(loops.next(), body(*records_, i, good, bad, hooks));
-    while (scope.running() > 0) std::this_thread::yield();
+    for (int i = 0; i < 300; ++i)
+      scope.spawn(loops.next(), body(*records_, i, good, bad, hooks));
+    while (scope.running() > 0)
+      std::this_thread::yield();
   }
   EXPECT_EQ(good.load(), 200);
   EXPECT_EQ(bad.load(), 100);
@@ -94,7 +97,8 @@ TEST_F(SqliteRecordsTest, A_read_sees_one_state_and_every_earlier_write) {
 TEST_F(SqliteRecordsTest, Refuses_records_of_a_newer_program) {
   ASSERT_TRUE(records_
                   ->write_blocking([](Writer& w) {
-                    return w.execute("INSERT INTO schema_journal (room, version) VALUES ('room', 9)");
+                    return w.execute(
+                        "INSERT INTO schema_journal (room, version) VALUES ('room', 9)");
                   })
                   .ok());
   EXPECT_EQ(records_->migrate(kSchema).error().code, Code::kDataLoss);

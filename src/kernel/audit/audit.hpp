@@ -22,8 +22,8 @@ struct AuditEntry {
   Json detail;         // never a secret
 };
 
-// The record of who changed what. An entry is written in the transaction that makes the change, so neither exists alone.
-// Append-only: no method changes or removes an entry.
+// The record of who changed what. An entry is written in the transaction that makes the change, so
+// neither exists alone. Append-only: no method changes or removes an entry.
 class Audit {
  public:
   Audit(Records& records, const Clock& clock);

@@ -1,5 +1,7 @@
 #pragma once
 
+// The stream of facts between rooms. Its contract stands at class EventBus below.
+
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,16 +25,17 @@ struct Event {
   Json data;
 };
 
-// Facts that other rooms react to. publish() is part of the publisher's transaction, so an event exists exactly if its fact does.
-// Consumers keep their own cursor and read forward: each event is seen at least once, in order, across restarts.
+// Facts that other rooms react to. publish() is part of the publisher's transaction, so an event
+// exists exactly if its fact does. Consumers keep their own cursor and read forward: each event is
+// seen at least once, in order, across restarts.
 class EventBus {
  public:
   EventBus(Records& records, const Clock& clock);
   static std::span<const Migration> migrations();
 
   // Adds an event to the transaction and wakes the consumers once it is durable.
-  Status publish(Writer& writer, const ProjectId& project, std::string_view type, std::string_view subject,
-                 const Json& data = Json::object());
+  Status publish(Writer& writer, const ProjectId& project, std::string_view type,
+                 std::string_view subject, const Json& data = Json::object());
 
   // Events after `sequence`, oldest first.
   Task<Result<std::vector<Event>>> since(std::int64_t sequence, int limit = 500);

@@ -10,11 +10,15 @@ namespace {
 
 constexpr Migration kMigrations[] = {
     {"identity", 1,
-     "CREATE TABLE projects (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, created INTEGER NOT NULL);"
-     "CREATE TABLE users (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, team TEXT NOT NULL, role TEXT NOT NULL,"
+     "CREATE TABLE projects (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, created INTEGER NOT "
+     "NULL);"
+     "CREATE TABLE users (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, team TEXT NOT NULL, role "
+     "TEXT NOT NULL,"
      " disabled INTEGER NOT NULL DEFAULT 0, created INTEGER NOT NULL);"
-     "CREATE TABLE tokens (id TEXT PRIMARY KEY, user_id TEXT NOT NULL REFERENCES users(id), project TEXT NOT NULL,"
-     " hash TEXT NOT NULL UNIQUE, access_key_id TEXT NOT NULL UNIQUE, scope TEXT NOT NULL, created INTEGER NOT NULL,"
+     "CREATE TABLE tokens (id TEXT PRIMARY KEY, user_id TEXT NOT NULL REFERENCES users(id), "
+     "project TEXT NOT NULL,"
+     " hash TEXT NOT NULL UNIQUE, access_key_id TEXT NOT NULL UNIQUE, scope TEXT NOT NULL, created "
+     "INTEGER NOT NULL,"
      " expires INTEGER, revoked INTEGER);"}};
 
 constexpr std::string_view kDefaultProject = "default";
@@ -23,11 +27,15 @@ constexpr std::string_view kAdmin = "admin";
 // Names stand in URLs, paths and logs: a small alphabet keeps them the same everywhere.
 Status check_name(std::string_view field, std::string_view name) {
   const bool sized = !name.empty() && name.size() <= 64;
-  const bool clean = name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@-") ==
+  const bool clean = name.find_first_not_of(
+                         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@-") ==
                      std::string_view::npos;
   if (sized && clean && name.front() != '-' && name.front() != '.') return {};
-  return invalid(std::string(field), fmt::format("'{}' is not a name: use 1 to 64 letters, digits, '.', '_', '@' or '-', "
-                                                 "not starting with '.' or '-'", printable(name)));
+  return invalid(
+      std::string(field),
+      fmt::format("'{}' is not a name: use 1 to 64 letters, digits, '.', '_', '@' or '-', "
+                  "not starting with '.' or '-'",
+                  printable(name)));
 }
 
 // Access key ids are upper case by convention of the S3 clients' own checks.
@@ -54,21 +62,30 @@ struct Identity::State {
   std::map<std::string, std::string, std::less<>> hash_by_access_key;
 };
 
-Identity::Identity(Records& records, const Clock& clock, Random& random, std::string master_key, AuditHook audit)
-    : records_(records), clock_(clock), random_(random), master_key_(std::move(master_key)), audit_(std::move(audit)),
+Identity::Identity(Records& records, const Clock& clock, Random& random, std::string master_key,
+                   AuditHook audit)
+    : records_(records),
+      clock_(clock),
+      random_(random),
+      master_key_(std::move(master_key)),
+      audit_(std::move(audit)),
       state_(std::make_shared<const State>()) {}
 
-std::span<const Migration> Identity::migrations() { return kMigrations; }
+std::span<const Migration> Identity::migrations() {
+  return kMigrations;
+}
 
 Status Identity::load() {
   const auto found = [&](Writer& w) -> Status {
     const std::int64_t now = clock_.now().micros;
-    const auto project = w.execute("INSERT INTO projects (id, name, created) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                                   {kDefaultProject, kDefaultProject, now});
+    const auto project = w.execute(
+        "INSERT INTO projects (id, name, created) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        {kDefaultProject, kDefaultProject, now});
     if (!project) return project.error();
-    const auto admin = w.execute("INSERT INTO users (id, name, team, role, created) VALUES (?, ?, ?, ?, ?) "
-                                 "ON CONFLICT DO NOTHING",
-                                 {random_.uuid7(clock_.now()), kAdmin, "platform", "admin", now});
+    const auto admin = w.execute(
+        "INSERT INTO users (id, name, team, role, created) VALUES (?, ?, ?, ?, ?) "
+        "ON CONFLICT DO NOTHING",
+        {random_.uuid7(clock_.now()), kAdmin, "platform", "admin", now});
     if (!admin) return admin.error();
     return reload(w);
   };
@@ -83,11 +100,14 @@ Status Identity::reload(Reader& reader) {
   for (const auto& row : *users) {
     const auto role = parse_role(row.text(3));
     if (!role) return role.error();
-    User user{UserId(row.text(0)), row.text(1), row.text(2), *role, row.integer(4) != 0, Instant{row.integer(5)}};
+    User user{UserId(row.text(0)),    row.text(1), row.text(2), *role, row.integer(4) != 0,
+              Instant{row.integer(5)}};
     state->user_ids.emplace(user.name, user.id);
     state->users.emplace(user.id, std::move(user));
   }
-  const auto tokens = reader.query("SELECT id, user_id, project, hash, access_key_id, scope, created, expires, revoked FROM tokens");
+  const auto tokens = reader.query(
+      "SELECT id, user_id, project, hash, access_key_id, scope, created, expires, revoked FROM "
+      "tokens");
   if (!tokens) return tokens.error();
   for (const auto& row : *tokens) {
     const auto scopes = parse_scopes(row.text(5));
@@ -117,9 +137,10 @@ Result<Caller> Identity::caller_of(const State& state, const Token& token) const
     return Error(Code::kExpired, "the token expired at " + to_rfc3339(*token.info.expires));
   }
   const User& user = state.users.at(token.user);
-  if (user.disabled) return Error(Code::kPermissionDenied, fmt::format("the user '{}' is disabled", user.name));
-  return Caller{user.id, user.name, user.team, token.project, token.info.id,
-                permissions_of(user.role) & token.scopes};
+  if (user.disabled)
+    return Error(Code::kPermissionDenied, fmt::format("the user '{}' is disabled", user.name));
+  return Caller{user.id,       user.name,     user.team,
+                token.project, token.info.id, permissions_of(user.role) & token.scopes};
 }
 
 Result<Caller> Identity::authenticate(std::string_view token) const {
@@ -131,28 +152,33 @@ Result<Caller> Identity::authenticate(std::string_view token) const {
 }
 
 std::string Identity::secret_of(std::string_view access_key_id) const {
-  return to_base64(hmac_sha256(master_key_, fmt::format("s3-secret:{}", access_key_id))).substr(0, 40);
+  return to_base64(hmac_sha256(master_key_, fmt::format("s3-secret:{}", access_key_id)))
+      .substr(0, 40);
 }
 
 Result<Identity::AccessKey> Identity::access_key(std::string_view access_key_id) const {
   const std::shared_lock lock(mutex_);
   const auto at = state_->hash_by_access_key.find(access_key_id);
   if (at == state_->hash_by_access_key.end()) {
-    return Error(Code::kUnauthenticated, fmt::format("the access key id '{}' is not known", printable(access_key_id, 40)));
+    return Error(Code::kUnauthenticated,
+                 fmt::format("the access key id '{}' is not known", printable(access_key_id, 40)));
   }
   auto caller = caller_of(*state_, state_->by_hash.find(at->second)->second);
   if (!caller) return std::move(caller).error();
   return AccessKey{secret_of(access_key_id), *std::move(caller)};
 }
 
-Task<Result<User>> Identity::create_user(const Caller& by, std::string name, std::string team, Role role) {
+Task<Result<User>> Identity::create_user(const Caller& by, std::string name, std::string team,
+                                         Role role) {
   STRATA_CO_TRY(check_name("name", name));
   STRATA_CO_TRY(check_name("team", team));
-  if (!by.may(Permission::kAdmin)) co_return Error(Code::kPermissionDenied, "only an admin may create users");
+  if (!by.may(Permission::kAdmin))
+    co_return Error(Code::kPermissionDenied, "only an admin may create users");
   const User user{UserId(random_.uuid7(clock_.now())), name, team, role, false, clock_.now()};
   const auto insert = [&](Writer& w) -> Result<User> {
-    const auto done = w.execute("INSERT INTO users (id, name, team, role, created) VALUES (?, ?, ?, ?, ?)",
-                                {user.id.str(), name, team, role_name(role), user.created.micros});
+    const auto done =
+        w.execute("INSERT INTO users (id, name, team, role, created) VALUES (?, ?, ?, ?, ?)",
+                  {user.id.str(), name, team, role_name(role), user.created.micros});
     if (!done && done.error().code == Code::kAlreadyExists) {
       return Error(Code::kAlreadyExists, fmt::format("there is a user '{}' already", name), "name");
     }
@@ -165,7 +191,8 @@ Task<Result<User>> Identity::create_user(const Caller& by, std::string name, std
 }
 
 Task<Result<User>> Identity::set_user_disabled(const Caller& by, std::string name, bool disabled) {
-  if (!by.may(Permission::kAdmin)) co_return Error(Code::kPermissionDenied, "only an admin may disable users");
+  if (!by.may(Permission::kAdmin))
+    co_return Error(Code::kPermissionDenied, "only an admin may disable users");
   if (disabled && name == by.user_name) {
     co_return invalid("name", "you cannot disable yourself; ask another admin");
   }
@@ -186,14 +213,16 @@ Task<Result<User>> Identity::set_user_disabled(const Caller& by, std::string nam
 std::vector<User> Identity::users() const {
   const std::shared_lock lock(mutex_);
   std::vector<User> all;
-  for (const auto& [id, user] : state_->users) all.push_back(user);
+  for (const auto& [id, user] : state_->users)
+    all.push_back(user);
   return all;
 }
 
 Result<User> Identity::user(std::string_view name) const {
   const std::shared_lock lock(mutex_);
   const auto at = state_->user_ids.find(name);
-  if (at == state_->user_ids.end()) return not_found(fmt::format("there is no user '{}'", printable(name)));
+  if (at == state_->user_ids.end())
+    return not_found(fmt::format("there is no user '{}'", printable(name)));
   return state_->users.at(at->second);
 }
 
@@ -207,10 +236,13 @@ Task<Result<IssuedToken>> Identity::create_token(const Caller& by, const TokenRe
   if (!scopes) co_return std::move(scopes).error();
   // A token never gives more than the one that asked for it, unless an admin asks.
   if (!by.may(Permission::kAdmin) && request.scope != "all" && (*scopes & ~by.permissions).any()) {
-    co_return Error(Code::kPermissionDenied, "a token cannot have scopes that its maker lacks", "scope");
+    co_return Error(Code::kPermissionDenied, "a token cannot have scopes that its maker lacks",
+                    "scope");
   }
-  if (!by.may(Permission::kAdmin) && request.scope == "all" && by.permissions != permissions_of(owner->role)) {
-    co_return Error(Code::kPermissionDenied, "a token of narrow scope cannot make one of scope 'all'", "scope");
+  if (!by.may(Permission::kAdmin) && request.scope == "all" &&
+      by.permissions != permissions_of(owner->role)) {
+    co_return Error(Code::kPermissionDenied,
+                    "a token of narrow scope cannot make one of scope 'all'", "scope");
   }
   IssuedToken issued;
   issued.token = "strata_" + random_.alphanumeric(43);
@@ -225,10 +257,11 @@ Task<Result<IssuedToken>> Identity::create_token(const Caller& by, const TokenRe
   const auto insert = [&](Writer& w) -> Status {
     std::optional<std::int64_t> expires;
     if (issued.info.expires) expires = issued.info.expires->micros;
-    const auto done = w.execute("INSERT INTO tokens (id, user_id, project, hash, access_key_id, scope, created, expires) "
-                                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                                {issued.info.id.str(), owner->id.str(), project, to_hex(sha256(issued.token)),
-                                 issued.info.access_key_id, request.scope, issued.info.created.micros, expires});
+    const auto done = w.execute(
+        "INSERT INTO tokens (id, user_id, project, hash, access_key_id, scope, created, expires) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        {issued.info.id.str(), owner->id.str(), project, to_hex(sha256(issued.token)),
+         issued.info.access_key_id, request.scope, issued.info.created.micros, expires});
     if (!done) return done.error();
     STRATA_TRY(audit_(w, by, "token.create", "token:" + issued.info.id.str()));
     return reload(w);
@@ -245,7 +278,8 @@ Task<Status> Identity::revoke_token(const Caller& by, TokenId id) {
       id = token.id;
     }
   }
-  if (owner.empty()) co_return not_found(fmt::format("there is no token '{}'", printable(id.str())));
+  if (owner.empty())
+    co_return not_found(fmt::format("there is no token '{}'", printable(id.str())));
   if (owner != by.user_name && !by.may(Permission::kAdmin)) {
     co_return Error(Code::kPermissionDenied, "only an admin may revoke tokens of others");
   }
@@ -262,22 +296,26 @@ Task<Status> Identity::revoke_token(const Caller& by, TokenId id) {
 std::vector<TokenInfo> Identity::tokens() const {
   const std::shared_lock lock(mutex_);
   std::vector<TokenInfo> all;
-  for (const auto& [hash, token] : state_->by_hash) all.push_back(token.info);
+  for (const auto& [hash, token] : state_->by_hash)
+    all.push_back(token.info);
   std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
   return all;
 }
 
 Caller Identity::system_caller() const {
-  return Caller{UserId("system"), "system", "platform", ProjectId(std::string(kDefaultProject)), TokenId(),
-                Permissions().set()};
+  return Caller{UserId("system"), "system",
+                "platform",       ProjectId(std::string(kDefaultProject)),
+                TokenId(),        Permissions().set()};
 }
 
 Result<Caller> Identity::act_as(std::string_view user_name) const {
   const auto who = user(user_name);
   if (!who) return who.error();
-  if (who->disabled) return Error(Code::kPermissionDenied, fmt::format("the user '{}' is disabled", who->name));
-  return Caller{who->id, who->name, who->team, ProjectId(std::string(kDefaultProject)), TokenId(),
-                permissions_of(who->role)};
+  if (who->disabled)
+    return Error(Code::kPermissionDenied, fmt::format("the user '{}' is disabled", who->name));
+  return Caller{who->id,   who->name,
+                who->team, ProjectId(std::string(kDefaultProject)),
+                TokenId(), permissions_of(who->role)};
 }
 
 }  // namespace strata::kernel

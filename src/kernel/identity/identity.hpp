@@ -23,8 +23,8 @@ namespace strata::kernel {
 struct Caller {
   UserId user;
   std::string user_name;
-  std::string team;       // the team that owns what this caller makes
-  ProjectId project;      // the tenant all names are looked up in
+  std::string team;   // the team that owns what this caller makes
+  ProjectId project;  // the tenant all names are looked up in
   TokenId token;
   Permissions permissions;
   bool may(Permission p) const { return permissions.test(static_cast<std::size_t>(p)); }
@@ -64,19 +64,23 @@ struct TokenRequest {
 
 // Users, teams, projects and tokens; decides who a caller is and what it may do.
 //
-// Promises: a token is stored only as its SHA-256; the S3 secret key is derived from the master key in the data directory and
-// stored nowhere; a revoked or expired token, or one of a disabled user, is refused from the moment the change is acknowledged.
-// Cost: authenticate() is a look-up in memory and never blocks. Threads: all methods from any loop.
+// Promises: a token is stored only as its SHA-256; the S3 secret key is derived from the master key
+// in the data directory and stored nowhere; a revoked or expired token, or one of a disabled user,
+// is refused from the moment the change is acknowledged. Cost: authenticate() is a look-up in
+// memory and never blocks. Threads: all methods from any loop.
 class Identity {
  public:
-  // Writes the audit entry of a change into its transaction. A function, since the audit room stands above this one.
-  using AuditHook =
-      std::function<Status(Writer&, const Caller&, std::string_view action, std::string_view target)>;
+  // Writes the audit entry of a change into its transaction. A function, since the audit room
+  // stands above this one.
+  using AuditHook = std::function<Status(Writer&, const Caller&, std::string_view action,
+                                         std::string_view target)>;
 
-  Identity(Records& records, const Clock& clock, Random& random, std::string master_key, AuditHook audit);
+  Identity(Records& records, const Clock& clock, Random& random, std::string master_key,
+           AuditHook audit);
 
   static std::span<const Migration> migrations();
-  // Loads everyone from the records; creates the project "default" and the user "admin" at the first start. Blocks.
+  // Loads everyone from the records; creates the project "default" and the user "admin" at the
+  // first start. Blocks.
   Status load();
 
   // Errors: kUnauthenticated (unknown), kExpired, kPermissionDenied (disabled user).
@@ -85,7 +89,8 @@ class Identity {
     std::string secret;
     Caller caller;
   };
-  // For request signatures: the caller and signing secret behind an access key id. Errors as authenticate().
+  // For request signatures: the caller and signing secret behind an access key id. Errors as
+  // authenticate().
   Result<AccessKey> access_key(std::string_view access_key_id) const;
 
   Task<Result<User>> create_user(const Caller& by, std::string name, std::string team, Role role);
@@ -99,7 +104,8 @@ class Identity {
 
   // The caller that acts for the server itself: background work and start-up.
   Caller system_caller() const;
-  // A caller that acts as `user_name` with all its rights, for work that a user scheduled. Errors: kNotFound, kPermissionDenied.
+  // A caller that acts as `user_name` with all its rights, for work that a user scheduled. Errors:
+  // kNotFound, kPermissionDenied.
   Result<Caller> act_as(std::string_view user_name) const;
 
  private:

@@ -13,9 +13,13 @@ constexpr std::array kNames = {
 #undef X
 };
 
-void grant(Permissions& to, Permission permission) { to.set(static_cast<std::size_t>(permission)); }
+void grant(Permissions& to, Permission permission) {
+  to.set(static_cast<std::size_t>(permission));
+}
 
-std::string_view area_of(std::string_view name) { return name.substr(0, name.find(':')); }
+std::string_view area_of(std::string_view name) {
+  return name.substr(0, name.find(':'));
+}
 
 }  // namespace
 
@@ -65,8 +69,9 @@ Result<Permissions> parse_scopes(std::string_view text) {
     const std::vector<std::string> names(kNames.begin(), kNames.end());
     const std::string nearest = did_you_mean(scope, names);
     return invalid("scope", fmt::format("'{}' is no scope{}", printable(scope),
-                                        nearest.empty() ? "; use all, or for example lake:read,endpoint:predict"
-                                                        : fmt::format(". Did you mean '{}'?", nearest)));
+                                        nearest.empty()
+                                            ? "; use all, or for example lake:read,endpoint:predict"
+                                            : fmt::format(". Did you mean '{}'?", nearest)));
   }
   return granted;
 }

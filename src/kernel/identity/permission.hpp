@@ -9,25 +9,26 @@
 
 namespace strata::kernel {
 
-// What a route may ask of its caller; the text is also the scope of a token ("lake:read", or "lake" for all of an area).
-#define STRATA_PERMISSIONS(X)           \
-  X(kPublic, "public")                  \
-  X(kSignedIn, "signed-in")             \
-  X(kLakeRead, "lake:read")             \
-  X(kLakeWrite, "lake:write")           \
-  X(kSqlQuery, "sql:query")             \
-  X(kFlowRead, "flow:read")             \
-  X(kFlowWrite, "flow:write")           \
-  X(kTrackingRead, "tracking:read")     \
-  X(kTrackingWrite, "tracking:write")   \
-  X(kModelRead, "model:read")           \
-  X(kModelWrite, "model:write")         \
-  X(kEndpointRead, "endpoint:read")     \
-  X(kEndpointWrite, "endpoint:write")   \
-  X(kPredict, "endpoint:predict")       \
-  X(kLineageRead, "lineage:read")       \
-  X(kNodeRead, "node:read")             \
-  X(kAuditRead, "audit:read")           \
+// What a route may ask of its caller; the text is also the scope of a token ("lake:read", or "lake"
+// for all of an area).
+#define STRATA_PERMISSIONS(X)         \
+  X(kPublic, "public")                \
+  X(kSignedIn, "signed-in")           \
+  X(kLakeRead, "lake:read")           \
+  X(kLakeWrite, "lake:write")         \
+  X(kSqlQuery, "sql:query")           \
+  X(kFlowRead, "flow:read")           \
+  X(kFlowWrite, "flow:write")         \
+  X(kTrackingRead, "tracking:read")   \
+  X(kTrackingWrite, "tracking:write") \
+  X(kModelRead, "model:read")         \
+  X(kModelWrite, "model:write")       \
+  X(kEndpointRead, "endpoint:read")   \
+  X(kEndpointWrite, "endpoint:write") \
+  X(kPredict, "endpoint:predict")     \
+  X(kLineageRead, "lineage:read")     \
+  X(kNodeRead, "node:read")           \
+  X(kAuditRead, "audit:read")         \
   X(kAdmin, "admin")
 
 enum class Permission : std::uint8_t {
@@ -41,13 +42,15 @@ using Permissions = std::bitset<static_cast<std::size_t>(Permission::kCount)>;
 
 std::string_view permission_name(Permission permission);
 
-// What a role may do: viewer reads and predicts, member does all but administration, admin does all.
+// What a role may do: viewer reads and predicts, member does all but administration, admin does
+// all.
 enum class Role : std::uint8_t { kViewer, kMember, kAdmin };
 std::string_view role_name(Role role);
 Result<Role> parse_role(std::string_view text);
 Permissions permissions_of(Role role);
 
-// "all", or a comma-separated list of permission texts and areas. Errors: kInvalidArgument naming the nearest known scope.
+// "all", or a comma-separated list of permission texts and areas. Errors: kInvalidArgument naming
+// the nearest known scope.
 Result<Permissions> parse_scopes(std::string_view text);
 
 }  // namespace strata::kernel

@@ -11,60 +11,80 @@ namespace {
 
 constexpr Migration kMigrations[] = {
     {"lineage", 1,
-     "CREATE TABLE lineage_nodes (id INTEGER PRIMARY KEY, project TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,"
-     " version TEXT NOT NULL, digest TEXT NOT NULL, owner TEXT NOT NULL, time INTEGER NOT NULL, facts TEXT NOT NULL,"
+     "CREATE TABLE lineage_nodes (id INTEGER PRIMARY KEY, project TEXT NOT NULL, kind TEXT NOT "
+     "NULL, name TEXT NOT NULL,"
+     " version TEXT NOT NULL, digest TEXT NOT NULL, owner TEXT NOT NULL, time INTEGER NOT NULL, "
+     "facts TEXT NOT NULL,"
      " UNIQUE (project, kind, name, version));"
-     "CREATE TABLE lineage_edges (source INTEGER NOT NULL, target INTEGER NOT NULL, relation TEXT NOT NULL,"
+     "CREATE TABLE lineage_edges (source INTEGER NOT NULL, target INTEGER NOT NULL, relation TEXT "
+     "NOT NULL,"
      " time INTEGER NOT NULL, PRIMARY KEY (source, target, relation));"
      "CREATE INDEX lineage_edges_back ON lineage_edges (target);"}};
 
-constexpr std::array<std::string_view, 13> kKinds = {"object", "table",   "query", "task",  "flow_run",
-                                                     "run",    "dataset", "model", "logged_model", "endpoint",
-                                                     "prediction", "commit", "environment"};
+constexpr std::array<std::string_view, 13> kKinds = {
+    "object", "table",        "query",    "task",       "flow_run", "run",        "dataset",
+    "model",  "logged_model", "endpoint", "prediction", "commit",   "environment"};
 
 Result<LineageNode> read_node(const Row& row) {
   auto facts = parse_json(row.text(6));
   if (!facts) return facts.error();
-  return LineageNode{{row.text(0), row.text(1), row.text(2)}, row.text(3), row.text(4), Instant{row.integer(5)}, *facts};
+  return LineageNode{{row.text(0), row.text(1), row.text(2)},
+                     row.text(3),
+                     row.text(4),
+                     Instant{row.integer(5)},
+                     *facts};
 }
 
 // The id of a node, made on the spot when an edge names one that nobody reported yet.
-Result<std::int64_t> node_id(Writer& writer, const ProjectId& project, const NodeRef& ref, std::int64_t now) {
-  const auto known = writer.first("SELECT id FROM lineage_nodes WHERE project = ? AND kind = ? AND name = ? AND version = ?",
-                                  {project.str(), ref.kind, ref.name, ref.version});
+Result<std::int64_t> node_id(Writer& writer, const ProjectId& project, const NodeRef& ref,
+                             std::int64_t now) {
+  const auto known = writer.first(
+      "SELECT id FROM lineage_nodes WHERE project = ? AND kind = ? AND name = ? AND version = ?",
+      {project.str(), ref.kind, ref.name, ref.version});
   if (!known) return known.error();
   if (*known) return (**known).integer(0);
-  const auto made = writer.query("INSERT INTO lineage_nodes (project, kind, name, version, digest, owner, time, facts)"
-                                 " VALUES (?, ?, ?, ?, '', '', ?, '{}') RETURNING id",
-                                 {project.str(), ref.kind, ref.name, ref.version, now});
+  const auto made = writer.query(
+      "INSERT INTO lineage_nodes (project, kind, name, version, digest, owner, time, facts)"
+      " VALUES (?, ?, ?, ?, '', '', ?, '{}') RETURNING id",
+      {project.str(), ref.kind, ref.name, ref.version, now});
   if (!made) return made.error();
   return made->front().integer(0);
 }
 
 constexpr std::string_view kNodeColumns = "kind, name, version, digest, owner, time, facts, id";
 
-Result<std::optional<Row>> find_row(Reader& r, const ProjectId& project, const NodeRef& ref, Instant as_of) {
+Result<std::optional<Row>> find_row(Reader& r, const ProjectId& project, const NodeRef& ref,
+                                    Instant as_of) {
   if (!ref.version.empty()) {
-    return r.first(fmt::format("SELECT {} FROM lineage_nodes WHERE project = ? AND kind = ? AND name = ? AND version = ?",
+    return r.first(fmt::format("SELECT {} FROM lineage_nodes WHERE project = ? AND kind = ? AND "
+                               "name = ? AND version = ?",
                                kNodeColumns),
                    {project.str(), ref.kind, ref.name, ref.version});
   }
-  return r.first(fmt::format("SELECT {} FROM lineage_nodes WHERE project = ? AND kind = ? AND name = ? AND time <= ?"
-                             " ORDER BY time DESC, id DESC LIMIT 1", kNodeColumns),
-                 {project.str(), ref.kind, ref.name, as_of.micros});
+  return r.first(
+      fmt::format(
+          "SELECT {} FROM lineage_nodes WHERE project = ? AND kind = ? AND name = ? AND time <= ?"
+          " ORDER BY time DESC, id DESC LIMIT 1",
+          kNodeColumns),
+      {project.str(), ref.kind, ref.name, as_of.micros});
 }
 
 // One breadth-first visit in the chosen direction.
 class Walk {
  public:
   Walk(Reader& reader, Direction direction, Instant as_of)
-      : reader_(reader), as_of_(as_of),
+      : reader_(reader),
+        as_of_(as_of),
         sql_(direction == Direction::kUpstream
-                 ? "SELECT n.kind, n.name, n.version, n.digest, n.owner, n.time, n.facts, n.id, e.relation, e.time"
-                   " FROM lineage_edges e JOIN lineage_nodes n ON n.id = e.source WHERE e.target = ? AND e.time <= ?"
+                 ? "SELECT n.kind, n.name, n.version, n.digest, n.owner, n.time, n.facts, n.id, "
+                   "e.relation, e.time"
+                   " FROM lineage_edges e JOIN lineage_nodes n ON n.id = e.source WHERE e.target = "
+                   "? AND e.time <= ?"
                    " ORDER BY e.time, n.id"
-                 : "SELECT n.kind, n.name, n.version, n.digest, n.owner, n.time, n.facts, n.id, e.relation, e.time"
-                   " FROM lineage_edges e JOIN lineage_nodes n ON n.id = e.target WHERE e.source = ? AND e.time <= ?"
+                 : "SELECT n.kind, n.name, n.version, n.digest, n.owner, n.time, n.facts, n.id, "
+                   "e.relation, e.time"
+                   " FROM lineage_edges e JOIN lineage_nodes n ON n.id = e.target WHERE e.source = "
+                   "? AND e.time <= ?"
                    " ORDER BY e.time, n.id"),
         upstream_(direction == Direction::kUpstream) {}
 
@@ -115,7 +135,8 @@ class Walk {
 }  // namespace
 
 std::string NodeRef::to_string() const {
-  return version.empty() ? fmt::format("{}:{}", kind, name) : fmt::format("{}:{}@{}", kind, name, version);
+  return version.empty() ? fmt::format("{}:{}", kind, name)
+                         : fmt::format("{}:{}@{}", kind, name, version);
 }
 
 Result<NodeRef> NodeRef::parse(std::string_view text) {
@@ -123,8 +144,10 @@ Result<NodeRef> NodeRef::parse(std::string_view text) {
   const std::string kind(text.substr(0, colon));
   const bool known = std::find(kKinds.begin(), kKinds.end(), kind) != kKinds.end();
   if (colon == std::string_view::npos || !known || colon + 1 == text.size()) {
-    return invalid("ref", fmt::format("'{}' names no thing: write kind:name or kind:name@version with a kind of {}",
-                                      printable(text), fmt::join(kKinds, ", ")));
+    return invalid(
+        "ref",
+        fmt::format("'{}' names no thing: write kind:name or kind:name@version with a kind of {}",
+                    printable(text), fmt::join(kKinds, ", ")));
   }
   const std::string_view rest = text.substr(colon + 1);
   const std::size_t at = rest.rfind('@');
@@ -134,17 +157,24 @@ Result<NodeRef> NodeRef::parse(std::string_view text) {
 
 Lineage::Lineage(Records& records, const Clock& clock) : records_(records), clock_(clock) {}
 
-std::span<const Migration> Lineage::migrations() { return kMigrations; }
+std::span<const Migration> Lineage::migrations() {
+  return kMigrations;
+}
 
 Status Lineage::report(Writer& writer, const ProjectId& project, const LineageNode& node) {
   const std::int64_t time = node.time.micros != 0 ? node.time.micros : clock_.now().micros;
   const auto done = writer.execute(
-      "INSERT INTO lineage_nodes (project, kind, name, version, digest, owner, time, facts) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+      "INSERT INTO lineage_nodes (project, kind, name, version, digest, owner, time, facts) VALUES "
+      "(?, ?, ?, ?, ?, ?, ?, ?)"
       " ON CONFLICT (project, kind, name, version) DO UPDATE SET"
-      " digest = CASE WHEN lineage_nodes.digest = '' THEN excluded.digest ELSE lineage_nodes.digest END,"
-      " owner = CASE WHEN lineage_nodes.owner = '' THEN excluded.owner ELSE lineage_nodes.owner END,"
-      " facts = CASE WHEN lineage_nodes.facts = '{}' THEN excluded.facts ELSE lineage_nodes.facts END",
-      {project.str(), node.ref.kind, node.ref.name, node.ref.version, node.digest, node.owner, time, node.facts.dump()});
+      " digest = CASE WHEN lineage_nodes.digest = '' THEN excluded.digest ELSE "
+      "lineage_nodes.digest END,"
+      " owner = CASE WHEN lineage_nodes.owner = '' THEN excluded.owner ELSE lineage_nodes.owner "
+      "END,"
+      " facts = CASE WHEN lineage_nodes.facts = '{}' THEN excluded.facts ELSE lineage_nodes.facts "
+      "END",
+      {project.str(), node.ref.kind, node.ref.name, node.ref.version, node.digest, node.owner, time,
+       node.facts.dump()});
   if (!done) return done.error();
   return {};
 }
@@ -155,31 +185,35 @@ Status Lineage::report(Writer& writer, const ProjectId& project, const LineageEd
   if (!source) return source.error();
   const auto target = node_id(writer, project, edge.to, time);
   if (!target) return target.error();
-  const auto done = writer.execute("INSERT INTO lineage_edges (source, target, relation, time) VALUES (?, ?, ?, ?)"
-                                   " ON CONFLICT DO NOTHING",
-                                   {*source, *target, edge.relation, time});
+  const auto done = writer.execute(
+      "INSERT INTO lineage_edges (source, target, relation, time) VALUES (?, ?, ?, ?)"
+      " ON CONFLICT DO NOTHING",
+      {*source, *target, edge.relation, time});
   if (!done) return done.error();
   return {};
 }
 
-Task<Result<LineageNode>> Lineage::find(const ProjectId& project, const NodeRef& ref, std::optional<Instant> as_of) {
+Task<Result<LineageNode>> Lineage::find(const ProjectId& project, const NodeRef& ref,
+                                        std::optional<Instant> as_of) {
   const Instant until = as_of.value_or(Instant{std::numeric_limits<std::int64_t>::max()});
   const auto query = [&](Reader& r) -> Result<LineageNode> {
     const auto row = find_row(r, project, ref, until);
     if (!row) return row.error();
-    if (!*row) return not_found(fmt::format("nothing is known of '{}'", printable(ref.to_string())));
+    if (!*row)
+      return not_found(fmt::format("nothing is known of '{}'", printable(ref.to_string())));
     return read_node(**row);
   };
   co_return co_await records_.read(query);
 }
 
-Task<Result<LineageGraph>> Lineage::walk(const ProjectId& project, const NodeRef& start, Direction direction,
-                                         std::optional<Instant> as_of) {
+Task<Result<LineageGraph>> Lineage::walk(const ProjectId& project, const NodeRef& start,
+                                         Direction direction, std::optional<Instant> as_of) {
   const Instant until = as_of.value_or(Instant{std::numeric_limits<std::int64_t>::max()});
   const auto query = [&](Reader& r) -> Result<LineageGraph> {
     const auto row = find_row(r, project, start, until);
     if (!row) return row.error();
-    if (!*row) return not_found(fmt::format("nothing is known of '{}'", printable(start.to_string())));
+    if (!*row)
+      return not_found(fmt::format("nothing is known of '{}'", printable(start.to_string())));
     return Walk(r, direction, until).from(**row);
   };
   co_return co_await records_.read(query);

@@ -15,9 +15,10 @@
 
 namespace strata::kernel {
 
-// What a node is: one version of one thing. Kinds: object, table, query, task, flow_run, run, dataset, model, endpoint, prediction, commit,
-// environment. `version` tells apart the states of a thing that changes (an object's digest, a table's commit number, a model's
-// version); it is empty for things that never change (a run).
+// What a node is: one version of one thing. Kinds: object, table, query, task, flow_run, run,
+// dataset, model, endpoint, prediction, commit, environment. `version` tells apart the states of a
+// thing that changes (an object's digest, a table's commit number, a model's version); it is empty
+// for things that never change (a run).
 struct NodeRef {
   std::string kind;
   std::string name;
@@ -41,7 +42,8 @@ struct LineageNode {
 struct LineageEdge {
   NodeRef from;
   NodeRef to;
-  std::string relation;  // "read", "wrote", "trained", "logged", "registered", "deployed", "answered"
+  std::string
+      relation;  // "read", "wrote", "trained", "logged", "registered", "deployed", "answered"
   Instant time;
 };
 
@@ -53,9 +55,10 @@ struct LineageGraph {
 
 enum class Direction : std::uint8_t { kUpstream, kDownstream };
 
-// The graph of what was made from what. Every room reports its edges in the transaction that makes the thing; nothing is
-// reconstructed later. Nodes and edges are never changed or removed; reporting one again is no error.
-// Cost: walk() is one indexed query per visited node, at most kMaxNodes.
+// The graph of what was made from what. Every room reports its edges in the transaction that makes
+// the thing; nothing is reconstructed later. Nodes and edges are never changed or removed;
+// reporting one again is no error. Cost: walk() is one indexed query per visited node, at most
+// kMaxNodes.
 class Lineage {
  public:
   static constexpr std::size_t kMaxNodes = 2000;
@@ -63,15 +66,18 @@ class Lineage {
   Lineage(Records& records, const Clock& clock);
   static std::span<const Migration> migrations();
 
-  // A node that stands already keeps its time; facts, owner and digest are filled in where they were empty.
+  // A node that stands already keeps its time; facts, owner and digest are filled in where they
+  // were empty.
   Status report(Writer& writer, const ProjectId& project, const LineageNode& node);
   Status report(Writer& writer, const ProjectId& project, const LineageEdge& edge);
 
-  // The newest node of that kind and name (at most as old as `as_of`) when `ref.version` is empty. Errors: kNotFound.
-  Task<Result<LineageNode>> find(const ProjectId& project, const NodeRef& ref, std::optional<Instant> as_of = {});
+  // The newest node of that kind and name (at most as old as `as_of`) when `ref.version` is empty.
+  // Errors: kNotFound.
+  Task<Result<LineageNode>> find(const ProjectId& project, const NodeRef& ref,
+                                 std::optional<Instant> as_of = {});
   // All that leads to `start` (upstream) or follows from it (downstream), breadth first.
-  Task<Result<LineageGraph>> walk(const ProjectId& project, const NodeRef& start, Direction direction,
-                                  std::optional<Instant> as_of = {});
+  Task<Result<LineageGraph>> walk(const ProjectId& project, const NodeRef& start,
+                                  Direction direction, std::optional<Instant> as_of = {});
 
  private:
   Records& records_;

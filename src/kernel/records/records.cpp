@@ -9,14 +9,18 @@ const T* cell_as(const SqlValue& value) {
 }
 }  // namespace
 
-std::int64_t Row::integer(std::size_t i) const { return maybe_integer(i).value_or(0); }
+std::int64_t Row::integer(std::size_t i) const {
+  return maybe_integer(i).value_or(0);
+}
 
 double Row::real(std::size_t i) const {
   if (const auto* d = cell_as<double>(cells_[i])) return *d;
   return static_cast<double>(integer(i));
 }
 
-std::string Row::text(std::size_t i) const { return maybe_text(i).value_or(""); }
+std::string Row::text(std::size_t i) const {
+  return maybe_text(i).value_or("");
+}
 
 std::string Row::blob(std::size_t i) const {
   if (const auto* b = cell_as<Blob>(cells_[i])) return b->bytes;

@@ -1,7 +1,5 @@
 #pragma once
 // What nearly every file needs; nothing of Asio, which would cost every file its weight.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -20,3 +18,5 @@
 #include <utility>
 #include <variant>
 #include <vector>
+
+#include <fmt/format.h>
