@@ -1,11 +1,14 @@
 #include "app/parts.hpp"
 
+#include "app/compose_ui.hpp"
+
 namespace strata::app {
 
 Result<std::vector<std::unique_ptr<Part>>> make_parts(Core& core, doors::rest::RestDoor& rest) {
   std::vector<std::unique_ptr<Part>> parts;
   (void)core;
   (void)rest;
+  parts.push_back(make_ui_part());
   return parts;
 }
 
