@@ -4,7 +4,7 @@
 set(web_dist ${CMAKE_SOURCE_DIR}/web/dist)
 set(web_assets_cpp ${CMAKE_BINARY_DIR}/web_assets.cpp)
 file(GLOB_RECURSE web_files CONFIGURE_DEPENDS ${web_dist}/*)
-list(FILTER web_files EXCLUDE REGEX "\\.(gz|br)$")
+list(FILTER web_files EXCLUDE REGEX "(\\.gz|\\.br|/\\.[^/]*)$")
 # The page keeps its name when its content changes, so the listing alone would not notice.
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${web_files})
 

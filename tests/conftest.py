@@ -73,7 +73,7 @@ class Server:
         )
 
     def kill(self) -> None:
-        """kill -9, as a crash would; endpoints.json stays behind, so the next start must replace it."""
+        """kill -9, as a crash would. A stale endpoints.json must not look like readiness."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
         (self.data / "run" / "endpoints.json").unlink(missing_ok=True)

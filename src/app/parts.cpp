@@ -1,13 +1,15 @@
 #include "app/parts.hpp"
 
+#include "app/compose_lake.hpp"
 #include "app/compose_ui.hpp"
 
 namespace strata::app {
 
 Result<std::vector<std::unique_ptr<Part>>> make_parts(Core& core, doors::rest::RestDoor& rest) {
   std::vector<std::unique_ptr<Part>> parts;
-  (void)core;
-  (void)rest;
+  auto lake = make_lake_part(core, rest);
+  if (!lake) return std::move(lake).error();
+  parts.push_back(*std::move(lake));
   parts.push_back(make_ui_part());
   return parts;
 }

@@ -1,4 +1,4 @@
-"""The contract that scripts rely on: start, readiness, identity, exit codes, and what the HTTP port accepts."""
+"""The contract that scripts rely on: start, identity, exit codes, what the HTTP port accepts."""
 
 import concurrent.futures
 import json
@@ -131,10 +131,14 @@ def raw(server, payload: bytes, wait: float = 5.0) -> bytes:
 
 def test_framing_that_could_smuggle_a_request_is_refused(server):
     smuggle = (
-        b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n"
         b"0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
     )
-    twice = b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello"
+    twice = (
+        b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n"
+        b"Content-Length: 6\r\n\r\nhello"
+    )
     bare = b"GET /healthz HTTP/1.1\nHost: localhost\n\n"
     space = b"GET /healthz HTTP/1.1\r\nHost : localhost\r\n\r\n"
     for payload in (smuggle, twice, bare, space):

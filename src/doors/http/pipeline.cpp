@@ -41,6 +41,7 @@ Response Pipeline::refuse(const Error& error, const Request& request) const {
 
 Task<Response> Pipeline::run(Request& request, const Door*& door, std::string& operation,
                              std::string& user) {
+  router_.rewrite(request);
   auto matched = router_.match(request);
   if (!matched) {
     Response response = refuse(matched.error(), request);

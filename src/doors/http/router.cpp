@@ -111,7 +111,12 @@ Result<Pairs> parse_query(std::string_view raw) {
   return pairs;
 }
 
+void Router::rewrite(Request& request) const {
+  for (const Door* door : doors_) door->rewrite(request);
+}
+
 Status Router::add(Door& door) {
+  doors_.push_back(&door);
   for (auto& route : door.routes()) {
     auto bound = std::make_unique<BoundRoute>(BoundRoute{&door, std::move(route), {}, {}});
     const std::string& pattern = bound->route.pattern;

@@ -29,6 +29,8 @@ class Router {
   // with equal conditions.
   Status add(Door& door);
 
+  // Lets the doors move what their protocol says outside the path into it; before match().
+  void rewrite(Request& request) const;
   // The route for a request. Errors: kNotFound, kMethodNotAllowed (its field names the allowed
   // methods), kMalformed for a path that cannot be decoded.
   Result<Match> match(const Request& request) const;
@@ -37,6 +39,7 @@ class Router {
   const std::vector<std::unique_ptr<BoundRoute>>& routes() const { return routes_; }
 
  private:
+  std::vector<const Door*> doors_;
   std::vector<std::unique_ptr<BoundRoute>> routes_;
   std::unordered_map<std::string, std::vector<const BoundRoute*>> literal_;  // by whole path
   std::vector<const BoundRoute*> patterns_;

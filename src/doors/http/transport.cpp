@@ -89,9 +89,9 @@ template <class Stream>
 class StreamTransport final : public Transport {
  public:
   template <class... Args>
-  explicit StreamTransport(Args&&... args)
+  explicit StreamTransport(const Clock& clock, Args&&... args)
       : stream_(std::forward<Args>(args)...),
-        watchdog_(socket()) {
+        watchdog_(socket(), clock) {
     ErrorCode ignored;
     socket().set_option(asio::ip::tcp::no_delay(true), ignored);
   }

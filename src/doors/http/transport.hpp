@@ -31,8 +31,8 @@ class Transport {
   virtual Task<Status> open(std::chrono::milliseconds limit) = 0;
   // Ends the connection in order, with TLS's closing word; never fails.
   virtual Task<void> close() = 0;
-  // Says that nothing more will be written and reads what still comes for a moment, so that a peer that is
-  // still sending gets to read the last answer instead of a reset.
+  // Says that nothing more will be written and reads what still comes for a moment, so that a peer
+  // that is still sending gets to read the last answer instead of a reset.
   virtual Task<void> linger() = 0;
   // Breaks any call in progress, at once. Only on the connection's loop.
   virtual void abort() = 0;

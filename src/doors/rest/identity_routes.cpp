@@ -133,10 +133,12 @@ Task<Response> list_audit(const Authorized& call, Audit& audit) {
 
 constexpr std::string_view kUserSchema =
     R"({"type":"object","required":["name"],"additionalProperties":false,
-  "properties":{"name":{"type":"string","minLength":1,"maxLength":64},"team":{"type":"string","minLength":1,"maxLength":64},
+  "properties":{"name":{"type":"string","minLength":1,"maxLength":64},
+  "team":{"type":"string","minLength":1,"maxLength":64},
   "role":{"type":"string","enum":["viewer","member","admin"]}}})";
 constexpr std::string_view kTokenSchema = R"({"type":"object","additionalProperties":false,
-  "properties":{"user":{"type":"string","minLength":1,"maxLength":64},"scope":{"type":"string","minLength":1,"maxLength":1000},
+  "properties":{"user":{"type":"string","minLength":1,"maxLength":64},
+  "scope":{"type":"string","minLength":1,"maxLength":1000},
   "expires":{"type":"string","minLength":2,"maxLength":40}}})";
 
 }  // namespace

@@ -56,8 +56,6 @@ struct WriteJob {
 // After a failed sync nobody knows what is on the disk; going on could acknowledge what is lost.
 [[noreturn]] void give_up(const Error& error) {
   log::error("records.sync_failed", Json::object({{"error", error.message}}));
-  std::fprintf(stderr, "strata: the records could not be made durable: %s\n",
-               error.message.c_str());
   std::abort();
 }
 
@@ -89,10 +87,12 @@ void SqliteRecords::Impl::commit_group(std::vector<WriteJob>& group) {
   Status status = writer_connection->script("BEGIN IMMEDIATE");
   if (status) {
     for (auto& job : group) {
-      if (auto opened = writer_connection->script("SAVEPOINT one"); !opened) give_up(opened.error());
+      if (auto opened = writer_connection->script("SAVEPOINT one"); !opened)
+        give_up(opened.error());
       const bool keep = (*job.run)(writer_view);
       auto added = writer_view.take_hooks();
-      const auto closed = writer_connection->script(keep ? "RELEASE one" : "ROLLBACK TO one; RELEASE one");
+      const auto closed =
+          writer_connection->script(keep ? "RELEASE one" : "ROLLBACK TO one; RELEASE one");
       if (!closed) give_up(closed.error());
       if (keep) std::move(added.begin(), added.end(), std::back_inserter(hooks));
     }

@@ -1,6 +1,7 @@
 #pragma once
 
-// The stream of facts between rooms. Its contract stands at class EventBus below.
+// The durable, ordered stream of facts between rooms: published in the publisher's transaction,
+// read at least once by every consumer. The contract stands at class EventBus below.
 
 #include <span>
 #include <string>

@@ -1,6 +1,7 @@
 #pragma once
 
-// The room that keeps the control-plane state. Its contract stands at class Records below.
+// The room that keeps the control-plane state: one serialised writer with group commit, many
+// readers. The contract stands at class Records below.
 
 #include <cstdint>
 #include <functional>
@@ -67,6 +68,7 @@ class Row {
   std::string blob(std::size_t i) const;
   std::optional<std::int64_t> maybe_integer(std::size_t i) const;
   std::optional<std::string> maybe_text(std::size_t i) const;
+  const SqlValue& cell(std::size_t i) const { return cells_[i]; }
   std::size_t size() const { return cells_.size(); }
 
  private:

@@ -1,0 +1,97 @@
+#include "doors/mlflow/encode.hpp"
+#include "doors/mlflow/fields.hpp"
+#include "doors/mlflow/mlflow.hpp"
+
+namespace strata::doors::mlflow {
+
+using http::Authorized;
+using http::Method;
+using kernel::Permission;
+
+namespace {
+
+using Answer = Task<Result<Json>>;
+
+// Enums come by name or by number.
+std::optional<std::string> status_of(Fields& in) {
+  if (!in.has("status")) return std::nullopt;
+  static constexpr std::array<std::string_view, 5> kByNumber = {"RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"};
+  Fields probe = in;
+  if (const auto number = probe.integer("status"); number && probe.status() && *number >= 1 && *number <= 5) {
+    return std::string(kByNumber[static_cast<std::size_t>(*number - 1)]);
+  }
+  return in.text("status");
+}
+
+Answer create(Fields& in, const Authorized& request, Services& services) {
+  platform::tracking::RunDraft draft;
+  draft.experiment_id = in.text("experiment_id");
+  draft.user_id = in.text("user_id");
+  draft.name = in.text("run_name");
+  draft.start_ms = in.integer("start_time");
+  draft.tags = in.pairs("tags");
+  STRATA_CO_TRY(in.status());
+  auto run = co_await services.tracking.create_run(request.caller(), std::move(draft));
+  if (!run) co_return std::move(run).error();
+  co_return Json::object({{"run", run_json(*run)}});
+}
+
+Answer get(Fields& in, const Authorized& request, Services& services) {
+  const auto id = in.run_id();
+  STRATA_CO_TRY(in.status());
+  auto run = co_await services.tracking.run(request.caller(), id);
+  if (!run) co_return std::move(run).error();
+  co_return Json::object({{"run", run_json(*run)}});
+}
+
+Answer update(Fields& in, const Authorized& request, Services& services) {
+  const auto id = in.run_id();
+  platform::tracking::RunUpdate update{status_of(in), in.integer("end_time"), in.text("run_name")};
+  STRATA_CO_TRY(in.status());
+  auto info = co_await services.tracking.update_run(request.caller(), id, std::move(update));
+  if (!info) co_return std::move(info).error();
+  co_return Json::object({{"run_info", run_info_json(*info)}});
+}
+
+Answer remove(Fields& in, const Authorized& request, Services& services) {
+  const auto id = in.run_id();
+  STRATA_CO_TRY(in.status());
+  STRATA_CO_TRY(co_await services.tracking.delete_run(request.caller(), id));
+  co_return Json::object();
+}
+
+Answer restore(Fields& in, const Authorized& request, Services& services) {
+  const auto id = in.run_id();
+  STRATA_CO_TRY(in.status());
+  STRATA_CO_TRY(co_await services.tracking.restore_run(request.caller(), id));
+  co_return Json::object();
+}
+
+Answer search(Fields& in, const Authorized& request, Services& services) {
+  platform::tracking::SearchRequest search;
+  search.experiment_ids = in.texts("experiment_ids");
+  search.filter = in.text("filter");
+  search.order_by = in.texts("order_by");
+  search.view = in.view("run_view_type");
+  search.max_results = in.integer("max_results").value_or(1000);
+  search.page_token = in.text("page_token");
+  STRATA_CO_TRY(in.status());
+  auto page = co_await services.tracking.search_runs(request.caller(), std::move(search));
+  if (!page) co_return std::move(page).error();
+  Json answer = Json::object({{"runs", list_json(page->items, run_json)}});
+  add_token(answer, page->next_page_token);
+  co_return answer;
+}
+
+}  // namespace
+
+std::vector<CallRow> run_calls() {
+  return {{Method::kPost, "/runs/create", Permission::kTrackingWrite, create},
+          {Method::kGet, "/runs/get", Permission::kTrackingRead, get},
+          {Method::kPost, "/runs/update", Permission::kTrackingWrite, update},
+          {Method::kPost, "/runs/delete", Permission::kTrackingWrite, remove},
+          {Method::kPost, "/runs/restore", Permission::kTrackingWrite, restore},
+          {Method::kPost, "/runs/search", Permission::kTrackingRead, search}};
+}
+
+}  // namespace strata::doors::mlflow

@@ -1,0 +1,185 @@
+#include "doors/s3/s3.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "base/text.hpp"
+#include "doors/s3/answer.hpp"
+#include "doors/s3/operations.hpp"
+
+namespace strata::doors::s3 {
+
+using http::Method;
+using http::Request;
+using http::Response;
+using http::Route;
+using kernel::Permission;
+
+namespace {
+
+constexpr std::uint64_t kMaxPut = 5ULL << 30;  // S3's largest single put
+constexpr http::Limits kLimits{.body = kMaxPut, .deadline = std::chrono::hours(1)};
+
+struct S3Code {
+  Code code;
+  std::string_view field;  // empty for any
+  std::string_view name;
+  int status;
+};
+
+// Most special first: the first row that fits counts.
+constexpr std::array<S3Code, 42> kCodes = {{
+    {Code::kNotFound, "bucket", "NoSuchBucket", 404},
+    {Code::kNotFound, "upload_id", "NoSuchUpload", 404},
+    {Code::kNotFound, "", "NoSuchKey", 404},
+    {Code::kAlreadyExists, "owner", "BucketAlreadyExists", 409},
+    {Code::kAlreadyExists, "", "BucketAlreadyOwnedByYou", 409},
+    {Code::kConflict, "bucket", "BucketNotEmpty", 409},
+    {Code::kConflict, "", "OperationAborted", 409},
+    {Code::kInvalidArgument, "bucket", "InvalidBucketName", 400},
+    {Code::kInvalidArgument, "key", "KeyTooLongError", 400},
+    {Code::kInvalidArgument, "parts", "InvalidPart", 400},
+    {Code::kInvalidArgument, "parts.order", "InvalidPartOrder", 400},
+    {Code::kInvalidArgument, "parts.size", "EntityTooSmall", 400},
+    {Code::kInvalidArgument, "tagging", "InvalidTag", 400},
+    {Code::kInvalidArgument, "x-amz-checksum-type", "InvalidRequest", 400},
+    {Code::kInvalidArgument, "", "InvalidArgument", 400},
+    {Code::kMalformed, "Authorization", "AuthorizationHeaderMalformed", 400},
+    {Code::kMalformed, "body", "IncompleteBody", 400},
+    {Code::kMalformed, "Expires", "AccessDenied", 403},
+    {Code::kMalformed, "", "InvalidRequest", 400},
+    {Code::kUnauthenticated, "", "AccessDenied", 403},
+    {Code::kExpired, "", "ExpiredToken", 400},
+    {Code::kPermissionDenied, "", "AccessDenied", 403},
+    {Code::kSignatureMismatch, "", "SignatureDoesNotMatch", 403},
+    {Code::kClockSkew, "", "RequestTimeTooSkewed", 403},
+    {Code::kPreconditionFailed, "", "PreconditionFailed", 412},
+    {Code::kNotModified, "", "NotModified", 304},
+    {Code::kChecksumMismatch, "x-amz-content-sha256", "XAmzContentSHA256Mismatch", 400},
+    {Code::kChecksumMismatch, "", "BadDigest", 400},
+    {Code::kTooLarge, "", "EntityTooLarge", 400},
+    {Code::kMethodNotAllowed, "", "MethodNotAllowed", 405},
+    {Code::kOutOfRange, "part", "InvalidPartNumber", 416},
+    {Code::kOutOfRange, "", "InvalidRange", 416},
+    {Code::kQuotaExceeded, "", "QuotaExceeded", 403},
+    {Code::kResourceExhausted, "", "SlowDown", 503},
+    {Code::kNoSpace, "", "InsufficientStorage", 507},
+    {Code::kDeadlineExceeded, "", "RequestTimeout", 400},
+    {Code::kCancelled, "", "RequestTimeout", 400},
+    {Code::kUnavailable, "", "ServiceUnavailable", 503},
+    {Code::kUnsupported, "", "NotImplemented", 501},
+    {Code::kUnsupportedMediaType, "", "InvalidRequest", 415},
+    {Code::kDataLoss, "", "InternalError", 500},
+    {Code::kInternal, "", "InternalError", 500},
+}};
+
+S3Code s3_code_of(const Error& error) {
+  constexpr std::string_view kOwn = "s3:";
+  for (const auto& row : kCodes) {
+    if (row.code != error.code || (!row.field.empty() && row.field != error.field)) continue;
+    S3Code found = row;
+    if (error.field.starts_with(kOwn)) {
+      found.name = std::string_view(error.field).substr(kOwn.size());
+      found.status = http::status_of(error.code);
+      if (found.name == "MetadataTooLarge") found.status = 400;
+    } else if (error.code == Code::kMalformed && error.field.starts_with("X-Amz-")) {
+      found.name = "AuthorizationQueryParametersError";
+    }
+    return found;
+  }
+  return {error.code, "", "InternalError", 500};
+}
+
+}  // namespace
+
+Response S3Door::error(const Error& error, const Request& request) const {
+  const auto code = s3_code_of(error);
+  const bool no_body = request.method == Method::kHead || code.status == 304;
+  Response response = Response::empty(code.status);
+  if (!no_body) {
+    wire::XmlWriter writer("Error");
+    writer.element("Code", code.name).element("Message", error.message).element("Resource", request.path);
+    if (error.code == Code::kSignatureMismatch && error.cause) {
+      writer.element("StringToSign", error.cause->message);
+      if (error.cause->cause) writer.element("CanonicalRequest", error.cause->cause->message);
+    }
+    writer.element("RequestId", request.request_id);
+    response = xml_answer(writer, code.status);
+  }
+  response.headers.set("x-amz-request-id", request.request_id);
+  if (error.retry) response.headers.set("Retry-After", "1");
+  return response;
+}
+
+Task<Response> S3Door::call(Operation operation, const http::Authorized& request) {
+  auto answer = co_await operation(request, lake_);
+  if (!answer) co_return error(answer.error(), request.request());
+  answer->headers.set("x-amz-request-id", request.request().request_id);
+  co_return *std::move(answer);
+}
+
+Route S3Door::row(Method method, std::string pattern, Permission permission, Operation operation) {
+  return Route(method, std::move(pattern), permission, kLimits,
+               [this, operation](const http::Authorized& request) { return call(operation, request); });
+}
+
+std::vector<Route> S3Door::routes() {
+  constexpr auto kRead = Permission::kLakeRead;
+  constexpr auto kWrite = Permission::kLakeWrite;
+  std::vector<Route> out;
+  out.push_back(row(Method::kGet, "/", kRead, &list_buckets));
+  for (const std::string bucket : {"/{bucket}", "/{bucket}/"}) {
+    out.push_back(row(Method::kPut, bucket, kWrite, &create_bucket));
+    out.push_back(row(Method::kHead, bucket, kRead, &head_bucket));
+    out.push_back(row(Method::kDelete, bucket, kWrite, &delete_bucket));
+    out.push_back(row(Method::kGet, bucket, kRead, &list_objects));
+    out.push_back(row(Method::kGet, bucket, kRead, &list_objects_v2).on_query("list-type"));
+    out.push_back(row(Method::kGet, bucket, kRead, &list_object_versions).on_query("versions"));
+    out.push_back(row(Method::kGet, bucket, kRead, &get_bucket_location).on_query("location"));
+    out.push_back(row(Method::kGet, bucket, kRead, &list_multipart_uploads).on_query("uploads"));
+    out.push_back(row(Method::kPost, bucket, kWrite, &delete_objects).on_query("delete"));
+    for (const auto& setting : bucket_settings()) {
+      out.push_back(row(Method::kGet, bucket, kRead, &get_bucket_setting).on_query(setting));
+      out.push_back(row(Method::kPut, bucket, kWrite, &change_setting).on_query(setting));
+      out.push_back(row(Method::kDelete, bucket, kWrite, &change_setting).on_query(setting));
+    }
+  }
+  const std::string object = "/{bucket}/{key+}";
+  out.push_back(row(Method::kPut, object, kWrite, &put_object));
+  out.push_back(row(Method::kPut, object, kWrite, &copy_object).on_header("x-amz-copy-source"));
+  out.push_back(row(Method::kGet, object, kRead, &get_object));
+  out.push_back(row(Method::kHead, object, kRead, &head_object));
+  out.push_back(row(Method::kDelete, object, kWrite, &delete_object));
+  out.push_back(row(Method::kGet, object, kRead, &get_object_attributes).on_query("attributes"));
+  out.push_back(row(Method::kGet, object, kRead, &get_object_tagging).on_query("tagging"));
+  out.push_back(row(Method::kPut, object, kWrite, &put_object_tagging).on_query("tagging"));
+  out.push_back(row(Method::kDelete, object, kWrite, &delete_object_tagging).on_query("tagging"));
+  out.push_back(row(Method::kPost, object, kWrite, &create_multipart_upload).on_query("uploads"));
+  out.push_back(row(Method::kPut, object, kWrite, &upload_part).on_query("uploadId"));
+  out.push_back(
+      row(Method::kPut, object, kWrite, &upload_part_copy).on_query("uploadId").on_header("x-amz-copy-source"));
+  out.push_back(row(Method::kPost, object, kWrite, &complete_multipart_upload).on_query("uploadId"));
+  out.push_back(row(Method::kDelete, object, kWrite, &abort_multipart_upload).on_query("uploadId"));
+  out.push_back(row(Method::kGet, object, kRead, &list_parts).on_query("uploadId"));
+  for (const auto& setting : object_settings()) {
+    out.push_back(row(Method::kGet, object, kRead, &get_object_setting).on_query(setting));
+    out.push_back(row(Method::kPut, object, kWrite, &change_setting).on_query(setting));
+    out.push_back(row(Method::kPost, object, kWrite, &change_setting).on_query(setting));
+    out.push_back(row(Method::kDelete, object, kWrite, &change_setting).on_query(setting));
+  }
+  return out;
+}
+
+void S3Door::rewrite(Request& request) const {
+  constexpr std::string_view kDomain = ".localhost";
+  auto host = to_lower(request.headers.get("Host"));
+  host.resize(std::min(host.rfind(':'), host.size()));
+  if (!host.ends_with(kDomain)) return;
+  host.resize(host.size() - kDomain.size());
+  if (host.ends_with(".s3")) host.resize(host.size() - 3);
+  if (host == "s3" || host.empty()) return;
+  request.path = fmt::format("/{}{}", host, request.path);
+}
+
+}  // namespace strata::doors::s3

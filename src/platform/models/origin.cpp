@@ -1,0 +1,302 @@
+#include "platform/models/origin.hpp"
+
+#include "base/bytes.hpp"
+#include "base/digest.hpp"
+#include "base/text.hpp"
+#include "platform/models/rows.hpp"
+#include "wire/mlflow_artifact.hpp"
+
+namespace strata::platform::models {
+
+using kernel::Caller;
+using kernel::Reader;
+
+namespace {
+
+constexpr std::uint64_t kMaxDescription = 4 << 20;
+constexpr std::string_view kDescriptionFile = "MLmodel";
+
+Error bad_source(std::string_view source, std::string_view why) {
+  return invalid("source", fmt::format("Invalid model version source: '{}'. {}", source, why));
+}
+
+bool is_inside(std::string_view path, std::string_view root) {
+  return path == root || (path.starts_with(root) && path.size() > root.size() && path[root.size()] == '/');
+}
+
+bool is_prompt(const VersionDraft& draft) {
+  return std::any_of(draft.tags.begin(), draft.tags.end(),
+                     [](const KeyValue& tag) { return tag.key == kPromptTag && tag.value == "true"; });
+}
+
+// "NAME/3", "NAME@alias", "m-..." behind "models:/".
+struct ModelAddress {
+  std::string name;
+  std::string version;
+  std::string alias;
+  std::string model_id;
+  std::string rest;  // path below a logged model
+};
+
+Result<ModelAddress> parse_address(std::string_view uri) {
+  constexpr std::string_view kScheme = "models:/";
+  const auto refuse = [&] {
+    return invalid("uri", fmt::format("'{}' is no address of a model. Write models:/NAME@ALIAS, models:/NAME/VERSION or "
+                                      "models:/m-ID",
+                                      printable(uri)));
+  };
+  if (!uri.starts_with(kScheme) || uri.starts_with("models://")) return refuse();
+  std::string_view text = uri.substr(kScheme.size());
+  ModelAddress address;
+  const std::size_t slash = text.find('/');
+  if (text.starts_with("m-") && (slash == std::string_view::npos ? text.size() : slash) == 34) {
+    address.model_id = text.substr(0, slash);
+    if (slash != std::string_view::npos) address.rest = text.substr(slash + 1);
+    return address;
+  }
+  if (slash != std::string_view::npos) {
+    address.name = text.substr(0, slash);
+    address.version = text.substr(slash + 1);
+  } else if (const std::size_t at = text.rfind('@'); at != std::string_view::npos) {
+    address.name = text.substr(0, at);
+    address.alias = text.substr(at + 1);
+  }
+  if (address.name.empty() || (address.version.empty() && address.alias.empty())) return refuse();
+  return address;
+}
+
+Result<Version> find_addressed(Reader& reader, const ProjectId& project, const ModelAddress& address) {
+  STRATA_TRY(require_model(reader, project, address.name));
+  if (!address.alias.empty()) {
+    auto row = reader.first("SELECT version FROM model_aliases WHERE project = ? AND name = ? AND alias = ?",
+                            {project.str(), address.name, address.alias});
+    if (!row) return std::move(row).error();
+    if (!*row) return not_found(fmt::format("Registered model alias {} not found.", address.alias));
+    return load_version(reader, project, address.name, (*row)->integer(0));
+  }
+  if (const auto number = to_int(address.version)) return load_version(reader, project, address.name, *number);
+  kernel::SqlArgs args = {project.str(), address.name};
+  std::string condition;
+  if (!equal_ignoring_case(address.version, "latest")) {
+    auto stage = stage_of(address.version);
+    if (!stage) {
+      return invalid("uri", fmt::format("'{}' is no version number, 'latest' or stage of model '{}'", address.version,
+                                        address.name));
+    }
+    condition = " AND stage = ?";
+    args.emplace_back(*stage);
+  }
+  auto row = reader.first("SELECT MAX(version) FROM model_versions WHERE project = ? AND name = ? AND deleted = 0" + condition,
+                          args);
+  if (!row) return std::move(row).error();
+  if (!*row || (*row)->is_null(0)) return not_found(fmt::format("Latest version not found for model {}.", address.name));
+  return load_version(reader, project, address.name, (*row)->integer(0));
+}
+
+// Passes the bytes on and compares their hash with the promised one at the end.
+class VerifiedSource final : public ByteSource {
+ public:
+  VerifiedSource(std::unique_ptr<ByteSource> inner, ModelFile file)
+      : inner_(std::move(inner)), file_(std::move(file)), digest_(DigestKind::kSha256) {}
+
+  Task<Result<std::string_view>> next() override {
+    auto piece = co_await inner_->next();
+    if (!piece) co_return piece;
+    if (!piece->empty()) {
+      digest_.update(*piece);
+      co_return piece;
+    }
+    if (!ended_) {
+      ended_ = true;
+      if (to_hex(digest_.finish()) != file_.sha256) {
+        co_return Error(Code::kDataLoss,
+                        fmt::format("'{}' is not the file that was registered: its SHA-256 differs", file_.path));
+      }
+    }
+    co_return piece;
+  }
+  std::optional<std::uint64_t> length() const override { return file_.size; }
+
+ private:
+  std::unique_ptr<ByteSource> inner_;
+  ModelFile file_;
+  Digest digest_;
+  bool ended_ = false;
+};
+
+}  // namespace
+
+std::string package_digest(const std::vector<ModelFile>& files) {
+  std::vector<const ModelFile*> sorted;
+  for (const auto& file : files) sorted.push_back(&file);
+  std::sort(sorted.begin(), sorted.end(), [](const auto* a, const auto* b) { return a->path < b->path; });
+  Digest digest(DigestKind::kSha256);
+  for (const auto* file : sorted) digest.update(fmt::format("{}  {}\n", file->sha256, file->path));
+  return "sha256:" + to_hex(digest.finish());
+}
+
+Task<Result<Models::Origin>> Models::find_origin(const Caller& caller, const VersionDraft& draft) {
+  Origin origin{draft.source, draft.run_id, draft.model_id, std::nullopt};
+  if (is_prompt(draft)) co_return origin;
+  auto find = [&](Reader& reader) -> Result<Origin> {
+    const auto logged_root = [&](const std::string& id) -> Result<std::string> {
+      auto model = tracking_.find_logged_model(reader, caller.project, id);
+      if (!model) return bad_source(draft.source, "The model_id request parameter must identify the resource that contains "
+                                                  "the source.");
+      if (origin.run_id.empty()) origin.run_id = model->source_run_id;
+      return model->artifact_uri;
+    };
+    const auto run_root = [&](const std::string& id) -> Result<std::string> {
+      auto run = tracking_.find_run(reader, caller.project, id);
+      if (!run) return bad_source(draft.source, "The run_id request parameter must identify the resource that contains the "
+                                                "source.");
+      return run->artifact_uri;
+    };
+    if (draft.source.starts_with("models:")) {
+      auto address = parse_address(draft.source);
+      if (!address) return bad_source(draft.source, address.error().message);
+      if (!address->model_id.empty()) {
+        if (!draft.model_id.empty() && draft.model_id != address->model_id) {
+          return bad_source(draft.source, "The model_id request parameter must identify the resource that contains the source.");
+        }
+        origin.model_id = address->model_id;
+        auto root = logged_root(address->model_id);
+        if (!root) return std::move(root).error();
+        origin.download_uri = address->rest.empty() ? *root : *root + "/" + address->rest;
+        return origin;
+      }
+      auto version = find_addressed(reader, caller.project, *address);
+      if (!version) return bad_source(draft.source, version.error().message);
+      origin.download_uri = version->download_uri;
+      if (origin.run_id.empty()) origin.run_id = version->run_id;
+      if (origin.model_id.empty()) origin.model_id = version->model_id;
+      return origin;
+    }
+    std::string owner_root;
+    if (draft.source.starts_with("runs:/")) {
+      const std::string rest = draft.source.substr(6);
+      const std::string id = rest.substr(0, rest.find('/'));
+      auto root = run_root(id);
+      if (!root) return std::move(root).error();
+      if (!draft.run_id.empty() && draft.run_id != id) {
+        return bad_source(draft.source, "The run_id request parameter must identify the resource that contains the source.");
+      }
+      origin.run_id = id;
+      origin.download_uri = *root + rest.substr(id.size());
+      owner_root = *root;
+    } else if (!draft.model_id.empty()) {
+      auto root = logged_root(draft.model_id);
+      if (!root) return std::move(root).error();
+      owner_root = *root;
+    } else if (!draft.run_id.empty()) {
+      auto root = run_root(draft.run_id);
+      if (!root) return std::move(root).error();
+      owner_root = *root;
+    }
+    const auto path = wire::mlflow::proxied_path(origin.download_uri);
+    if (!path) return origin;
+    const auto allowed = wire::mlflow::proxied_path(owner_root);
+    if (!allowed || !is_inside(*path, *allowed)) {
+      return bad_source(draft.source, "The run_id or model_id request parameter must identify the resource that contains the "
+                                      "source.");
+    }
+    return origin;
+  };
+  auto found = co_await records_.read(find);
+  if (!found) co_return found;
+  STRATA_CO_TRY(wire::mlflow::check_artifact_uri(found->download_uri, "source"));
+  found->root = wire::mlflow::proxied_path(found->download_uri);
+  co_return found;
+}
+
+Task<Result<Models::Package>> Models::read_package(const Caller& caller, std::string root) {
+  Package package;
+  auto listed = co_await tracking_.store().walk(caller, root, kMaxModelFiles);
+  if (!listed) co_return std::move(listed).error();
+  for (auto& info : *listed) {
+    package.files.push_back({info.path.substr(root.size() + 1), info.size, std::move(info.sha256)});
+  }
+  if (package.files.empty()) co_return package;
+  std::sort(package.files.begin(), package.files.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
+  package.package_digest = models::package_digest(package.files);
+  package.digest = package.package_digest;
+  std::vector<ModelFile> canonical = package.files;
+  for (auto& file : canonical) {
+    if (file.path != kDescriptionFile || file.size > kMaxDescription) continue;
+    auto opened = co_await tracking_.store().open(caller, root + "/" + file.path);
+    if (!opened) co_return std::move(opened).error();
+    auto text = co_await read_all(*opened->body, kMaxDescription);
+    if (!text) co_return std::move(text).error();
+    file.sha256 = to_hex(sha256(wire::mlflow::canonical_mlmodel(*text)));
+    package.digest = models::package_digest(canonical);
+    break;
+  }
+  co_return package;
+}
+
+Task<Result<Resolved>> Models::resolve(const Caller& caller, std::string uri) {
+  auto address = parse_address(uri);
+  if (!address) co_return std::move(address).error();
+  Resolved resolved;
+  std::string location;
+  auto load = [&](Reader& reader) -> Status {
+    if (!address->model_id.empty()) {
+      auto model = tracking_.find_logged_model(reader, caller.project, address->model_id);
+      if (!model) return std::move(model).error();
+      location = model->artifact_uri + (address->rest.empty() ? "" : "/" + address->rest);
+      resolved.name = resolved.model_id = model->id;
+      resolved.run_id = model->source_run_id;
+      resolved.owner = model->owner;
+      return {};
+    }
+    auto version = find_addressed(reader, caller.project, *address);
+    if (!version) return std::move(version).error();
+    auto files = load_manifest(reader, caller.project, version->package_digest);
+    if (!files) return std::move(files).error();
+    location = version->download_uri;
+    resolved = {version->name,   version->version,  version->digest, version->package_digest,
+                version->run_id, version->model_id, version->owner,  "", std::move(*files)};
+    return {};
+  };
+  STRATA_CO_TRY(co_await records_.read(load));
+  auto root = tracking::Tracking::store_path(location);
+  if (!root) co_return std::move(root).error();
+  resolved.root = std::move(*root);
+  if (resolved.version == 0) {
+    auto package = co_await read_package(caller, resolved.root);
+    if (!package) co_return std::move(package).error();
+    resolved.files = std::move(package->files);
+    resolved.digest = std::move(package->digest);
+    resolved.package_digest = std::move(package->package_digest);
+  }
+  if (resolved.files.empty()) {
+    co_return Error(Code::kConflict, fmt::format("{} has no files on this server. Log the model's files, then register a new "
+                                                 "version",
+                                                 uri));
+  }
+  co_return resolved;
+}
+
+Task<Result<tracking::Artifact>> Models::open(const Caller& caller, const Resolved& model, const ModelFile& file) {
+  auto opened = co_await tracking_.store().open(caller, model.root + "/" + file.path);
+  if (!opened) co_return opened;
+  opened->body = std::make_unique<VerifiedSource>(std::move(opened->body), file);
+  co_return opened;
+}
+
+Task<Result<Version>> Models::version_by_alias(const Caller& caller, std::string name, std::string alias) {
+  if (alias.empty()) co_return invalid("alias", "Registered model alias name cannot be empty.");
+  auto load = [&](Reader& reader) -> Result<Version> {
+    ModelAddress address{name, "", alias, "", ""};
+    if (equal_ignoring_case(alias, "latest")) address = {name, "latest", "", "", ""};
+    auto found = find_addressed(reader, caller.project, address);
+    // Clients tell a missing alias from a missing model by the code.
+    if (!found && found.error().message.starts_with("Registered model alias")) {
+      return invalid("alias", found.error().message);
+    }
+    return found;
+  };
+  co_return co_await records_.read(load);
+}
+
+}  // namespace strata::platform::models
