@@ -103,7 +103,7 @@ setup-build:
 	@tools/setup apt deps venv
 
 build/release/build.ninja: CMakePresets.json CMakeLists.txt cmake/ThirdParty.cmake third_party/LOCK \
-    $(if $(WEB_LOCK),web/dist/.built) | setup-build
+    $(if $(WEB_LOCK),web/dist/index.html) | setup-build
 	@cmake --preset release
 	@touch $@
 
@@ -111,7 +111,7 @@ web/node_modules/.installed: $(WEB_LOCK) | setup-build
 	@$(NPM) --prefix web ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
-web/dist/.built: $(WEB_SOURCES) web/node_modules/.installed
+web/dist/index.html: $(WEB_SOURCES) web/node_modules/.installed
 	@$(NPM) --prefix web run build
 	@touch $@
 

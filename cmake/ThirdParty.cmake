@@ -1,5 +1,5 @@
-# Third-party libraries as targets. Debian's come from find_package; the rest lies in build/deps, where
-# tools/setup puts what third_party/LOCK names.
+# Third-party libraries as targets. Debian's come from find_package; the rest lies in build/deps,
+# where tools/setup puts what third_party/LOCK names.
 
 set(STRATA_DEPS_DIR ${CMAKE_SOURCE_DIR}/build/deps CACHE PATH "Folder that tools/setup filled")
 set(STRATA_ENGINE_LIBRARIES
@@ -37,7 +37,7 @@ add_library(duckdb_headers INTERFACE)
 target_include_directories(duckdb_headers SYSTEM INTERFACE ${STRATA_DEPS_DIR}/duckdb)
 add_library(duckdb::duckdb ALIAS duckdb_headers)
 
-# Arrow in memory and Arrow IPC, from source; its configuration header is made as its own build makes it.
+# Arrow in memory and Arrow IPC, from source; its configuration header is made as its build does it.
 set(nanoarrow_dir ${STRATA_DEPS_DIR}/nanoarrow)
 set(nanoarrow_generated ${CMAKE_BINARY_DIR}/third_party/nanoarrow)
 file(STRINGS ${CMAKE_SOURCE_DIR}/third_party/LOCK pin REGEX "^package = \"nanoarrow==")

@@ -7,6 +7,7 @@
 
 #include "app/cli.hpp"
 #include "app/cli_admin.hpp"
+#include "app/cli_model.hpp"
 #include "app/data_dir.hpp"
 #include "app/serve.hpp"
 #include "app/stop.hpp"
@@ -87,7 +88,7 @@ int run(int argc, char** argv) {
   app.add_option("-o,--output", context.output, "table or json")
       ->check(CLI::IsMember({"table", "json"}));
   add_server_commands(app, context, options);
-  for (const AddCommands add : {&add_admin_commands})
+  for (const AddCommands add : {&add_admin_commands, &add_model_commands})
     add(app, context);
   try {
     app.parse(argc, argv);

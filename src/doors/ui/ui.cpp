@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/bytes.hpp"
 #include "base/text.hpp"
 #include "doors/ui/assets.hpp"
 
@@ -108,7 +109,7 @@ Task<Response> page(const Authorized& call) {
   Response response = Response::text(200, std::string(kNotBuilt));
   response.headers.set("Cache-Control", "no-store");
   protect(response);
-  co_return response;
+  co_return std::move(response);
 }
 
 Task<Response> hashed_asset(const Authorized& call) {
@@ -122,7 +123,7 @@ Task<Response> hashed_asset(const Authorized& call) {
                        printable(path)));
   response.headers.set("Cache-Control", "no-store");
   protect(response);
-  co_return response;
+  co_return std::move(response);
 }
 
 Task<Response> favicon(const Authorized& call) {
