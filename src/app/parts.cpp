@@ -5,6 +5,7 @@
 #include "app/compose_lake.hpp"
 #include "app/compose_lineage.hpp"
 #include "app/compose_tracking.hpp"
+#include "app/compose_ui.hpp"
 #include "app/compose_warehouse.hpp"
 #include "app/compose_workflow.hpp"
 
@@ -37,6 +38,7 @@ Result<std::vector<std::unique_ptr<Part>>> make_parts(Core& core, doors::rest::R
   auto workflow = make_workflow_part(core, rest);
   if (!workflow) return std::move(workflow).error();
   parts.push_back(*std::move(workflow));
+  parts.push_back(make_ui_part());
   return parts;
 }
 

@@ -62,7 +62,7 @@ class Warehouse::Stream final : public QueryStream {
 
 Warehouse::Warehouse(Ports ports, EngineHostOptions engine)
     : ports_(std::move(ports)),
-      host_(engine, ports_.pool, ports_.random,
+      host_(engine, ports_.pool, ports_.random, ports_.clock,
             [this](const auto& catalog) { return reconcile(catalog); }),
       data_(engine.data) {}
 
