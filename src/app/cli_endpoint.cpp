@@ -1,8 +1,6 @@
 #include "app/cli_endpoint.hpp"
 
-#include <chrono>
 #include <cstdio>
-#include <thread>
 
 #include <CLI/CLI.hpp>
 
@@ -10,8 +8,8 @@ namespace strata::app {
 
 namespace {
 
-constexpr std::chrono::milliseconds kPoll{100};
-constexpr std::chrono::minutes kPatience{10};
+constexpr int kSecondsEach = 20;
+constexpr int kQuestions = 30;
 
 const std::vector<std::pair<std::string, std::string>> kColumns = {
     {"name", "NAME"},       {"model", "MODEL"},   {"state", "STATE"},
@@ -36,22 +34,17 @@ void show(CliContext& context, const Json& endpoint) {
     std::printf("\n%s\n", error.c_str());
 }
 
-// Asks until what the reference names is what answers. Errors: kUnavailable with the server's
-// reason when that failed.
+// Asks until what the reference names is what answers; the server holds each question while it
+// loads. Errors: kUnavailable with the server's reason when that failed.
 Result<Json> wait_until_ready(ApiClient& client, const std::string& path) {
-  const auto until = std::chrono::steady_clock::now() + kPatience;
-  while (true) {
-    auto endpoint = client.get(path);
+  for (int question = 0; question < kQuestions; ++question) {
+    auto endpoint = client.get(path + "?wait=" + std::to_string(kSecondsEach));
     if (!endpoint) return endpoint;
     const auto state = endpoint->text("state");
     if (state == "ready") return endpoint;
     if (state == "failed") return Error(Code::kUnavailable, endpoint->text("error"));
-    if (std::chrono::steady_clock::now() > until) {
-      return Error(Code::kDeadlineExceeded,
-                   "the endpoint is still loading its model after 10 minutes");
-    }
-    std::this_thread::sleep_for(kPoll);
   }
+  return Error(Code::kDeadlineExceeded, "the endpoint is still loading its model after 10 minutes");
 }
 
 void add_create(CLI::App& endpoint, CliContext& context) {

@@ -1,5 +1,6 @@
 #include "app/compose_deployment.hpp"
 
+#include "base/log.hpp"
 #include "base/text.hpp"
 #include "doors/rest/endpoint_routes.hpp"
 
@@ -72,10 +73,17 @@ std::vector<std::pair<Port, http::Door*>> DeploymentPart::doors() {
   return {{Port::kHttp, &oip_}, {Port::kHttp, &scoring_}};
 }
 
+Status DeploymentPart::start() {
+  core_.scope.spawn(core_.loops.next(), log_.keep(core_.pool, core_.scope.token()));
+  return endpoints_.start();
+}
+
 void DeploymentPart::stop() {
   core_.scope.request_stop();
   core_.events.changed().notify_all();  // wakes the watch, which then sees that it shall end
-  log_.close();
+  if (const auto written = log_.flush(); !written) {
+    log::error("predictions.flush", Json::object({{"error", written.error().to_string()}}));
+  }
 }
 
 Result<std::unique_ptr<DeploymentPart>> make_deployment_part(Core& core,

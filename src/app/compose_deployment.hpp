@@ -25,7 +25,7 @@ class DeploymentPart final : public Part {
   platform::deployment::PredictionLog& predictions() { return log_; }
 
   std::vector<std::pair<Port, http::Door*>> doors() override;
-  Status start() override { return endpoints_.start(); }
+  Status start() override;
   void stop() override;
 
  private:

@@ -1,9 +1,12 @@
 #include "app/parts.hpp"
 
+#include "app/compose_compute.hpp"
 #include "app/compose_deployment.hpp"
 #include "app/compose_lake.hpp"
 #include "app/compose_lineage.hpp"
 #include "app/compose_tracking.hpp"
+#include "app/compose_ui.hpp"
+#include "app/compose_warehouse.hpp"
 #include "app/compose_workflow.hpp"
 
 namespace strata::app {
@@ -12,17 +15,30 @@ Result<std::vector<std::unique_ptr<Part>>> make_parts(Core& core, doors::rest::R
   std::vector<std::unique_ptr<Part>> parts;
   auto lake = make_lake_part(core, rest);
   if (!lake) return std::move(lake).error();
-  auto tracking = make_tracking_part(core, rest, (*lake)->lake());
+  storage::lake::Lake& objects = (*lake)->lake();
+  auto compute = make_compute_part(core, rest);
+  if (!compute) return std::move(compute).error();
+  storage::compute::Compute& node = (*compute)->compute();
+  auto warehouse = make_warehouse_part(core, rest, objects, [&node](std::chrono::microseconds cpu) {
+    return node.cost({.cores = 1, .memory_bytes = 0, .gpus = 0}, cpu).amount;
+  });
+  if (!warehouse) return std::move(warehouse).error();
+  auto tracking = make_tracking_part(core, rest, objects);
   if (!tracking) return std::move(tracking).error();
   auto deployment = make_deployment_part(core, rest, (*tracking)->models());
   if (!deployment) return std::move(deployment).error();
-  add_lineage(core, rest, (*deployment)->predictions());
+  auto& predictions = (*deployment)->predictions();
+  add_lineage(core, rest, predictions);
+  (*warehouse)->offer_predictions(predictions);
   parts.push_back(*std::move(lake));
+  parts.push_back(*std::move(compute));
+  parts.push_back(*std::move(warehouse));
   parts.push_back(*std::move(tracking));
   parts.push_back(*std::move(deployment));
   auto workflow = make_workflow_part(core, rest);
   if (!workflow) return std::move(workflow).error();
   parts.push_back(*std::move(workflow));
+  parts.push_back(make_ui_part());
   return parts;
 }
 
