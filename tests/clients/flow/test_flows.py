@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import tarfile
 import threading
+import time
 import urllib.request
+
+import boto3
 
 TWO_STEPS = """name: {name}
 parameters:
@@ -255,3 +259,44 @@ def test_lineage_ties_the_run_its_tasks_and_their_inputs(flows):
     }
     assert f"flow_run:{run['id']}" in kinds
     assert f"task:{run['id']}/write" in kinds
+
+
+def test_what_a_step_writes_elsewhere_leads_back_to_its_run(flows):
+    program = (
+        "import boto3, json, os, urllib.request as u; s3 = boto3.client('s3');"
+        "s3.create_bucket(Bucket='from-a-step');"
+        "s3.put_object(Bucket='from-a-step', Key='a.csv', Body=b'x\\n1\\n');"
+        "r = u.Request(os.environ['STRATA_URL'] + '/api/v1/sql', method='POST',"
+        "  data=json.dumps({'sql': 'CREATE TABLE made_by_step AS SELECT 1 AS x'}).encode());"
+        "r.add_header('Authorization', 'Bearer ' + os.environ['STRATA_TOKEN']);"
+        "print(u.urlopen(r).read())"
+    )
+    spec = {"name": "writer", "steps": {"a": {"command": [sys.executable, "-c", program]}}}
+    flows.call("PUT", "/api/v1/flows/writer", spec)
+    run = flows.start("writer")
+    done = flows.wait(run)
+    assert done["state"] == "succeeded", flows.logs(run)
+    for ref in ("object:from-a-step/a.csv", "table:main.made_by_step"):
+        graph = json.dumps(flows.call("GET", f"/api/v1/why/{ref}"))
+        assert f"{run['id']}/a" in graph and f"flow_run:{run['id']}" in graph, ref
+
+
+def test_an_object_put_starts_the_pipelines_that_wait_for_it(flows, client_env):
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket="inbox")
+    s3.put_object(Bucket="inbox", Key="new/before.csv", Body=b"1")
+    flows.apply(
+        "name: on-arrival\nparameters: {bucket: '', key: ''}\n"
+        "steps: {a: {command: 'echo $STRATA_PARAM_bucket/$STRATA_PARAM_key'}}\n"
+        "triggers:\n  - {event: object.created, bucket: inbox, prefix: new/}\n"
+    )
+    s3.put_object(Bucket="inbox", Key="old/x.csv", Body=b"1")
+    s3.put_object(Bucket="inbox", Key="new/y.csv", Body=b"1")
+    deadline = time.monotonic() + 30
+    while not (runs := flows.call("GET", "/api/v1/flow-runs?flow=on-arrival")["runs"]):
+        assert time.monotonic() < deadline
+    assert flows.wait(runs[0])["state"] == "succeeded"
+    assert flows.logs(runs[0], "?step=a") == "inbox/new/y.csv\n"
+    assert len(flows.call("GET", "/api/v1/flow-runs?flow=on-arrival")["runs"]) == 1
+    graph = json.dumps(flows.call("GET", f"/api/v1/why/flow_run:{runs[0]['id']}"))
+    assert "inbox/new/y.csv" in graph
