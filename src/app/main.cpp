@@ -5,19 +5,19 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
-#include "app/cli.hpp"
-#include "app/cli_admin.hpp"
-#include "app/cli_endpoint.hpp"
-#include "app/cli_flow.hpp"
-#include "app/cli_lineage.hpp"
-#include "app/cli_model.hpp"
-#include "app/cli_node.hpp"
-#include "app/cli_sql.hpp"
+#include "app/commands/cli.hpp"
+#include "app/commands/cli_admin.hpp"
+#include "app/commands/cli_endpoint.hpp"
+#include "app/commands/cli_flow.hpp"
+#include "app/commands/cli_lineage.hpp"
+#include "app/commands/cli_model.hpp"
+#include "app/commands/cli_node.hpp"
+#include "app/commands/cli_sql.hpp"
 #include "app/data_dir.hpp"
 #include "app/serve.hpp"
 #include "app/stop.hpp"
-#include "app/worker_agent.hpp"
-#include "app/worker_warehouse.hpp"
+#include "app/workers/worker_agent.hpp"
+#include "app/workers/worker_warehouse.hpp"
 #include "base/text.hpp"
 
 namespace strata::app {

@@ -7,7 +7,7 @@
 #include "base/bytes.hpp"
 #include "base/digest.hpp"
 #include "runtime/random.hpp"
-#include "wire/tar.hpp"
+#include "wire/flow/tar.hpp"
 
 namespace strata::resources::workflow {
 namespace {

@@ -28,7 +28,7 @@
 #include "runtime/pool.hpp"
 #include "runtime/random.hpp"
 #include "runtime/scope.hpp"
-#include "wire/flow_spec.hpp"
+#include "wire/flow/flow_spec.hpp"
 
 namespace strata::resources::workflow {
 
