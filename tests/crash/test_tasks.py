@@ -14,6 +14,7 @@ import time
 import urllib.request
 
 import pytest
+from waits import pause
 
 ENDED = {"succeeded", "failed", "cancelled"}
 
@@ -45,7 +46,7 @@ class World:
         deadline = time.monotonic() + timeout
         while not until(now := self.get(run)):
             assert time.monotonic() < deadline, json.dumps(now, indent=1)
-            time.sleep(0.02)
+            pause(0.02)
         return now
 
     def wait_end(self, run: str) -> dict:
@@ -88,7 +89,7 @@ def wait_until(condition, timeout: float = 20) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline
-        time.sleep(0.02)
+        pause(0.02)
 
 
 @pytest.fixture
@@ -197,7 +198,7 @@ def test_no_task_is_lost_or_run_twice_by_random_kills(world, tmp_path):
     for _ in range(rounds):
         for _ in range(3):
             runs.append(world.start(text, {"n": chance.randrange(1, 9)}))
-        time.sleep(chance.random() * 0.3)
+        pause(chance.random() * 0.3)
         if chance.random() < 0.6:
             world.kill_server()
             if chance.random() < 0.5:
