@@ -72,7 +72,7 @@ def raw(server, method: str, target: str, body: bytes = b"") -> int:
     """One request with the target exactly as written, which no HTTP library would send."""
     host, port = urllib.parse.urlsplit(server.http).netloc.split(":")
     with socket.create_connection((host, int(port)), timeout=20) as connection:
-        head = f"{method} {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.env['STRATA_TOKEN']}\r\n"
+        head = f"{method} {target} HTTP/1.1\r\nHost: {host}:{port}\r\nAuthorization: Bearer {server.env['STRATA_TOKEN']}\r\n"
         connection.sendall(head.encode("latin-1") + f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
         answer = b""
         while piece := connection.recv(65536):

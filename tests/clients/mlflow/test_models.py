@@ -253,12 +253,12 @@ def test_sources_that_are_not_the_callers_are_refused(client, name):
 
 
 def test_prompts_stay_out_of_searches_that_do_not_ask_for_them(mlflow, client, name):
-    client.create_registered_model(name, tags={"mlflow.prompt.is_prompt": "true"})
+    mlflow.genai.register_prompt(name, "Say {{ what }}.")
     client.create_registered_model(name + "-m")
     mine = f"name LIKE '{name}%'"
     assert [m.name for m in client.search_registered_models(mine)] == [name + "-m"]
-    prompts = client._registry_client.store.search_registered_models(mine + " AND tags.`mlflow.prompt.is_prompt` = 'true'")
-    assert [m.name for m in prompts] == [name]
+    assert [p.name for p in mlflow.genai.search_prompts(f"name = '{name}'")] == [name]
+    assert mlflow.genai.load_prompt(f"prompts:/{name}/1").format(what="hello") == "Say hello."
 
 
 def test_models_are_in_the_command_line(client, server, name):
