@@ -7,9 +7,10 @@ namespace strata::app {
 using storage::lake::Lake;
 
 LakePart::LakePart(Core& core)
-    : core_(core), blobs_(core.files, core.random, core.pool, core.paths.data + "/lake"),
-      lake_(Lake::Ports{core.records, blobs_, core.pool, core.audit, core.events, core.lineage, core.clock,
-                        core.random}),
+    : core_(core),
+      blobs_(core.files, core.random, core.pool, core.paths.data + "/lake"),
+      lake_(Lake::Ports{core.records, blobs_, core.pool, core.audit, core.events, core.lineage,
+                        core.clock, core.random}),
       door_(lake_) {}
 
 Status LakePart::prepare() {

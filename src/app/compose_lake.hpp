@@ -10,7 +10,8 @@
 
 namespace strata::app {
 
-// The object store with its files below `data`/lake, the S3 door, and the lake's part of Strata's own API.
+// The object store with its files below `data`/lake, the S3 door, and the lake's part of Strata's
+// own API.
 class LakePart final : public Part {
  public:
   explicit LakePart(Core& core);

@@ -9,7 +9,8 @@ using platform::tracking::Tracking;
 
 TrackingPart::TrackingPart(Core& core, storage::lake::Lake& lake)
     : artifacts_(lake),
-      tracking_(core.records, core.audit, core.events, core.lineage, artifacts_, core.clock, core.random),
+      tracking_(core.records, core.audit, core.events, core.lineage, artifacts_, core.clock,
+                core.random),
       models_(core.records, core.audit, core.events, core.lineage, tracking_, core.clock),
       door_(doors::mlflow::Services{tracking_, models_}) {}
 
@@ -18,7 +19,8 @@ Status TrackingPart::prepare(Core& core) {
   return core.records.migrate(Models::migrations());
 }
 
-Result<std::unique_ptr<TrackingPart>> make_tracking_part(Core& core, doors::rest::RestDoor& rest, storage::lake::Lake& lake) {
+Result<std::unique_ptr<TrackingPart>> make_tracking_part(Core& core, doors::rest::RestDoor& rest,
+                                                         storage::lake::Lake& lake) {
   auto part = std::make_unique<TrackingPart>(core, lake);
   STRATA_TRY(part->prepare(core));
   rest.add(doors::rest::model_routes(part->models(), part->tracking()));

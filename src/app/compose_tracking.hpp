@@ -11,7 +11,8 @@
 
 namespace strata::app {
 
-// Tracking and the model store with their artifacts in the lake, MLflow's door, and the models of Strata's own API.
+// Tracking and the model store with their artifacts in the lake, MLflow's door, and the models of
+// Strata's own API.
 class TrackingPart final : public Part {
  public:
   TrackingPart(Core& core, storage::lake::Lake& lake);
@@ -31,6 +32,7 @@ class TrackingPart final : public Part {
 };
 
 // Builds the part and adds its routes to `rest`. Blocks.
-Result<std::unique_ptr<TrackingPart>> make_tracking_part(Core& core, doors::rest::RestDoor& rest, storage::lake::Lake& lake);
+Result<std::unique_ptr<TrackingPart>> make_tracking_part(Core& core, doors::rest::RestDoor& rest,
+                                                         storage::lake::Lake& lake);
 
 }  // namespace strata::app

@@ -50,4 +50,16 @@ Status write_admin(Files& files, const std::string& data_dir, const AdminCredent
   return files.replace(data_dir + "/admin.json", json.dump() + "\n", 0600);
 }
 
+std::vector<std::pair<std::string, std::string>> client_environment(
+    const Endpoints& endpoints, const AdminCredentials& credentials) {
+  return {{"STRATA_URL", endpoints.http},
+          {"STRATA_TOKEN", credentials.token},
+          {"AWS_ENDPOINT_URL_S3", endpoints.s3},
+          {"AWS_ACCESS_KEY_ID", credentials.access_key_id},
+          {"AWS_SECRET_ACCESS_KEY", credentials.secret_access_key},
+          {"AWS_DEFAULT_REGION", "us-east-1"},
+          {"MLFLOW_TRACKING_URI", endpoints.http},
+          {"MLFLOW_TRACKING_TOKEN", credentials.token}};
+}
+
 }  // namespace strata::app

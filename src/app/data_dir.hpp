@@ -1,6 +1,8 @@
 #pragma once
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/result.hpp"
 #include "runtime/files.hpp"
@@ -27,5 +29,10 @@ Status write_endpoints(Files& files, const std::string& data_dir, const Endpoint
 // Errors: kNotFound before the first start, kPermissionDenied for another user.
 Result<AdminCredentials> read_admin(Files& files, const std::string& data_dir);
 Status write_admin(Files& files, const std::string& data_dir, const AdminCredentials& admin);
+
+// The variables by which stock clients reach a server with these credentials; what `strata env`
+// prints and steps are given.
+std::vector<std::pair<std::string, std::string>> client_environment(
+    const Endpoints& endpoints, const AdminCredentials& credentials);
 
 }  // namespace strata::app

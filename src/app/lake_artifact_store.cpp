@@ -35,12 +35,17 @@ Caller with_lake_rights(const Caller& caller) {
 }
 
 std::string hex_of(std::string_view digest) {
-  return digest.starts_with(kDigestKind) ? std::string(digest.substr(kDigestKind.size())) : std::string();
+  return digest.starts_with(kDigestKind) ? std::string(digest.substr(kDigestKind.size()))
+                                         : std::string();
 }
 
-Error no_such_file(std::string_view path) { return not_found(fmt::format("There is no artifact at '{}'", path)); }
+Error no_such_file(std::string_view path) {
+  return not_found(fmt::format("There is no artifact at '{}'", path));
+}
 
-bool is_missing_bucket(const Error& error) { return error.code == Code::kNotFound && error.field == "bucket"; }
+bool is_missing_bucket(const Error& error) {
+  return error.code == Code::kNotFound && error.field == "bucket";
+}
 
 }  // namespace
 
@@ -56,7 +61,8 @@ Task<Status> LakeArtifactStore::ensure_bucket(const Caller& rights, const std::s
   co_return Status();
 }
 
-Task<Result<ArtifactInfo>> LakeArtifactStore::put(const Caller& caller, std::string path, ByteSource& body) {
+Task<Result<ArtifactInfo>> LakeArtifactStore::put(const Caller& caller, std::string path,
+                                                  ByteSource& body) {
   const Caller rights = with_lake_rights(caller);
   const std::string bucket = bucket_of(caller);
   STRATA_CO_TRY(co_await ensure_bucket(rights, bucket));
@@ -84,7 +90,8 @@ Task<Result<Artifact>> LakeArtifactStore::open(const Caller& caller, std::string
   co_return artifact;
 }
 
-Task<Result<std::vector<ArtifactInfo>>> LakeArtifactStore::list(const Caller& caller, std::string path) {
+Task<Result<std::vector<ArtifactInfo>>> LakeArtifactStore::list(const Caller& caller,
+                                                                std::string path) {
   const Caller rights = with_lake_rights(caller);
   std::vector<ArtifactInfo> found;
   storage::lake::ListOptions options;
@@ -97,24 +104,29 @@ Task<Result<std::vector<ArtifactInfo>>> LakeArtifactStore::list(const Caller& ca
       if (is_missing_bucket(page.error())) co_return found;
       co_return std::move(page).error();
     }
-    for (auto& object : page->objects) found.push_back({object.key, object.size, hex_of(object.digest), false});
+    for (auto& object : page->objects)
+      found.push_back({object.key, object.size, hex_of(object.digest), false});
     for (auto& prefix : page->prefixes) {
       prefix.pop_back();
       found.push_back({std::move(prefix), 0, "", true});
     }
     if (found.size() > kMaxEntries) {
-      co_return Error(Code::kTooLarge, fmt::format("'{}' holds more than {} artifacts", path, kMaxEntries));
+      co_return Error(Code::kTooLarge,
+                      fmt::format("'{}' holds more than {} artifacts", path, kMaxEntries));
     }
     if (!page->truncated) break;
     options.after = page->next;
   }
-  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
+  std::sort(found.begin(), found.end(),
+            [](const auto& a, const auto& b) { return a.path < b.path; });
   co_return found;
 }
 
 // Objects that came in parts over S3 have no hash of the whole yet.
-Task<Result<std::string>> LakeArtifactStore::content_sha256(const Caller& rights, const std::string& bucket,
-                                                            const std::string& key, const std::string& digest) {
+Task<Result<std::string>> LakeArtifactStore::content_sha256(const Caller& rights,
+                                                            const std::string& bucket,
+                                                            const std::string& key,
+                                                            const std::string& digest) {
   if (auto known = hex_of(digest); !known.empty()) co_return known;
   auto name = ObjectName::make(bucket, key);
   if (!name) co_return std::move(name).error();
@@ -131,7 +143,9 @@ Task<Result<std::string>> LakeArtifactStore::content_sha256(const Caller& rights
   }
 }
 
-Task<Result<std::vector<ArtifactInfo>>> LakeArtifactStore::walk(const Caller& caller, std::string path, std::size_t limit) {
+Task<Result<std::vector<ArtifactInfo>>> LakeArtifactStore::walk(const Caller& caller,
+                                                                std::string path,
+                                                                std::size_t limit) {
   const Caller rights = with_lake_rights(caller);
   const std::string bucket = bucket_of(caller);
   std::vector<ArtifactInfo> found;
@@ -175,11 +189,13 @@ Task<Status> LakeArtifactStore::remove(const Caller& caller, std::string path) {
     auto page = co_await lake_.list(rights, bucket, options);
     if (!page) co_return std::move(page).error();
     std::vector<std::string> keys;
-    for (auto& object : page->objects) keys.push_back(std::move(object.key));
+    for (auto& object : page->objects)
+      keys.push_back(std::move(object.key));
     if (keys.empty()) co_return Status();
     auto gone = co_await lake_.remove_many(rights, bucket, std::move(keys));
     if (!gone) co_return std::move(gone).error();
-    for (const auto& one : *gone) STRATA_CO_TRY(one);
+    for (const auto& one : *gone)
+      STRATA_CO_TRY(one);
   }
 }
 

@@ -7,10 +7,14 @@
 
 #include "app/cli.hpp"
 #include "app/cli_admin.hpp"
+#include "app/cli_endpoint.hpp"
+#include "app/cli_lineage.hpp"
+#include "app/cli_flow.hpp"
 #include "app/cli_model.hpp"
 #include "app/data_dir.hpp"
 #include "app/serve.hpp"
 #include "app/stop.hpp"
+#include "app/worker_agent.hpp"
 #include "base/text.hpp"
 
 namespace strata::app {
@@ -28,18 +32,9 @@ Status print_environment(const std::string& data_dir) {
   if (!endpoints) return endpoints.error();
   const auto admin = read_admin(files, data_dir);
   if (!admin) return admin.error();
-  const std::vector<std::pair<std::string, std::string>> lines = {
-      {"STRATA_URL", endpoints->http},
-      {"STRATA_TOKEN", admin->token},
-      {"AWS_ENDPOINT_URL_S3", endpoints->s3},
-      {"AWS_ACCESS_KEY_ID", admin->access_key_id},
-      {"AWS_SECRET_ACCESS_KEY", admin->secret_access_key},
-      {"AWS_DEFAULT_REGION", "us-east-1"},
-      {"MLFLOW_TRACKING_URI", endpoints->http},
-      {"MLFLOW_TRACKING_TOKEN", admin->token},
-  };
-  for (const auto& [name, value] : lines)
+  for (const auto& [name, value] : client_environment(*endpoints, *admin)) {
     std::printf("export %s=%s\n", name.c_str(), value.c_str());
+  }
   return {};
 }
 
@@ -88,8 +83,10 @@ int run(int argc, char** argv) {
   app.add_option("-o,--output", context.output, "table or json")
       ->check(CLI::IsMember({"table", "json"}));
   add_server_commands(app, context, options);
-  for (const AddCommands add : {&add_admin_commands, &add_model_commands})
+  for (const AddCommands add : {&add_admin_commands, &add_endpoint_commands, &add_flow_commands,
+                                &add_lineage_commands, &add_model_commands}) {
     add(app, context);
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -104,5 +101,6 @@ int run(int argc, char** argv) {
 }  // namespace strata::app
 
 int main(int argc, char** argv) {
+  if (const auto done = strata::app::run_worker(argc, argv)) return *done;
   return strata::app::run(argc, argv);
 }

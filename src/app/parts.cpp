@@ -1,7 +1,10 @@
 #include "app/parts.hpp"
 
+#include "app/compose_deployment.hpp"
 #include "app/compose_lake.hpp"
+#include "app/compose_lineage.hpp"
 #include "app/compose_tracking.hpp"
+#include "app/compose_workflow.hpp"
 
 namespace strata::app {
 
@@ -9,11 +12,17 @@ Result<std::vector<std::unique_ptr<Part>>> make_parts(Core& core, doors::rest::R
   std::vector<std::unique_ptr<Part>> parts;
   auto lake = make_lake_part(core, rest);
   if (!lake) return std::move(lake).error();
-  storage::lake::Lake& objects = (*lake)->lake();
-  parts.push_back(*std::move(lake));
-  auto tracking = make_tracking_part(core, rest, objects);
+  auto tracking = make_tracking_part(core, rest, (*lake)->lake());
   if (!tracking) return std::move(tracking).error();
+  auto deployment = make_deployment_part(core, rest, (*tracking)->models());
+  if (!deployment) return std::move(deployment).error();
+  add_lineage(core, rest, (*deployment)->predictions());
+  parts.push_back(*std::move(lake));
   parts.push_back(*std::move(tracking));
+  parts.push_back(*std::move(deployment));
+  auto workflow = make_workflow_part(core, rest);
+  if (!workflow) return std::move(workflow).error();
+  parts.push_back(*std::move(workflow));
   return parts;
 }
 

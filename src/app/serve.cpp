@@ -12,6 +12,7 @@
 #include "app/data_dir.hpp"
 #include "app/parts.hpp"
 #include "base/log.hpp"
+#include "doors/http/openapi.hpp"
 #include "doors/http/server.hpp"
 #include "doors/rest/rest.hpp"
 #include "engines/sqlite/sqlite_records.hpp"
@@ -180,10 +181,14 @@ class Application {
                        *audit_,
                        *events_,
                        *lineage_});
-    rest_.add(doors::rest::operation_routes(metrics_, [this]() -> Status {
+    const auto readiness = [this]() -> Status {
       if (ready_.load()) return {};
       return Error(Code::kUnavailable, "the server is starting or stopping");
-    }));
+    };
+    const auto document = [this] {
+      return http::openapi_document(http_router_);
+    };
+    rest_.add(doors::rest::operation_routes(metrics_, readiness, document));
     rest_.add(doors::rest::identity_routes(*identity_, *audit_));
     auto parts = make_parts(*core_, rest_);
     if (!parts) return std::move(parts).error();

@@ -8,15 +8,23 @@
 #include <unistd.h>
 
 #include "base/text.hpp"
+#include "resources/orchestrator/orchestrator.hpp"
 #include "runtime/files.hpp"
 
 namespace strata::app {
 
 namespace {
 constexpr int kWaitMs = 10'000;
+
+// The agent ends after the last running task, or at once with `now`.
+Status stop_agent(const std::string& data_dir, bool now) {
+  constexpr std::chrono::seconds kTasksEnd{15};
+  constexpr std::chrono::hours kForAsLongAsTasksRun{24 * 365};
+  return resources::orchestrator::stop_agent(
+      data_dir, now, now ? std::chrono::milliseconds(kTasksEnd) : kForAsLongAsTasksRun);
 }
 
-Status stop_server(const std::string& data_dir, bool /*now*/) {
+Status stop_process(const std::string& data_dir) {
   SystemFiles files;
   const auto lock = FileLock::acquire(data_dir + "/run/lock");
   if (lock) return not_found("no server runs on " + data_dir);
@@ -40,6 +48,16 @@ Status stop_server(const std::string& data_dir, bool /*now*/) {
   }
   ::close(handle);
   return outcome;
+}
+
+}  // namespace
+
+Status stop_server(const std::string& data_dir, bool now) {
+  const auto stopped = stop_process(data_dir);
+  // An agent may outlive its server; that there is no server is no reason to leave it.
+  if (!stopped && stopped.error().code != Code::kNotFound) return stopped;
+  STRATA_TRY(stop_agent(data_dir, now));
+  return stopped;
 }
 
 }  // namespace strata::app

@@ -12,7 +12,8 @@ TEST(Uri, Encodes_all_but_unreserved_bytes) {
 
 TEST(Uri, Decodes_what_it_encoded_and_keeps_plus_signs) {
   std::string all;
-  for (int i = 0; i < 256; ++i) all += static_cast<char>(i);
+  for (int i = 0; i < 256; ++i)
+    all += static_cast<char>(i);
   EXPECT_EQ(*percent_decode(percent_encode(all)), all);
   EXPECT_EQ(*percent_decode("a+b"), "a+b");
 }

@@ -1,8 +1,8 @@
 #include "wire/xml.hpp"
 
-#include <fmt/format.h>
-
 #include <charconv>
+
+#include <fmt/format.h>
 
 #include "base/bytes.hpp"
 #include "base/text.hpp"
@@ -29,11 +29,13 @@ void append_utf8(std::string& out, std::uint32_t point) {
   }
 }
 
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+bool is_space(char c) {
+  return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
 
 bool is_name(char c) {
-  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
-         c == '.' || c == ':' || static_cast<unsigned char>(c) >= 0x80;
+  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
+         c == '-' || c == '.' || c == ':' || static_cast<unsigned char>(c) >= 0x80;
 }
 
 class Parser {
@@ -53,12 +55,13 @@ class Parser {
 
  private:
   Error fail(std::string_view what) const {
-    return Error(Code::kMalformed, fmt::format("the XML document is malformed at byte {}: {}", at_, what),
-                 "body");
+    return Error(Code::kMalformed,
+                 fmt::format("the XML document is malformed at byte {}: {}", at_, what), "body");
   }
   bool looking_at(std::string_view word) const { return text_.substr(at_).starts_with(word); }
   void skip_space() {
-    while (at_ < text_.size() && is_space(text_[at_])) ++at_;
+    while (at_ < text_.size() && is_space(text_[at_]))
+      ++at_;
   }
   Status skip_past(std::string_view mark) {
     const std::size_t end = text_.find(mark, at_);
@@ -84,7 +87,8 @@ class Parser {
 
   Result<std::string> name() {
     const std::size_t start = at_;
-    while (at_ < text_.size() && is_name(text_[at_])) ++at_;
+    while (at_ < text_.size() && is_name(text_[at_]))
+      ++at_;
     auto whole = text_.substr(start, at_ - start);
     if (whole.empty()) return fail("a name is missing");
     const std::size_t colon = whole.rfind(':');
@@ -138,8 +142,8 @@ class Parser {
       std::uint32_t point = 0;
       const auto [stop, fault] =
           std::from_chars(digits.data(), digits.data() + digits.size(), point, hex ? 16 : 10);
-      if (fault != std::errc() || stop != digits.data() + digits.size() || point == 0 || point > 0x10FFFF ||
-          (point >= 0xD800 && point <= 0xDFFF)) {
+      if (fault != std::errc() || stop != digits.data() + digits.size() || point == 0 ||
+          point > 0x10FFFF || (point >= 0xD800 && point <= 0xDFFF)) {
         return fail("a numeric reference names no character");
       }
       append_utf8(out, point);
@@ -250,7 +254,9 @@ std::string XmlElement::child_text(std::string_view child, std::string_view fall
   return found == nullptr ? std::string(fallback) : found->text;
 }
 
-Result<XmlElement> parse_xml(std::string_view text, XmlLimits limits) { return Parser(text, limits).run(); }
+Result<XmlElement> parse_xml(std::string_view text, XmlLimits limits) {
+  return Parser(text, limits).run();
+}
 
 XmlWriter::XmlWriter(std::string_view root, std::string_view xml_namespace)
     : out_("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n") {
@@ -300,7 +306,8 @@ XmlWriter& XmlWriter::raw(std::string_view markup) {
 }
 
 std::string XmlWriter::finish() {
-  while (!open_.empty()) close();
+  while (!open_.empty())
+    close();
   return std::move(out_);
 }
 

@@ -9,7 +9,8 @@
 
 namespace strata::wire {
 
-// One element of a parsed document: local name, character data of its own, child elements. Attributes are not kept.
+// One element of a parsed document: local name, character data of its own, child elements.
+// Attributes are not kept.
 struct XmlElement {
   std::string name;
   std::string text;
@@ -25,9 +26,10 @@ struct XmlLimits {
   std::size_t elements = 50'000;
 };
 
-// Reads the subset of XML 1.0 that protocol messages use: elements, attributes (dropped), character data, the five named
-// and numeric references, CDATA, comments and a declaration. A document type is refused, so entities cannot be defined
-// and nothing can expand. Namespace prefixes are dropped. Errors: kMalformed with the byte offset.
+// Reads the subset of XML 1.0 that protocol messages use: elements, attributes (dropped), character
+// data, the five named and numeric references, CDATA, comments and a declaration. A document type
+// is refused, so entities cannot be defined and nothing can expand. Namespace prefixes are dropped.
+// Errors: kMalformed with the byte offset.
 Result<XmlElement> parse_xml(std::string_view text, XmlLimits limits = {});
 
 // Writes a document piece by piece. Names are ours and not escaped; text is.
@@ -42,7 +44,9 @@ class XmlWriter {
   XmlWriter& element(std::string_view name, std::string_view text);
   XmlWriter& element(std::string_view name, std::uint64_t number);
   XmlWriter& element(std::string_view name, bool truth);
-  XmlWriter& element(std::string_view name, const char* text) { return element(name, std::string_view(text)); }
+  XmlWriter& element(std::string_view name, const char* text) {
+    return element(name, std::string_view(text));
+  }
   // Text that is XML already.
   XmlWriter& raw(std::string_view markup);
 

@@ -208,7 +208,13 @@ std::vector<Route> identity_routes(Identity& identity, Audit& audit) {
   };
 }
 
-std::vector<Route> operation_routes(metrics::Registry& metrics, std::function<Status()> ready) {
+std::vector<Route> operation_routes(metrics::Registry& metrics, std::function<Status()> ready,
+                                    std::function<Json()> document) {
+  const auto openapi = [document = std::move(document)](const Authorized&) {
+    return [](Json body) -> Task<Response> {
+      co_return Response::json(body);
+    }(document());
+  };
   metrics::Registry* const registry = &metrics;
   const auto healthz = [](const Authorized&) -> Task<Response> {
     co_return Response::text(200, "ok\n");
@@ -241,7 +247,13 @@ std::vector<Route> operation_routes(metrics::Registry& metrics, std::function<St
            Permission::kSignedIn,
            {},
            render,
-           {"metrics", "Prometheus text exposition", "operation"}}};
+           {"metrics", "Prometheus text exposition", "operation"}},
+          {Method::kGet,
+           "/api/openapi.json",
+           Permission::kPublic,
+           {},
+           openapi,
+           {"openapi", "This document", "operation"}}};
 }
 
 }  // namespace strata::doors::rest

@@ -45,7 +45,8 @@ Task<Result<Json>> buckets_json(const Authorized& request, Lake& lake) {
   const auto buckets = co_await lake.buckets(request.caller());
   if (!buckets) co_return buckets.error();
   Json list = Json::array();
-  for (const auto& bucket : *buckets) list.push(bucket_json(bucket));
+  for (const auto& bucket : *buckets)
+    list.push(bucket_json(bucket));
   co_return Json::object({{"buckets", std::move(list)}});
 }
 
@@ -70,12 +71,15 @@ Task<Result<Json>> list_objects(const Authorized& request, Lake& lake) {
     if (!after) co_return invalid("cursor", "cursor: must be one that a former page gave");
     options.after = *std::move(after);
   }
-  const auto listing = co_await lake.list(request.caller(), request.param("bucket"), std::move(options));
+  const auto listing =
+      co_await lake.list(request.caller(), request.param("bucket"), std::move(options));
   if (!listing) co_return listing.error();
   Json prefixes = Json::array();
-  for (const auto& prefix : listing->prefixes) prefixes.push(prefix);
+  for (const auto& prefix : listing->prefixes)
+    prefixes.push(prefix);
   Json objects = Json::array();
-  for (const auto& object : listing->objects) objects.push(object_json(object));
+  for (const auto& object : listing->objects)
+    objects.push(object_json(object));
   Json page = Json::object({{"prefixes", std::move(prefixes)}, {"objects", std::move(objects)}});
   page.set("cursor", listing->truncated ? Json(to_base64url(listing->next)) : Json());
   co_return page;
@@ -88,20 +92,23 @@ Result<ObjectName> name_of(const Authorized& request) {
 // A file name for the browser's download folder: the key's last part, in the form of RFC 6266.
 std::string disposition(const std::string& key) {
   const auto last = key.substr(key.find_last_of('/') + 1);
-  return fmt::format("attachment; filename*=UTF-8''{}", wire::percent_encode(last.empty() ? "object" : last));
+  return fmt::format("attachment; filename*=UTF-8''{}",
+                     wire::percent_encode(last.empty() ? "object" : last));
 }
 
 Task<Result<Response>> download(const Authorized& request, Lake& lake) {
   const auto name = name_of(request);
   if (!name) co_return name.error();
   storage::lake::GetOptions options;
-  if (const auto range = request.request().headers.find("Range")) options.range = storage::lake::parse_range(*range);
+  if (const auto range = request.request().headers.find("Range"))
+    options.range = storage::lake::parse_range(*range);
   auto object = co_await lake.get(request.caller(), *name, std::move(options));
   if (!object) co_return std::move(object).error();
   Response response = Response::empty(object->partial ? 206 : 200);
   auto& headers = response.headers;
   const auto& info = object->info;
-  headers.set("Content-Type", info.facts.content_type.empty() ? "application/octet-stream" : info.facts.content_type);
+  headers.set("Content-Type", info.facts.content_type.empty() ? "application/octet-stream"
+                                                              : info.facts.content_type);
   // What users stored must never run as a page of this server.
   headers.set("Content-Disposition", disposition(info.key));
   headers.set("X-Content-Type-Options", "nosniff");
@@ -110,8 +117,8 @@ Task<Result<Response>> download(const Authorized& request, Lake& lake) {
   headers.set("Last-Modified", to_http_date(info.modified));
   headers.set("Accept-Ranges", "bytes");
   if (object->partial) {
-    headers.set("Content-Range", fmt::format("bytes {}-{}/{}", object->offset, object->offset + object->length - 1,
-                                             info.size));
+    headers.set("Content-Range", fmt::format("bytes {}-{}/{}", object->offset,
+                                             object->offset + object->length - 1, info.size));
   }
   if (object->slices.empty()) {
     response.body = std::move(object->bytes);
@@ -128,7 +135,8 @@ Task<Result<Json>> upload(const Authorized& request, Lake& lake) {
   options.facts.content_type = request.request().headers.get("Content-Type");
   options.when.if_match = request.request().headers.find("If-Match");
   options.when.if_none_match = request.request().headers.find("If-None-Match");
-  const auto stored = co_await lake.put(request.caller(), *name, request.body(), std::move(options));
+  const auto stored =
+      co_await lake.put(request.caller(), *name, request.body(), std::move(options));
   if (!stored) co_return stored.error();
   co_return object_json(*stored);
 }
@@ -160,18 +168,22 @@ Task<Response> answer_download(const Authorized& request, Lake& lake) {
   co_return *std::move(response);
 }
 
-constexpr std::string_view kBucketSchema = R"({"type":"object","properties":{"name":{"type":"string"},
-"created":{"type":"string"},"objects":{"type":"integer"},"bytes":{"type":"integer"},"owner":{"type":"string"}}})";
-constexpr std::string_view kBucketsSchema = R"({"type":"object","properties":{"buckets":{"type":"array"}}})";
-constexpr std::string_view kCreateSchema =
-    R"({"type":"object","properties":{"name":{"type":"string"}},"required":["name"],"additionalProperties":false})";
-constexpr std::string_view kListSchema = R"({"type":"object","properties":{"prefixes":{"type":"array"},
-"objects":{"type":"array"},"cursor":{"type":["string","null"]}}})";
-constexpr std::string_view kObjectSchema = R"({"type":"object","properties":{"key":{"type":"string"},
-"size":{"type":"integer"},"etag":{"type":"string"},"digest":{"type":"string"},"modified":{"type":"string"},
-"content_type":{"type":"string"},"owner":{"type":"string"}}})";
+constexpr std::string_view kBucketSchema = R"({"type":"object","properties":{
+"name":{"type":"string"},"created":{"type":"string"},"objects":{"type":"integer"},
+"bytes":{"type":"integer"},"owner":{"type":"string"}}})";
+constexpr std::string_view kBucketsSchema =
+    R"({"type":"object","properties":{"buckets":{"type":"array"}}})";
+constexpr std::string_view kCreateSchema = R"({"type":"object","properties":{
+"name":{"type":"string"}},"required":["name"],"additionalProperties":false})";
+constexpr std::string_view kListSchema = R"({"type":"object","properties":{
+"prefixes":{"type":"array"},"objects":{"type":"array"},"cursor":{"type":["string","null"]}}})";
+constexpr std::string_view kObjectSchema = R"({"type":"object","properties":{
+"key":{"type":"string"},"size":{"type":"integer"},"etag":{"type":"string"},
+"digest":{"type":"string"},"modified":{"type":"string"},"content_type":{"type":"string"},
+"owner":{"type":"string"}}})";
 constexpr std::string_view kListQuery =
-    "prefix:string:only keys that begin so;delimiter:string:roll keys up at this text;cursor:string:of the former "
+    "prefix:string:only keys that begin so;delimiter:string:roll keys up at this "
+    "text;cursor:string:of the former "
     "page;limit:integer:entries of a page, 1 to 1000";
 
 }  // namespace
@@ -180,29 +192,39 @@ std::vector<Route> lake_routes(Lake& lake) {
   const http::Limits small;
   const http::Limits large{.body = kMaxUpload, .deadline = std::chrono::hours(1)};
   const auto json = [&lake](JsonOperation operation, int status = 200) {
-    return [&lake, operation, status](const Authorized& request) { return answer(operation, request, lake, status); };
+    return [&lake, operation, status](const Authorized& request) {
+      return answer(operation, request, lake, status);
+    };
   };
   const std::string buckets = "/api/v1/lake/buckets";
   const std::string object = buckets + "/{bucket}/objects/{key+}";
   std::vector<Route> out;
-  out.emplace_back(Method::kGet, buckets, Permission::kLakeRead, small, json(&buckets_json),
-                   http::Doc{"listBuckets", "Buckets of the caller's project", "lake", "", kBucketsSchema, ""});
-  out.emplace_back(Method::kPost, buckets, Permission::kLakeWrite, small, json(&create_bucket, 201),
-                   http::Doc{"createBucket", "Make a bucket", "lake", kCreateSchema, kBucketSchema, ""});
-  out.emplace_back(Method::kDelete, buckets + "/{bucket}", Permission::kLakeWrite, small,
-                   [&lake](const Authorized& request) { return remove_bucket(request, lake); },
-                   http::Doc{"deleteBucket", "Remove an empty bucket", "lake", "", "", ""});
-  out.emplace_back(Method::kGet, buckets + "/{bucket}/objects", Permission::kLakeRead, small, json(&list_objects),
-                   http::Doc{"listObjects", "A page of a bucket's objects", "lake", "", kListSchema, kListQuery});
-  out.emplace_back(Method::kGet, object, Permission::kLakeRead, large,
-                   [&lake](const Authorized& request) { return answer_download(request, lake); },
-                   http::Doc{"downloadObject", "An object's bytes; Range is served", "lake", "", "", ""});
-  out.emplace_back(Method::kPut, object, Permission::kLakeWrite, large, json(&upload),
-                   http::Doc{"uploadObject", "Store an object; If-Match and If-None-Match are served", "lake", "",
-                             kObjectSchema, ""});
-  out.emplace_back(Method::kDelete, object, Permission::kLakeWrite, small,
-                   [&lake](const Authorized& request) { return remove_object(request, lake); },
-                   http::Doc{"deleteObject", "Remove an object", "lake", "", "", ""});
+  out.emplace_back(
+      Method::kGet, buckets, Permission::kLakeRead, small, json(&buckets_json),
+      http::Doc{"listBuckets", "Buckets of the caller's project", "lake", "", kBucketsSchema, ""});
+  out.emplace_back(
+      Method::kPost, buckets, Permission::kLakeWrite, small, json(&create_bucket, 201),
+      http::Doc{"createBucket", "Make a bucket", "lake", kCreateSchema, kBucketSchema, ""});
+  out.emplace_back(
+      Method::kDelete, buckets + "/{bucket}", Permission::kLakeWrite, small,
+      [&lake](const Authorized& request) { return remove_bucket(request, lake); },
+      http::Doc{"deleteBucket", "Remove an empty bucket", "lake", "", "", ""});
+  out.emplace_back(Method::kGet, buckets + "/{bucket}/objects", Permission::kLakeRead, small,
+                   json(&list_objects),
+                   http::Doc{"listObjects", "A page of a bucket's objects", "lake", "", kListSchema,
+                             kListQuery});
+  out.emplace_back(
+      Method::kGet, object, Permission::kLakeRead, large,
+      [&lake](const Authorized& request) { return answer_download(request, lake); },
+      http::Doc{"downloadObject", "An object's bytes; Range is served", "lake", "", "", ""});
+  out.emplace_back(
+      Method::kPut, object, Permission::kLakeWrite, large, json(&upload),
+      http::Doc{"uploadObject", "Store an object; If-Match and If-None-Match are served", "lake",
+                "", kObjectSchema, ""});
+  out.emplace_back(
+      Method::kDelete, object, Permission::kLakeWrite, small,
+      [&lake](const Authorized& request) { return remove_object(request, lake); },
+      http::Doc{"deleteObject", "Remove an object", "lake", "", "", ""});
   return out;
 }
 

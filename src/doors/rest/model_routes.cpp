@@ -21,41 +21,46 @@ constexpr std::int64_t kMaxVersions = 500;
 template <class T, class F>
 Json list_of(const std::vector<T>& all, F encode) {
   Json list = Json::array();
-  for (const auto& one : all) list.push(encode(one));
+  for (const auto& one : all)
+    list.push(encode(one));
   return list;
 }
 
 Json tags_json(const std::vector<platform::models::KeyValue>& tags) {
   Json json = Json::object();
-  for (const auto& tag : tags) json.set(tag.key, Json(tag.value));
+  for (const auto& tag : tags)
+    json.set(tag.key, Json(tag.value));
   return json;
 }
 
 Json version_json(const Version& version) {
-  return Json::object({{"name", Json(version.name)},
-                       {"version", Json(version.version)},
-                       {"digest", Json(version.digest)},
-                       {"package_digest", Json(version.package_digest)},
-                       {"owner", Json(version.owner)},
-                       {"team", Json(version.team)},
-                       {"description", Json(version.description)},
-                       {"status", Json(version.status)},
-                       {"status_message", Json(version.status_message)},
-                       {"stage", Json(version.stage)},
-                       {"source", Json(version.source)},
-                       {"run_id", Json(version.run_id)},
-                       {"model_id", Json(version.model_id)},
-                       {"created", Json(to_rfc3339(Instant::from_millis(version.created_ms)))},
-                       {"updated", Json(to_rfc3339(Instant::from_millis(version.updated_ms)))},
-                       {"aliases", list_of(version.aliases, [](const std::string& alias) { return Json(alias); })},
-                       {"tags", tags_json(version.tags)}});
+  return Json::object(
+      {{"name", Json(version.name)},
+       {"version", Json(version.version)},
+       {"digest", Json(version.digest)},
+       {"package_digest", Json(version.package_digest)},
+       {"owner", Json(version.owner)},
+       {"team", Json(version.team)},
+       {"description", Json(version.description)},
+       {"status", Json(version.status)},
+       {"status_message", Json(version.status_message)},
+       {"stage", Json(version.stage)},
+       {"source", Json(version.source)},
+       {"run_id", Json(version.run_id)},
+       {"model_id", Json(version.model_id)},
+       {"created", Json(to_rfc3339(Instant::from_millis(version.created_ms)))},
+       {"updated", Json(to_rfc3339(Instant::from_millis(version.updated_ms)))},
+       {"aliases", list_of(version.aliases, [](const std::string& alias) { return Json(alias); })},
+       {"tags", tags_json(version.tags)}});
 }
 
 Json model_json(const platform::models::Model& model) {
   Json aliases = Json::object();
-  for (const auto& alias : model.aliases) aliases.set(alias.name, Json(alias.version));
+  for (const auto& alias : model.aliases)
+    aliases.set(alias.name, Json(alias.version));
   std::int64_t newest = 0;
-  for (const auto& version : model.latest) newest = std::max(newest, version.version);
+  for (const auto& version : model.latest)
+    newest = std::max(newest, version.version);
   return Json::object({{"name", Json(model.name)},
                        {"description", Json(model.description)},
                        {"owner", Json(model.owner)},
@@ -78,12 +83,14 @@ Json move_json(const platform::models::AliasMove& move) {
 
 std::string quoted(std::string_view name) {
   std::string out = "\"";
-  for (const char c : name) out += c == '"' ? std::string("\"\"") : std::string(1, c);
+  for (const char c : name)
+    out += c == '"' ? std::string("\"\"") : std::string(1, c);
   return out + "\"";
 }
 
 Task<Response> list_models(const Authorized& call, Models& models) {
-  const auto limit = query_integer(call.request(), "limit", 100, 1, platform::models::kMaxModelsPerPage);
+  const auto limit =
+      query_integer(call.request(), "limit", 100, 1, platform::models::kMaxModelsPerPage);
   if (!limit) co_return error_response(limit.error(), call.request());
   platform::models::ModelSearch search;
   search.max_results = *limit;
@@ -99,7 +106,8 @@ Task<Response> list_models(const Authorized& call, Models& models) {
 }
 
 // The newest versions, each with the latest metrics of the run that made it.
-Task<Result<Json>> versions_of(const Authorized& call, Models& models, Tracking& tracking, const std::string& name) {
+Task<Result<Json>> versions_of(const Authorized& call, Models& models, Tracking& tracking,
+                               const std::string& name) {
   platform::models::ModelSearch search;
   search.filter = fmt::format("name = {}", quoted(name));
   search.order_by = {"version_number DESC"};
@@ -113,7 +121,8 @@ Task<Result<Json>> versions_of(const Authorized& call, Models& models, Tracking&
     if (!version.run_id.empty()) {
       const auto run = co_await tracking.run(call.caller(), version.run_id);
       if (run) {
-        for (const auto& metric : run->metrics) metrics.set(metric.key, Json(metric.value));
+        for (const auto& metric : run->metrics)
+          metrics.set(metric.key, Json(metric.value));
       }
     }
     json.set("metrics", std::move(metrics));
@@ -138,61 +147,74 @@ Task<Response> get_model(const Authorized& call, Models& models, Tracking& track
 
 Task<Response> list_files(const Authorized& call, Models& models) {
   const auto number = to_int(call.param("version"));
-  if (!number) co_return error_response(invalid("version", "version: not an integer"), call.request());
+  if (!number)
+    co_return error_response(invalid("version", "version: not an integer"), call.request());
   const auto version = co_await models.version(call.caller(), call.param("name"), *number);
   if (!version) co_return error_response(version.error(), call.request());
   const auto files = co_await models.version_files(call.caller(), call.param("name"), *number);
   if (!files) co_return error_response(files.error(), call.request());
-  co_return Response::json(Json::object(
-      {{"digest", Json(version->digest)},
-       {"package_digest", Json(version->package_digest)},
-       {"files", list_of(*files, [](const platform::models::ModelFile& file) {
-          return Json::object({{"path", Json(file.path)}, {"size", Json(file.size)}, {"sha256", Json(file.sha256)}});
-        })}}));
+  co_return Response::json(
+      Json::object({{"digest", Json(version->digest)},
+                    {"package_digest", Json(version->package_digest)},
+                    {"files", list_of(*files, [](const platform::models::ModelFile& file) {
+                       return Json::object({{"path", Json(file.path)},
+                                            {"size", Json(file.size)},
+                                            {"sha256", Json(file.sha256)}});
+                     })}}));
 }
 
 Task<Response> set_alias(const Authorized& call, Models& models) {
   const auto body = co_await call.read_json();
   if (!body) co_return error_response(body.error(), call.request());
-  const auto done =
-      co_await models.set_alias(call.caller(), call.param("name"), call.param("alias"), body->integer("version"));
+  const auto done = co_await models.set_alias(call.caller(), call.param("name"),
+                                              call.param("alias"), body->integer("version"));
   if (!done) co_return error_response(done.error(), call.request());
-  const auto version = co_await models.version_by_alias(call.caller(), call.param("name"), call.param("alias"));
+  const auto version =
+      co_await models.version_by_alias(call.caller(), call.param("name"), call.param("alias"));
   if (!version) co_return error_response(version.error(), call.request());
   co_return Response::json(version_json(*version));
 }
 
 Task<Response> delete_alias(const Authorized& call, Models& models) {
-  const auto done = co_await models.delete_alias(call.caller(), call.param("name"), call.param("alias"));
+  const auto done =
+      co_await models.delete_alias(call.caller(), call.param("name"), call.param("alias"));
   if (!done) co_return error_response(done.error(), call.request());
   co_return Response::json(Json::object());
 }
 
-constexpr std::string_view kAliasSchema = R"json({"type":"object","required":["version"],"additionalProperties":false,
+constexpr std::string_view kAliasSchema =
+    R"json({"type":"object","required":["version"],"additionalProperties":false,
   "properties":{"version":{"type":"integer","minimum":1}}})json";
 
 }  // namespace
 
 std::vector<Route> model_routes(Models& models, Tracking& tracking) {
   std::vector<Route> routes;
-  routes.emplace_back(Method::kGet, "/api/v1/models", Permission::kModelRead, http::Limits{},
-                      [&](const Authorized& call) { return list_models(call, models); },
-                      http::Doc{"listModels", "Registered models", "models", "", "",
-                                "name:string:part of the name, in any case;limit:integer:most models of a page;"
-                                "page_token:string:where the page before ended"});
-  routes.emplace_back(Method::kGet, "/api/v1/models/{name}", Permission::kModelRead, http::Limits{},
-                      [&](const Authorized& call) { return get_model(call, models, tracking); },
-                      http::Doc{"getModel", "A model with its versions, their metrics and the history of its aliases", "models",
-                                "", "", ""});
-  routes.emplace_back(Method::kGet, "/api/v1/models/{name}/versions/{version}/files", Permission::kModelRead, http::Limits{},
-                      [&](const Authorized& call) { return list_files(call, models); },
-                      http::Doc{"listModelFiles", "The frozen files of a version with their SHA-256", "models", "", "", ""});
-  routes.emplace_back(Method::kPut, "/api/v1/models/{name}/aliases/{alias}", Permission::kModelWrite, http::Limits{},
-                      [&](const Authorized& call) { return set_alias(call, models); },
-                      http::Doc{"setModelAlias", "Let an alias name a version", "models", kAliasSchema, "", ""});
-  routes.emplace_back(Method::kDelete, "/api/v1/models/{name}/aliases/{alias}", Permission::kModelWrite, http::Limits{},
-                      [&](const Authorized& call) { return delete_alias(call, models); },
-                      http::Doc{"deleteModelAlias", "Take an alias away", "models", "", "", ""});
+  routes.emplace_back(
+      Method::kGet, "/api/v1/models", Permission::kModelRead, http::Limits{},
+      [&](const Authorized& call) { return list_models(call, models); },
+      http::Doc{"listModels", "Registered models", "models", "", "",
+                "name:string:part of the name, in any case;limit:integer:most models of a page;"
+                "page_token:string:where the page before ended"});
+  routes.emplace_back(
+      Method::kGet, "/api/v1/models/{name}", Permission::kModelRead, http::Limits{},
+      [&](const Authorized& call) { return get_model(call, models, tracking); },
+      http::Doc{"getModel",
+                "A model with its versions, their metrics and the history of its aliases", "models",
+                "", "", ""});
+  routes.emplace_back(
+      Method::kGet, "/api/v1/models/{name}/versions/{version}/files", Permission::kModelRead,
+      http::Limits{}, [&](const Authorized& call) { return list_files(call, models); },
+      http::Doc{"listModelFiles", "The frozen files of a version with their SHA-256", "models", "",
+                "", ""});
+  routes.emplace_back(
+      Method::kPut, "/api/v1/models/{name}/aliases/{alias}", Permission::kModelWrite,
+      http::Limits{}, [&](const Authorized& call) { return set_alias(call, models); },
+      http::Doc{"setModelAlias", "Let an alias name a version", "models", kAliasSchema, "", ""});
+  routes.emplace_back(
+      Method::kDelete, "/api/v1/models/{name}/aliases/{alias}", Permission::kModelWrite,
+      http::Limits{}, [&](const Authorized& call) { return delete_alias(call, models); },
+      http::Doc{"deleteModelAlias", "Take an alias away", "models", "", "", ""});
   return routes;
 }
 

@@ -18,9 +18,10 @@ Task<Result<std::string_view>> DigestedBody::next() {
   ended_ = true;
   const auto got = to_hex(digest_.finish());
   if (got != wanted_) {
-    co_return Error(Code::kChecksumMismatch,
-                    fmt::format("x-amz-content-sha256 says {}, the body that arrived has {}", wanted_, got),
-                    "x-amz-content-sha256");
+    co_return Error(
+        Code::kChecksumMismatch,
+        fmt::format("x-amz-content-sha256 says {}, the body that arrived has {}", wanted_, got),
+        "x-amz-content-sha256");
   }
   co_return std::string_view();
 }

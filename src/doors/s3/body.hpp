@@ -14,7 +14,9 @@ namespace strata::doors::s3 {
 // Passes a body on and fails at its end unless it hashes to what x-amz-content-sha256 says.
 class DigestedBody final : public ByteSource {
  public:
-  DigestedBody(ByteSource& inner, std::string sha256_hex) : inner_(inner), wanted_(std::move(sha256_hex)) {}
+  DigestedBody(ByteSource& inner, std::string sha256_hex)
+      : inner_(inner),
+        wanted_(std::move(sha256_hex)) {}
   Task<Result<std::string_view>> next() override;
   std::optional<std::uint64_t> length() const override { return inner_.length(); }
 
@@ -29,7 +31,10 @@ class DigestedBody final : public ByteSource {
 class ChunkedBody final : public ByteSource {
  public:
   ChunkedBody(ByteSource& inner, wire::aws::ChunkFraming framing, http::Headers& headers)
-      : inner_(inner), length_(framing.decoded_length), decoder_(std::move(framing)), headers_(headers) {}
+      : inner_(inner),
+        length_(framing.decoded_length),
+        decoder_(std::move(framing)),
+        headers_(headers) {}
   Task<Result<std::string_view>> next() override;
   std::optional<std::uint64_t> length() const override { return length_; }
 

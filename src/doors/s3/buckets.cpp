@@ -34,7 +34,10 @@ Answer list_buckets(const Authorized& request, Lake& lake) {
       truncated = true;
       break;
     }
-    writer.open("Bucket").element("Name", bucket.name).element("CreationDate", to_rfc3339(bucket.created)).close();
+    writer.open("Bucket")
+        .element("Name", bucket.name)
+        .element("CreationDate", to_rfc3339(bucket.created))
+        .close();
     last = bucket.name;
     ++count;
   }
@@ -56,7 +59,8 @@ Answer create_bucket(const Authorized& request, Lake& lake) {
     }
   }
   if (to_lower(request.request().headers.get("x-amz-bucket-object-lock-enabled")) == "true") {
-    co_return Error(Code::kUnsupported, "object lock is not supported; create the bucket without it");
+    co_return Error(Code::kUnsupported,
+                    "object lock is not supported; create the bucket without it");
   }
   const auto bucket = co_await lake.create_bucket(request.caller(), request.param("bucket"));
   if (!bucket) co_return bucket.error();

@@ -51,7 +51,8 @@ Answer copy_object(const Authorized& request, Lake& lake) {
   const auto copied = co_await lake.copy(request.caller(), *source, *target, std::move(options));
   if (!copied) co_return copied.error();
   wire::XmlWriter writer("CopyObjectResult", kNamespace);
-  writer.element("LastModified", to_rfc3339(copied->modified)).element("ETag", quoted(copied->etag));
+  writer.element("LastModified", to_rfc3339(copied->modified))
+      .element("ETag", quoted(copied->etag));
   if (copied->checksum) {
     add_checksum(writer, *copied->checksum);
     writer.element("ChecksumType", copied->checksum->full_object ? "FULL_OBJECT" : "COMPOSITE");
@@ -74,7 +75,8 @@ Answer upload_part_copy(const Authorized& request, Lake& lake) {
   if (const auto range = head.headers.find("x-amz-copy-source-range")) {
     options.range = storage::lake::parse_range(*range);
     if (!options.range || !options.range->first || !options.range->last) {
-      co_return invalid("x-amz-copy-source-range", "x-amz-copy-source-range: must read bytes=FIRST-LAST");
+      co_return invalid("x-amz-copy-source-range",
+                        "x-amz-copy-source-range: must read bytes=FIRST-LAST");
     }
   }
   const auto asked = options.range;
@@ -84,8 +86,9 @@ Answer upload_part_copy(const Authorized& request, Lake& lake) {
   }
   if (!object) co_return std::move(object).error();
   if (asked && *asked->last >= object->info.size) {
-    co_return invalid("x-amz-copy-source-range",
-                      fmt::format("x-amz-copy-source-range: the source has {} bytes", object->info.size));
+    co_return invalid(
+        "x-amz-copy-source-range",
+        fmt::format("x-amz-copy-source-range: the source has {} bytes", object->info.size));
   }
   const auto bytes = lake.read(*std::move(object));
   const auto part = co_await lake.put_part(request.caller(), *target, query_text(head, "uploadId"),

@@ -17,7 +17,8 @@ constexpr std::size_t kMaxKeys = 1000;
 Answer delete_object(const Authorized& request, Lake& lake) {
   const auto name = object_of(request);
   if (!name) co_return name.error();
-  const auto removed = co_await lake.remove(request.caller(), *name, conditions_of(request.request()));
+  const auto removed =
+      co_await lake.remove(request.caller(), *name, conditions_of(request.request()));
   if (!removed) co_return removed.error();
   co_return Response::empty(204);
 }
@@ -29,7 +30,8 @@ Answer delete_objects(const Authorized& request, Lake& lake) {
   for (const auto& child : body->children) {
     if (child.name != "Object") continue;
     const auto* key = child.find("Key");
-    if (key == nullptr) co_return s3_error(Code::kMalformed, "MalformedXML", "an <Object> has no <Key>");
+    if (key == nullptr)
+      co_return s3_error(Code::kMalformed, "MalformedXML", "an <Object> has no <Key>");
     keys.push_back(key->text);
   }
   if (keys.empty() || keys.size() > kMaxKeys) {

@@ -1,6 +1,6 @@
-#include <fmt/format.h>
-
 #include <array>
+
+#include <fmt/format.h>
 
 #include "base/text.hpp"
 #include "doors/s3/answer.hpp"
@@ -21,14 +21,16 @@ namespace {
 Result<GetOptions> options_of(const Request& request) {
   GetOptions options;
   options.when = conditions_of(request);
-  if (const auto range = request.headers.find("Range")) options.range = storage::lake::parse_range(*range);
+  if (const auto range = request.headers.find("Range"))
+    options.range = storage::lake::parse_range(*range);
   if (const auto part = request.query_value("partNumber")) {
     const auto number = to_int(*part);
     if (!number || *number < 1 || *number > Lake::kMaxParts) {
       return invalid("partNumber", fmt::format("partNumber: must be 1 to {}", Lake::kMaxParts));
     }
     if (options.range) {
-      return s3_error(Code::kInvalidArgument, "InvalidRequest", "Range and partNumber cannot be asked together");
+      return s3_error(Code::kInvalidArgument, "InvalidRequest",
+                      "Range and partNumber cannot be asked together");
     }
     options.part = static_cast<int>(*number);
   }
@@ -37,8 +39,9 @@ Result<GetOptions> options_of(const Request& request) {
 
 // response-content-type and its kin.
 void override_headers(Response& response, const Request& request) {
-  constexpr std::array<std::string_view, 6> kNames = {"content-type",        "content-language", "expires",
-                                                      "content-disposition", "cache-control",    "content-encoding"};
+  constexpr std::array<std::string_view, 6> kNames = {"content-type",  "content-language",
+                                                      "expires",       "content-disposition",
+                                                      "cache-control", "content-encoding"};
   for (const auto name : kNames) {
     const auto value = request.query_value(fmt::format("response-{}", name));
     if (value) response.headers.set(name, std::string(*value));
@@ -50,15 +53,17 @@ Response head_of(const OpenObject& object, const Request& request) {
   describe(response, object.info);
   const bool whole = !object.partial || object.length == object.info.size;
   if (object.partial) {
-    response.headers.set("Content-Range", fmt::format("bytes {}-{}/{}", object.offset,
-                                                      object.offset + std::max<std::uint64_t>(object.length, 1) - 1,
-                                                      object.info.size));
+    response.headers.set("Content-Range",
+                         fmt::format("bytes {}-{}/{}", object.offset,
+                                     object.offset + std::max<std::uint64_t>(object.length, 1) - 1,
+                                     object.info.size));
   }
   if (request.has_query("partNumber") && !object.info.part_sizes.empty()) {
     response.headers.set("x-amz-mp-parts-count", fmt::to_string(object.info.part_sizes.size()));
   }
   // A checksum of the whole says nothing of a part.
-  if (whole && object.info.checksum && equal_ignoring_case(request.headers.get("x-amz-checksum-mode"), "ENABLED")) {
+  if (whole && object.info.checksum &&
+      equal_ignoring_case(request.headers.get("x-amz-checksum-mode"), "ENABLED")) {
     add_checksum(response, *object.info.checksum);
   }
   override_headers(response, request);
@@ -103,18 +108,22 @@ Answer get_object_attributes(const Authorized& request, Lake& lake) {
   if (!name) co_return name.error();
   const auto wanted = to_lower(request.request().headers.get("x-amz-object-attributes"));
   if (wanted.empty()) {
-    co_return s3_error(Code::kInvalidArgument, "InvalidRequest", "x-amz-object-attributes names no attribute");
+    co_return s3_error(Code::kInvalidArgument, "InvalidRequest",
+                       "x-amz-object-attributes names no attribute");
   }
   const auto object = co_await lake.head(request.caller(), *name, {});
   if (!object) co_return object.error();
   const auto& info = object->info;
-  const auto asked = [&](std::string_view attribute) { return wanted.find(attribute) != std::string::npos; };
+  const auto asked = [&](std::string_view attribute) {
+    return wanted.find(attribute) != std::string::npos;
+  };
   wire::XmlWriter writer("GetObjectAttributesResponse", kNamespace);
   if (asked("etag")) writer.element("ETag", info.etag);
   if (asked("checksum") && info.checksum) {
     writer.open("Checksum");
     add_checksum(writer, *info.checksum);
-    writer.element("ChecksumType", info.checksum->full_object ? "FULL_OBJECT" : "COMPOSITE").close();
+    writer.element("ChecksumType", info.checksum->full_object ? "FULL_OBJECT" : "COMPOSITE")
+        .close();
   }
   if (asked("objectparts") && !info.part_sizes.empty()) {
     writer.open("ObjectParts").element("TotalPartsCount", info.part_sizes.size()).close();

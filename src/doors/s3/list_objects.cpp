@@ -38,16 +38,19 @@ Result<Query> query_of(const Request& request) {
   query.options.limit = *limit;
   const auto encoding = query_text(request, "encoding-type");
   if (!encoding.empty() && encoding != "url") {
-    return invalid("encoding-type", fmt::format("encoding-type: '{}' must be url", printable(encoding)));
+    return invalid("encoding-type",
+                   fmt::format("encoding-type: '{}' must be url", printable(encoding)));
   }
   query.url = encoding == "url";
   return query;
 }
 
-void add_head(wire::XmlWriter& writer, const std::string& bucket, const Query& query, const Listing& listing) {
+void add_head(wire::XmlWriter& writer, const std::string& bucket, const Query& query,
+              const Listing& listing) {
   writer.element("Name", bucket).element("Prefix", query.show(query.options.prefix));
   writer.element("MaxKeys", static_cast<std::uint64_t>(query.options.limit));
-  if (!query.options.delimiter.empty()) writer.element("Delimiter", query.show(query.options.delimiter));
+  if (!query.options.delimiter.empty())
+    writer.element("Delimiter", query.show(query.options.delimiter));
   writer.element("IsTruncated", listing.truncated);
   if (query.url) writer.element("EncodingType", "url");
 }
@@ -105,8 +108,9 @@ Answer list_objects_v2(const Authorized& request, Lake& lake) {
   if (token) {
     auto after = from_base64(*token);
     if (token->empty() || !after) {
-      co_return invalid("continuation-token", fmt::format("continuation-token: '{}' is none that a listing gave",
-                                                          printable(*token)));
+      co_return invalid(
+          "continuation-token",
+          fmt::format("continuation-token: '{}' is none that a listing gave", printable(*token)));
     }
     query->options.after = *std::move(after);
   }
@@ -115,7 +119,8 @@ Answer list_objects_v2(const Authorized& request, Lake& lake) {
   if (!listing) co_return listing.error();
   wire::XmlWriter writer("ListBucketResult", kNamespace);
   add_head(writer, bucket, *query, *listing);
-  writer.element("KeyCount", static_cast<std::uint64_t>(listing->objects.size() + listing->prefixes.size()));
+  writer.element("KeyCount",
+                 static_cast<std::uint64_t>(listing->objects.size() + listing->prefixes.size()));
   if (token) writer.element("ContinuationToken", *token);
   if (listing->truncated) writer.element("NextContinuationToken", to_base64url(listing->next));
   if (!start_after.empty()) writer.element("StartAfter", query->show(start_after));
@@ -136,7 +141,8 @@ Answer list_object_versions(const Authorized& request, Lake& lake) {
   add_head(writer, bucket, *query, *listing);
   writer.element("KeyMarker", query->show(marker)).element("VersionIdMarker", "");
   if (listing->truncated) {
-    writer.element("NextKeyMarker", query->show(listing->next)).element("NextVersionIdMarker", "null");
+    writer.element("NextKeyMarker", query->show(listing->next))
+        .element("NextVersionIdMarker", "null");
   }
   for (const auto& object : listing->objects) {
     writer.open("Version").element("VersionId", "null").element("IsLatest", true);

@@ -30,7 +30,8 @@ Answer list_parts(const Authorized& request, Lake& lake) {
   writer.element("Bucket", name->bucket()).element("Key", name->key()).element("UploadId", id);
   add_owner(writer, "Initiator", found->upload.owner);
   add_owner(writer, "Owner", found->upload.owner);
-  writer.element("StorageClass", "STANDARD").element("PartNumberMarker", static_cast<std::uint64_t>(marker));
+  writer.element("StorageClass", "STANDARD")
+      .element("PartNumberMarker", static_cast<std::uint64_t>(marker));
   writer.element("MaxParts", *limit).element("IsTruncated", found->truncated);
   if (found->truncated && !found->parts.empty()) {
     writer.element("NextPartNumberMarker", static_cast<std::uint64_t>(found->parts.back().number));
@@ -53,7 +54,9 @@ Answer list_multipart_uploads(const Authorized& request, Lake& lake) {
   const auto limit = count_of(head, "max-uploads", kMaxEntries);
   if (!limit) co_return limit.error();
   const bool url = query_text(head, "encoding-type") == "url";
-  const auto show = [&](std::string_view text) { return url ? wire::percent_encode(text, true) : std::string(text); };
+  const auto show = [&](std::string_view text) {
+    return url ? wire::percent_encode(text, true) : std::string(text);
+  };
   storage::lake::ListOptions options;
   options.prefix = query_text(head, "prefix");
   options.delimiter = query_text(head, "delimiter");
@@ -64,9 +67,12 @@ Answer list_multipart_uploads(const Authorized& request, Lake& lake) {
   const auto found = co_await lake.uploads(request.caller(), bucket, options, after_id);
   if (!found) co_return found.error();
   wire::XmlWriter writer("ListMultipartUploadsResult", kNamespace);
-  writer.element("Bucket", bucket).element("KeyMarker", show(options.after)).element("UploadIdMarker", after_id);
+  writer.element("Bucket", bucket)
+      .element("KeyMarker", show(options.after))
+      .element("UploadIdMarker", after_id);
   if (found->truncated) {
-    writer.element("NextKeyMarker", show(found->next_key)).element("NextUploadIdMarker", found->next_id);
+    writer.element("NextKeyMarker", show(found->next_key))
+        .element("NextUploadIdMarker", found->next_id);
   }
   writer.element("Prefix", show(options.prefix));
   if (!options.delimiter.empty()) writer.element("Delimiter", show(options.delimiter));
@@ -76,9 +82,12 @@ Answer list_multipart_uploads(const Authorized& request, Lake& lake) {
     writer.open("Upload").element("Key", show(upload.key)).element("UploadId", upload.id);
     add_owner(writer, "Initiator", upload.owner);
     add_owner(writer, "Owner", upload.owner);
-    writer.element("StorageClass", "STANDARD").element("Initiated", to_rfc3339(upload.created)).close();
+    writer.element("StorageClass", "STANDARD")
+        .element("Initiated", to_rfc3339(upload.created))
+        .close();
   }
-  for (const auto& prefix : found->prefixes) writer.open("CommonPrefixes").element("Prefix", show(prefix)).close();
+  for (const auto& prefix : found->prefixes)
+    writer.open("CommonPrefixes").element("Prefix", show(prefix)).close();
   co_return xml_answer(writer);
 }
 

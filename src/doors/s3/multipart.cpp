@@ -49,19 +49,24 @@ Answer create_multipart_upload(const Authorized& request, Lake& lake) {
   if (const auto algorithm = headers.find("x-amz-checksum-algorithm")) {
     options.checksum = wire::aws::checksum_by_name(*algorithm);
     if (!options.checksum) {
-      co_return s3_error(Code::kInvalidArgument, "InvalidRequest",
-                         fmt::format("x-amz-checksum-algorithm: '{}' must be CRC32, CRC32C, CRC64NVME, SHA1 or SHA256",
-                                     printable(*algorithm)));
+      co_return s3_error(
+          Code::kInvalidArgument, "InvalidRequest",
+          fmt::format(
+              "x-amz-checksum-algorithm: '{}' must be CRC32, CRC32C, CRC64NVME, SHA1 or SHA256",
+              printable(*algorithm)));
     }
   }
   options.full_object = equal_ignoring_case(headers.get("x-amz-checksum-type"), "FULL_OBJECT");
   const auto upload = co_await lake.create_upload(request.caller(), *name, std::move(options));
   if (!upload) co_return upload.error();
   wire::XmlWriter writer("InitiateMultipartUploadResult", kNamespace);
-  writer.element("Bucket", name->bucket()).element("Key", name->key()).element("UploadId", upload->id);
+  writer.element("Bucket", name->bucket())
+      .element("Key", name->key())
+      .element("UploadId", upload->id);
   Response response = xml_answer(writer);
   if (upload->checksum_named) {
-    response.headers.set("x-amz-checksum-algorithm", std::string(wire::aws::checksum_name(upload->checksum)));
+    response.headers.set("x-amz-checksum-algorithm",
+                         std::string(wire::aws::checksum_name(upload->checksum)));
     response.headers.set("x-amz-checksum-type", upload->full_object ? "FULL_OBJECT" : "COMPOSITE");
   }
   co_return response;
@@ -93,8 +98,9 @@ Answer complete_multipart_upload(const Authorized& request, Lake& lake) {
   if (!text) co_return std::move(text).error();
   const auto body = wire::parse_xml(*text, {.depth = 8, .elements = 100'000});
   if (!body || body->name != "CompleteMultipartUpload") {
-    co_return s3_error(Code::kMalformed, "MalformedXML",
-                       body ? "the root element must be <CompleteMultipartUpload>" : body.error().message);
+    co_return s3_error(
+        Code::kMalformed, "MalformedXML",
+        body ? "the root element must be <CompleteMultipartUpload>" : body.error().message);
   }
   CompleteOptions options;
   for (const auto& child : body->children) {
@@ -103,7 +109,8 @@ Answer complete_multipart_upload(const Authorized& request, Lake& lake) {
     if (!part) co_return std::move(part).error();
     options.parts.push_back(*std::move(part));
   }
-  if (options.parts.empty()) co_return s3_error(Code::kMalformed, "MalformedXML", "the list of parts is empty");
+  if (options.parts.empty())
+    co_return s3_error(Code::kMalformed, "MalformedXML", "the list of parts is empty");
   options.when = conditions_of(request.request());
   auto checksum = object_checksum_of(request.request());
   if (!checksum) co_return std::move(checksum).error();
@@ -111,12 +118,14 @@ Answer complete_multipart_upload(const Authorized& request, Lake& lake) {
   if (const auto size = to_int(request.request().headers.get("x-amz-mp-object-size"))) {
     options.size = static_cast<std::uint64_t>(*size);
   }
-  const auto object = co_await lake.complete_upload(request.caller(), *name,
-                                                    query_text(request.request(), "uploadId"), std::move(options));
+  const auto object = co_await lake.complete_upload(
+      request.caller(), *name, query_text(request.request(), "uploadId"), std::move(options));
   if (!object) co_return object.error();
   wire::XmlWriter writer("CompleteMultipartUploadResult", kNamespace);
   writer.element("Location", "/" + name->to_string());
-  writer.element("Bucket", name->bucket()).element("Key", name->key()).element("ETag", quoted(object->etag));
+  writer.element("Bucket", name->bucket())
+      .element("Key", name->key())
+      .element("ETag", quoted(object->etag));
   if (object->checksum) {
     add_checksum(writer, *object->checksum);
     writer.element("ChecksumType", object->checksum->full_object ? "FULL_OBJECT" : "COMPOSITE");
@@ -127,7 +136,8 @@ Answer complete_multipart_upload(const Authorized& request, Lake& lake) {
 Answer abort_multipart_upload(const Authorized& request, Lake& lake) {
   const auto name = object_of(request);
   if (!name) co_return name.error();
-  STRATA_CO_TRY(co_await lake.abort_upload(request.caller(), *name, query_text(request.request(), "uploadId")));
+  STRATA_CO_TRY(co_await lake.abort_upload(request.caller(), *name,
+                                           query_text(request.request(), "uploadId")));
   co_return Response::empty(204);
 }
 

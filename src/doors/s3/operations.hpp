@@ -3,7 +3,8 @@
 #include "doors/http/http.hpp"
 #include "storage/lake/lake.hpp"
 
-// One function for each operation of the S3 API that the lake serves; an error becomes an answer in S3Door::error().
+// One function for each operation of the S3 API that the lake serves; an error becomes an answer in
+// S3Door::error().
 namespace strata::doors::s3 {
 
 using storage::lake::Lake;
@@ -39,7 +40,8 @@ Answer abort_multipart_upload(const http::Authorized& request, Lake& lake);
 Answer list_parts(const http::Authorized& request, Lake& lake);
 Answer list_multipart_uploads(const http::Authorized& request, Lake& lake);
 
-// Sub-resources that the lake does not offer: the answer of a bucket or object on which nothing was set.
+// Sub-resources that the lake does not offer: the answer of a bucket or object on which nothing was
+// set.
 Answer get_bucket_setting(const http::Authorized& request, Lake& lake);
 Answer get_object_setting(const http::Authorized& request, Lake& lake);
 // Setting or removing one.

@@ -21,7 +21,8 @@ Answer put_object(const Authorized& request, Lake& lake) {
   options.tags = *std::move(tags);
   options.expected = *std::move(expected);
   options.when = conditions_of(request.request());
-  const auto stored = co_await lake.put(request.caller(), *name, request.body(), std::move(options));
+  const auto stored =
+      co_await lake.put(request.caller(), *name, request.body(), std::move(options));
   if (!stored) co_return stored.error();
   Response response = Response::empty(200);
   response.headers.set("ETag", quoted(stored->etag));

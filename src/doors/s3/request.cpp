@@ -1,9 +1,9 @@
 #include "doors/s3/request.hpp"
 
-#include <fmt/format.h>
-
 #include <array>
 #include <set>
+
+#include <fmt/format.h>
 
 #include "base/bytes.hpp"
 #include "base/digest.hpp"
@@ -22,13 +22,17 @@ using storage::lake::Pairs;
 
 namespace {
 
-constexpr std::array<std::string_view, 5> kKeptHeaders = {"Content-Encoding", "Cache-Control", "Content-Disposition",
-                                                          "Content-Language", "Expires"};
+constexpr std::array<std::string_view, 5> kKeptHeaders = {
+    "Content-Encoding", "Cache-Control", "Content-Disposition", "Content-Language", "Expires"};
 constexpr std::array<std::string_view, 8> kRefusedHeaders = {
-    "x-amz-server-side-encryption",       "x-amz-server-side-encryption-customer-algorithm",
-    "x-amz-object-lock-mode",             "x-amz-object-lock-retain-until-date",
-    "x-amz-object-lock-legal-hold",       "x-amz-website-redirect-location",
-    "x-amz-grant-read",                   "x-amz-grant-full-control"};
+    "x-amz-server-side-encryption",
+    "x-amz-server-side-encryption-customer-algorithm",
+    "x-amz-object-lock-mode",
+    "x-amz-object-lock-retain-until-date",
+    "x-amz-object-lock-legal-hold",
+    "x-amz-website-redirect-location",
+    "x-amz-grant-read",
+    "x-amz-grant-full-control"};
 constexpr std::size_t kMaxMetadata = 2048;
 
 // aws-chunked describes the way here, not the object.
@@ -41,7 +45,8 @@ std::string without_aws_chunked(std::string_view coding) {
   return join(kept, ",");
 }
 
-// The kind that the sender names for a checksum which comes later, as a trailer, or which it leaves to us.
+// The kind that the sender names for a checksum which comes later, as a trailer, or which it leaves
+// to us.
 std::optional<ChecksumKind> announced_kind(const Request& request) {
   for (const auto& name : split(request.headers.get("x-amz-trailer"), ',')) {
     if (const auto kind = wire::aws::checksum_by_header(trim(name))) return kind;
@@ -62,7 +67,8 @@ Result<ObjectName> object_of(const Authorized& request) {
   const auto version = request.request().query_value("versionId");
   if (version && !version->empty() && *version != "null") {
     return s3_error(Code::kNotFound, "NoSuchVersion",
-                    fmt::format("there is no version '{}': this bucket keeps one version, 'null'", printable(*version)));
+                    fmt::format("there is no version '{}': this bucket keeps one version, 'null'",
+                                printable(*version)));
   }
   return ObjectName::make(request.param("bucket"), request.param("key"));
 }
@@ -73,18 +79,21 @@ Result<ObjectName> copy_source_of(const Authorized& request) {
   const std::size_t query = text.find("?versionId=");
   if (query != std::string::npos) {
     if (text.substr(query + 11) != "null") {
-      return s3_error(Code::kNotFound, "NoSuchVersion", "x-amz-copy-source: buckets keep one version, 'null'");
+      return s3_error(Code::kNotFound, "NoSuchVersion",
+                      "x-amz-copy-source: buckets keep one version, 'null'");
     }
     text.resize(query);
   }
   auto decoded = wire::percent_decode(text);
-  if (!decoded) return invalid(std::string(kHeader), "x-amz-copy-source: " + decoded.error().message);
+  if (!decoded)
+    return invalid(std::string(kHeader), "x-amz-copy-source: " + decoded.error().message);
   std::string_view path = *decoded;
   if (path.starts_with('/')) path.remove_prefix(1);
   const std::size_t slash = path.find('/');
   if (slash == std::string_view::npos || slash == 0 || slash + 1 == path.size()) {
-    return invalid(std::string(kHeader), fmt::format("x-amz-copy-source: '{}' must read BUCKET/KEY, percent-encoded",
-                                                     printable(text)));
+    return invalid(std::string(kHeader),
+                   fmt::format("x-amz-copy-source: '{}' must read BUCKET/KEY, percent-encoded",
+                               printable(text)));
   }
   return ObjectName::make(std::string(path.substr(0, slash)), std::string(path.substr(slash + 1)));
 }
@@ -94,7 +103,8 @@ Result<std::size_t> count_of(const Request& request, std::string_view name, std:
   if (!text || text->empty()) return most;
   const auto number = to_int(*text);
   if (!number || *number < 0 || *number > 2'147'483'647) {
-    return invalid(std::string(name), fmt::format("{}: '{}' must be 0 to 2147483647", name, printable(*text)));
+    return invalid(std::string(name),
+                   fmt::format("{}: '{}' must be 0 to 2147483647", name, printable(*text)));
   }
   return std::min(static_cast<std::size_t>(*number), most);
 }
@@ -106,7 +116,8 @@ std::string query_text(const Request& request, std::string_view name) {
 Result<ObjectFacts> facts_of(const Request& request) {
   for (const auto header : kRefusedHeaders) {
     if (request.headers.find(header)) {
-      return Error(Code::kUnsupported, fmt::format("{} is not supported; send the request without it", header));
+      return Error(Code::kUnsupported,
+                   fmt::format("{} is not supported; send the request without it", header));
     }
   }
   ObjectFacts facts;
@@ -132,19 +143,23 @@ Result<ObjectFacts> facts_of(const Request& request) {
     }
   }
   if (bytes > kMaxMetadata) {
-    return s3_error(Code::kTooLarge, "MetadataTooLarge",
-                    fmt::format("the x-amz-meta- headers have {} bytes; the most is {}", bytes, kMaxMetadata));
+    return s3_error(
+        Code::kTooLarge, "MetadataTooLarge",
+        fmt::format("the x-amz-meta- headers have {} bytes; the most is {}", bytes, kMaxMetadata));
   }
   return facts;
 }
 
 Status check_tags(const Pairs& tags) {
   std::set<std::string> seen;
-  if (tags.size() > 10) return invalid("tagging", fmt::format("{} tags; an object may have 10", tags.size()));
+  if (tags.size() > 10)
+    return invalid("tagging", fmt::format("{} tags; an object may have 10", tags.size()));
   for (const auto& [name, value] : tags) {
     if (name.empty() || name.size() > 128 * 4 || value.size() > 256 * 4) {
-      return invalid("tagging", fmt::format("the tag '{}' needs a key of 1 to 128 and a value of 0 to 256 characters",
-                                            printable(name)));
+      return invalid(
+          "tagging",
+          fmt::format("the tag '{}' needs a key of 1 to 128 and a value of 0 to 256 characters",
+                      printable(name)));
     }
     if (!seen.insert(name).second) {
       return invalid("tagging", fmt::format("the tag '{}' stands twice", printable(name)));
@@ -175,7 +190,8 @@ Conditions conditions_of(const Request& request, std::string_view prefix) {
     const auto iso = parse_rfc3339(*value);
     return iso ? std::optional<Instant>(*iso) : std::nullopt;
   };
-  return {text("if-match"), text("if-none-match"), date("if-modified-since"), date("if-unmodified-since")};
+  return {text("if-match"), text("if-none-match"), date("if-modified-since"),
+          date("if-unmodified-since")};
 }
 
 Result<Expected> expected_of(const Request& request) {
@@ -183,8 +199,9 @@ Result<Expected> expected_of(const Request& request) {
   if (const auto sent = request.headers.find("Content-MD5")) {
     auto raw = from_base64(*sent);
     if (!raw || raw->size() != 16) {
-      return s3_error(Code::kInvalidArgument, "InvalidDigest",
-                      fmt::format("Content-MD5: '{}' is not the base64 form of 16 bytes", printable(*sent)));
+      return s3_error(
+          Code::kInvalidArgument, "InvalidDigest",
+          fmt::format("Content-MD5: '{}' is not the base64 form of 16 bytes", printable(*sent)));
     }
     expected.md5 = *std::move(raw);
   }
@@ -193,7 +210,8 @@ Result<Expected> expected_of(const Request& request) {
     const auto sent = request.headers.find(header);
     if (!sent) continue;
     if (expected.checksum) {
-      return s3_error(Code::kInvalidArgument, "InvalidRequest", "send one x-amz-checksum- header, not several");
+      return s3_error(Code::kInvalidArgument, "InvalidRequest",
+                      "send one x-amz-checksum- header, not several");
     }
     auto raw = wire::aws::parse_checksum(kind, *sent, header);
     if (!raw) return s3_error(Code::kInvalidArgument, "InvalidRequest", raw.error().message);
@@ -202,12 +220,14 @@ Result<Expected> expected_of(const Request& request) {
   if (!expected.checksum) expected.checksum = announced_kind(request);
   if (!expected.checksum) return expected;
   // Trailers join the headers when the body has ended.
-  expected.checksum_value = [&request, kind = *expected.checksum]() -> Result<std::optional<std::string>> {
+  expected.checksum_value = [&request,
+                             kind = *expected.checksum]() -> Result<std::optional<std::string>> {
     const auto header = wire::aws::checksum_header(kind);
     const auto sent = request.headers.find(header);
     if (!sent) {
       if (request.headers.find("x-amz-trailer")) {
-        return s3_error(Code::kMalformed, "MalformedTrailerError", fmt::format("the announced trailer {} did not come", header));
+        return s3_error(Code::kMalformed, "MalformedTrailerError",
+                        fmt::format("the announced trailer {} did not come", header));
       }
       return std::optional<std::string>();
     }
@@ -229,7 +249,8 @@ Result<std::optional<StoredChecksum>> object_checksum_of(const Request& request)
   return std::optional<StoredChecksum>();
 }
 
-Task<Result<wire::XmlElement>> read_xml(const Authorized& request, std::string_view root, std::uint64_t limit) {
+Task<Result<wire::XmlElement>> read_xml(const Authorized& request, std::string_view root,
+                                        std::uint64_t limit) {
   const auto expected = expected_of(request.request());
   if (!expected) co_return expected.error();
   auto text = co_await read_all(request.body(), limit);
@@ -238,21 +259,24 @@ Task<Result<wire::XmlElement>> read_xml(const Authorized& request, std::string_v
   }
   if (!text) co_return std::move(text).error();
   if (expected->md5 && *expected->md5 != md5(*text)) {
-    co_return Error(Code::kChecksumMismatch, "Content-MD5: the body that arrived has another MD5", "Content-MD5");
+    co_return Error(Code::kChecksumMismatch, "Content-MD5: the body that arrived has another MD5",
+                    "Content-MD5");
   }
   if (expected->checksum && expected->checksum_value) {
     const auto sent = expected->checksum_value();
     if (!sent) co_return sent.error();
     if (*sent && **sent != wire::aws::checksum_of(*expected->checksum, *text)) {
       const std::string header(wire::aws::checksum_header(*expected->checksum));
-      co_return Error(Code::kChecksumMismatch, header + ": the body that arrived has another checksum", header);
+      co_return Error(Code::kChecksumMismatch,
+                      header + ": the body that arrived has another checksum", header);
     }
   }
   auto element = wire::parse_xml(*text);
   if (!element) co_return s3_error(Code::kMalformed, "MalformedXML", element.error().message);
   if (element->name != root) {
-    co_return s3_error(Code::kMalformed, "MalformedXML",
-                       fmt::format("the root element is <{}>; it must be <{}>", element->name, root));
+    co_return s3_error(
+        Code::kMalformed, "MalformedXML",
+        fmt::format("the root element is <{}>; it must be <{}>", element->name, root));
   }
   co_return element;
 }

@@ -14,7 +14,8 @@ namespace strata::doors::s3 {
 using storage::lake::ObjectName;
 using storage::lake::StoredChecksum;
 
-// An error with a code of S3's own that no general one stands for; `code` also gives the HTTP status.
+// An error with a code of S3's own that no general one stands for; `code` also gives the HTTP
+// status.
 Error s3_error(Code code, std::string_view s3_code, std::string message);
 
 // The object of the path. A `versionId` other than "null" is refused, as there are no versions.
@@ -26,15 +27,17 @@ Result<ObjectName> copy_source_of(const http::Authorized& request);
 Result<std::size_t> count_of(const http::Request& request, std::string_view name, std::size_t most);
 std::string query_text(const http::Request& request, std::string_view name);
 
-// Content headers and x-amz-meta-*. Errors: kInvalidArgument, kTooLarge; kUnsupported for headers that ask for what the lake
-// cannot give (encryption with a key of the caller's, locks), since ignoring those would be a lie.
+// Content headers and x-amz-meta-*. Errors: kInvalidArgument, kTooLarge; kUnsupported for headers
+// that ask for what the lake cannot give (encryption with a key of the caller's, locks), since
+// ignoring those would be a lie.
 Result<storage::lake::ObjectFacts> facts_of(const http::Request& request);
 // x-amz-tagging.
 Result<storage::lake::Pairs> tags_of(const http::Request& request);
 Status check_tags(const storage::lake::Pairs& tags);
 // If-*, or x-amz-copy-source-if-* with that prefix.
 storage::lake::Conditions conditions_of(const http::Request& request, std::string_view prefix = "");
-// Content-MD5 and x-amz-checksum-*, also those announced as trailers. Keeps a reference to `request`.
+// Content-MD5 and x-amz-checksum-*, also those announced as trailers. Keeps a reference to
+// `request`.
 Result<storage::lake::Expected> expected_of(const http::Request& request);
 // A checksum of the whole object on completion.
 Result<std::optional<StoredChecksum>> object_checksum_of(const http::Request& request);

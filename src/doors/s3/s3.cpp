@@ -1,8 +1,8 @@
 #include "doors/s3/s3.hpp"
 
-#include <fmt/format.h>
-
 #include <array>
+
+#include <fmt/format.h>
 
 #include "base/text.hpp"
 #include "doors/s3/answer.hpp"
@@ -99,7 +99,9 @@ Response S3Door::error(const Error& error, const Request& request) const {
   Response response = Response::empty(code.status);
   if (!no_body) {
     wire::XmlWriter writer("Error");
-    writer.element("Code", code.name).element("Message", error.message).element("Resource", request.path);
+    writer.element("Code", code.name)
+        .element("Message", error.message)
+        .element("Resource", request.path);
     if (error.code == Code::kSignatureMismatch && error.cause) {
       writer.element("StringToSign", error.cause->message);
       if (error.cause->cause) writer.element("CanonicalRequest", error.cause->cause->message);
@@ -120,8 +122,9 @@ Task<Response> S3Door::call(Operation operation, const http::Authorized& request
 }
 
 Route S3Door::row(Method method, std::string pattern, Permission permission, Operation operation) {
-  return Route(method, std::move(pattern), permission, kLimits,
-               [this, operation](const http::Authorized& request) { return call(operation, request); });
+  return Route(
+      method, std::move(pattern), permission, kLimits,
+      [this, operation](const http::Authorized& request) { return call(operation, request); });
 }
 
 std::vector<Route> S3Door::routes() {
@@ -157,9 +160,11 @@ std::vector<Route> S3Door::routes() {
   out.push_back(row(Method::kDelete, object, kWrite, &delete_object_tagging).on_query("tagging"));
   out.push_back(row(Method::kPost, object, kWrite, &create_multipart_upload).on_query("uploads"));
   out.push_back(row(Method::kPut, object, kWrite, &upload_part).on_query("uploadId"));
+  out.push_back(row(Method::kPut, object, kWrite, &upload_part_copy)
+                    .on_query("uploadId")
+                    .on_header("x-amz-copy-source"));
   out.push_back(
-      row(Method::kPut, object, kWrite, &upload_part_copy).on_query("uploadId").on_header("x-amz-copy-source"));
-  out.push_back(row(Method::kPost, object, kWrite, &complete_multipart_upload).on_query("uploadId"));
+      row(Method::kPost, object, kWrite, &complete_multipart_upload).on_query("uploadId"));
   out.push_back(row(Method::kDelete, object, kWrite, &abort_multipart_upload).on_query("uploadId"));
   out.push_back(row(Method::kGet, object, kRead, &list_parts).on_query("uploadId"));
   for (const auto& setting : object_settings()) {

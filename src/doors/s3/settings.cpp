@@ -1,6 +1,6 @@
-#include <fmt/format.h>
-
 #include <array>
+
+#include <fmt/format.h>
 
 #include "doors/s3/answer.hpp"
 #include "doors/s3/operations.hpp"
@@ -13,7 +13,8 @@ using http::Response;
 
 namespace {
 
-// What S3 answers for a setting that was never made: an element without content, or an error of its own.
+// What S3 answers for a setting that was never made: an element without content, or an error of its
+// own.
 struct Setting {
   std::string_view query;
   std::string_view element;  // of the empty document, or
@@ -39,15 +40,17 @@ constexpr std::array<Setting, 16> kBucketSettings = {{
     {"publicAccessBlock", "", "NoSuchPublicAccessBlockConfiguration"},
 }};
 
-constexpr std::array<std::string_view, 7> kObjectSettings = {"acl",     "retention", "legal-hold", "torrent",
-                                                             "restore", "select",    "append"};
+constexpr std::array<std::string_view, 7> kObjectSettings = {
+    "acl", "retention", "legal-hold", "torrent", "restore", "select", "append"};
 
 // The owner may do everything and nobody else anything: what a private bucket or object has.
 Response owner_only(std::string_view owner) {
   wire::XmlWriter writer("AccessControlPolicy", kNamespace);
   add_owner(writer, "Owner", owner);
   writer.open("AccessControlList").open("Grant");
-  writer.raw("<Grantee xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:type=\"CanonicalUser\">");
+  writer.raw(
+      "<Grantee xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" "
+      "xsi:type=\"CanonicalUser\">");
   writer.element("ID", owner).element("DisplayName", owner).raw("</Grantee>");
   writer.element("Permission", "FULL_CONTROL");
   return xml_answer(writer);
@@ -57,11 +60,14 @@ Response owner_only(std::string_view owner) {
 
 std::vector<std::string> bucket_settings() {
   std::vector<std::string> names;
-  for (const auto& setting : kBucketSettings) names.emplace_back(setting.query);
+  for (const auto& setting : kBucketSettings)
+    names.emplace_back(setting.query);
   return names;
 }
 
-std::vector<std::string> object_settings() { return {kObjectSettings.begin(), kObjectSettings.end()}; }
+std::vector<std::string> object_settings() {
+  return {kObjectSettings.begin(), kObjectSettings.end()};
+}
 
 Answer get_bucket_setting(const Authorized& request, Lake& lake) {
   const auto bucket = co_await lake.bucket(request.caller(), request.param("bucket"));
@@ -70,11 +76,13 @@ Answer get_bucket_setting(const Authorized& request, Lake& lake) {
     if (!request.request().has_query(setting.query)) continue;
     if (setting.query == "acl") co_return owner_only(bucket->owner);
     if (!setting.missing.empty()) {
-      co_return s3_error(Code::kNotFound, setting.missing,
-                         fmt::format("the bucket '{}' has no {} setting", bucket->name, setting.query));
+      co_return s3_error(
+          Code::kNotFound, setting.missing,
+          fmt::format("the bucket '{}' has no {} setting", bucket->name, setting.query));
     }
-    wire::XmlWriter writer(setting.query == "requestPayment" ? "RequestPaymentConfiguration" : setting.element,
-                           kNamespace);
+    wire::XmlWriter writer(
+        setting.query == "requestPayment" ? "RequestPaymentConfiguration" : setting.element,
+        kNamespace);
     if (setting.query == "requestPayment") writer.element("Payer", "BucketOwner");
     co_return xml_answer(writer);
   }
@@ -95,10 +103,12 @@ Answer get_object_setting(const Authorized& request, Lake& lake) {
 
 Answer change_setting(const Authorized& request, Lake&) {
   std::string which;
-  for (const auto& [name, value] : request.request().query) which += (which.empty() ? "" : ", ") + name;
-  co_return Error(Code::kUnsupported, fmt::format("changing {} is not supported; access is governed by the roles and "
-                                                  "token scopes of Strata's users",
-                                                  which));
+  for (const auto& [name, value] : request.request().query)
+    which += (which.empty() ? "" : ", ") + name;
+  co_return Error(Code::kUnsupported,
+                  fmt::format("changing {} is not supported; access is governed by the roles and "
+                              "token scopes of Strata's users",
+                              which));
 }
 
 }  // namespace strata::doors::s3

@@ -19,7 +19,8 @@ Answer get_object_tagging(const Authorized& request, Lake& lake) {
   if (!tags) co_return tags.error();
   wire::XmlWriter writer("Tagging", kNamespace);
   writer.open("TagSet");
-  for (const auto& [key, value] : *tags) writer.open("Tag").element("Key", key).element("Value", value).close();
+  for (const auto& [key, value] : *tags)
+    writer.open("Tag").element("Key", key).element("Value", value).close();
   co_return xml_answer(writer);
 }
 
@@ -29,7 +30,8 @@ Answer put_object_tagging(const Authorized& request, Lake& lake) {
   const auto body = co_await read_xml(request, "Tagging", kMaxBody);
   if (!body) co_return body.error();
   const auto* set = body->find("TagSet");
-  if (set == nullptr) co_return s3_error(Code::kMalformed, "MalformedXML", "<Tagging> has no <TagSet>");
+  if (set == nullptr)
+    co_return s3_error(Code::kMalformed, "MalformedXML", "<Tagging> has no <TagSet>");
   Pairs tags;
   for (const auto& tag : set->children) {
     if (tag.name == "Tag") tags.emplace_back(tag.child_text("Key"), tag.child_text("Value"));

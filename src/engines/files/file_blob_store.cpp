@@ -1,10 +1,10 @@
 #include "engines/files/file_blob_store.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <charconv>
 #include <optional>
+
+#include <fmt/format.h>
 
 #include "base/log.hpp"
 #include "engines/files/pack_format.hpp"
@@ -67,7 +67,10 @@ struct FileBlobStore::AppendAwaiter {
 class FileBlobStore::Writer final : public BlobWriter {
  public:
   Writer(FileBlobStore& store, std::uint64_t number, std::unique_ptr<File> file, std::string path)
-      : store_(store), number_(number), file_(std::move(file)), path_(std::move(path)) {}
+      : store_(store),
+        number_(number),
+        file_(std::move(file)),
+        path_(std::move(path)) {}
 
   ~Writer() override {
     if (finished_) return;
@@ -101,10 +104,17 @@ class FileBlobStore::Writer final : public BlobWriter {
   bool finished_ = false;
 };
 
-FileBlobStore::FileBlobStore(Files& files, Random& random, BlockingPool& pool, std::string directory)
-    : files_(files), random_(random), pool_(pool), directory_(std::move(directory)) {}
+FileBlobStore::FileBlobStore(Files& files, Random& random, BlockingPool& pool,
+                             std::string directory)
+    : files_(files),
+      random_(random),
+      pool_(pool),
+      directory_(std::move(directory)) {}
 
-FileBlobStore::~FileBlobStore() = default;
+FileBlobStore::~FileBlobStore() {
+  std::unique_lock lock(mutex_);
+  drained_.wait(lock, [&] { return !draining_; });
+}
 
 Status FileBlobStore::start() {
   for (const auto* name : {"/packs", "/files", "/incoming"}) {
@@ -112,10 +122,12 @@ Status FileBlobStore::start() {
   }
   const auto unfinished = files_.list(directory_ + "/incoming");
   if (!unfinished) return unfinished.error();
-  for (const auto& name : *unfinished) STRATA_TRY(files_.remove(directory_ + "/incoming/" + name));
+  for (const auto& name : *unfinished)
+    STRATA_TRY(files_.remove(directory_ + "/incoming/" + name));
   const auto packs = files_.list(directory_ + "/packs");
   if (!packs) return packs.error();
-  for (const auto& name : *packs) newest_pack_ = std::max(newest_pack_, pack_number(name).value_or(0));
+  for (const auto& name : *packs)
+    newest_pack_ = std::max(newest_pack_, pack_number(name).value_or(0));
   return {};
 }
 
@@ -144,7 +156,8 @@ Status FileBlobStore::make_shard(std::uint64_t number) {
 
 Task<Result<NewBlob>> FileBlobStore::put(std::string bytes, std::string owner) {
   if (bytes.size() > kMaxPacked) {
-    co_return internal(fmt::format("a packed blob of {} bytes; the most is {}", bytes.size(), kMaxPacked));
+    co_return internal(
+        fmt::format("a packed blob of {} bytes; the most is {}", bytes.size(), kMaxPacked));
   }
   Append append;
   append.payload_size = bytes.size();
@@ -173,6 +186,7 @@ void FileBlobStore::drain() {
       const std::lock_guard lock(mutex_);
       if (queue_.empty()) {
         draining_ = false;
+        drained_.notify_all();
         return;
       }
       for (std::size_t bytes = 0; !queue_.empty() && bytes < kMaxGroupBytes; queue_.pop_front()) {
@@ -197,7 +211,8 @@ Status FileBlobStore::write_group(const std::vector<Append*>& group) {
   const std::string* bytes = &group.front()->record;
   std::string joined;
   if (group.size() > 1) {
-    for (const Append* append : group) joined += append->record;
+    for (const Append* append : group)
+      joined += append->record;
     bytes = &joined;
   }
   std::uint64_t number = 0;
@@ -216,7 +231,8 @@ Status FileBlobStore::write_group(const std::vector<Append*>& group) {
   return {};
 }
 
-// Goes on with the newest pack after a start; else makes the next one, whose name is durable before a blob lies in it.
+// Goes on with the newest pack after a start; else makes the next one, whose name is durable before
+// a blob lies in it.
 Status FileBlobStore::begin_pack() {
   std::uint64_t number = 0;
   {
@@ -266,7 +282,8 @@ Result<std::unique_ptr<BlobWriter>> FileBlobStore::create() {
 Result<std::shared_ptr<File>> FileBlobStore::open_pack(std::uint64_t number) {
   {
     const std::lock_guard lock(mutex_);
-    if (const auto found = open_packs_.find(number); found != open_packs_.end()) return found->second;
+    if (const auto found = open_packs_.find(number); found != open_packs_.end())
+      return found->second;
   }
   auto opened = files_.open(pack_path(number));
   if (!opened) return std::move(opened).error();
@@ -289,7 +306,8 @@ Result<BlobSlice> FileBlobStore::open(const BlobRef& ref) {
 }
 
 Status FileBlobStore::materialise(std::span<const BlobRef> refs, const std::string& target) {
-  if (refs.size() == 1 && !refs.front().packed()) return files_.link(file_path(refs.front().place), target);
+  if (refs.size() == 1 && !refs.front().packed())
+    return files_.link(file_path(refs.front().place), target);
   std::vector<BlobSlice> slices;
   for (const auto& ref : refs) {
     auto slice = open(ref);
@@ -301,10 +319,12 @@ Status FileBlobStore::materialise(std::span<const BlobRef> refs, const std::stri
   std::string buffer;
   for (const auto& slice : slices) {
     for (std::uint64_t done = 0; done < slice.length; done += buffer.size()) {
-      buffer.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kCopyPiece, slice.length - done)));
+      buffer.resize(
+          static_cast<std::size_t>(std::min<std::uint64_t>(kCopyPiece, slice.length - done)));
       const auto got = slice.file->read_at(buffer, slice.offset + done);
       if (!got) return got.error();
-      if (*got != buffer.size()) return Error(Code::kDataLoss, "a stored blob is shorter than its record says");
+      if (*got != buffer.size())
+        return Error(Code::kDataLoss, "a stored blob is shorter than its record says");
       STRATA_TRY((*file)->append(buffer));
     }
   }
@@ -313,8 +333,8 @@ Status FileBlobStore::materialise(std::span<const BlobRef> refs, const std::stri
 
 void FileBlobStore::remove(const BlobRef& ref) {
   if (ref.packed()) return;
-  pool_.submit([this, number = ref.place] {
-    if (const auto removed = files_.remove(file_path(number)); !removed) {
+  pool_.submit([&files = files_, path = file_path(ref.place)] {
+    if (const auto removed = files.remove(path); !removed) {
       log::warn("lake.blob.remove", Json::object({{"error", removed.error().to_string()}}));
     }
   });
@@ -367,8 +387,9 @@ Status FileBlobStore::remove_pack(std::uint64_t pack) {
   return files_.remove(pack_path(pack));
 }
 
-// The order makes it safe: the name is listed first, then looked up among the new, then among the records. A blob that was
-// committed meanwhile is found by the last look; one that was made meanwhile is not listed.
+// The order makes it safe: the name is listed first, then looked up among the new, then among the
+// records. A blob that was committed meanwhile is found by the last look; one that was made
+// meanwhile is not listed.
 Result<std::size_t> FileBlobStore::sweep(const IsAlive& is_alive) {
   std::size_t removed = 0;
   const auto shards = files_.list(directory_ + "/files");

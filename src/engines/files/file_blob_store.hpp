@@ -1,5 +1,6 @@
 #pragma once
 
+#include <condition_variable>
 #include <deque>
 #include <map>
 #include <memory>
@@ -22,14 +23,16 @@ using storage::lake::NewBlob;
 using storage::lake::PackInfo;
 
 // Blobs as files below one directory, which it owns:
-//   packs/00000012.pack   small blobs, appended; one write and one fdatasync for all that wait (group commit)
-//   files/a9/a98c...      one large blob each
-//   incoming/             what is being written; emptied at start
-// After a failed write or sync a pack takes no more blobs: what reached the disk is unknown, and the next group begins a new
-// one. Threads: any. Works on the pool's threads, at most one of which appends.
+//   packs/00000012.pack   small blobs, appended; one write and one fdatasync for all that wait
+//   (group commit) files/a9/a98c...      one large blob each incoming/             what is being
+//   written; emptied at start
+// After a failed write or sync a pack takes no more blobs: what reached the disk is unknown, and
+// the next group begins a new one. Threads: any. Works on the pool's threads, at most one of which
+// appends; the pool and `files` outlive the store.
 class FileBlobStore final : public storage::lake::BlobStore {
  public:
   FileBlobStore(Files& files, Random& random, BlockingPool& pool, std::string directory);
+  // Waits for the appending thread.
   ~FileBlobStore() override;
 
   // Makes the directories and removes unfinished files. Blocks; call once before anything else.
@@ -74,6 +77,7 @@ class FileBlobStore final : public storage::lake::BlobStore {
   std::mutex mutex_;
   std::deque<Append*> queue_;
   bool draining_ = false;
+  std::condition_variable drained_;
   std::uint64_t newest_pack_ = 0;
   std::map<std::uint64_t, std::shared_ptr<File>> open_packs_;
   std::map<std::uint64_t, std::size_t> new_in_pack_;  // blobs that no record names yet

@@ -1,9 +1,9 @@
 #include "engines/files/pack_format.hpp"
 
-#include <fmt/format.h>
-
 #include <cstring>
 #include <optional>
+
+#include <fmt/format.h>
 
 #include "wire/aws/checksum.hpp"
 
@@ -48,8 +48,10 @@ std::optional<Record> record_at(std::string_view bytes) {
   const std::size_t payload = number_at(bytes, 12);
   if (owner > kMaxOwner || payload > storage::lake::BlobStore::kMaxPacked) return std::nullopt;
   const std::size_t size = kRecordHeader + owner + payload;
-  if (bytes.size() < size || checksum(bytes.substr(8, size - 8)) != number_at(bytes, 4)) return std::nullopt;
-  return Record{bytes.substr(kRecordHeader, owner), bytes.substr(kRecordHeader + owner, payload), size};
+  if (bytes.size() < size || checksum(bytes.substr(8, size - 8)) != number_at(bytes, 4))
+    return std::nullopt;
+  return Record{bytes.substr(kRecordHeader, owner), bytes.substr(kRecordHeader + owner, payload),
+                size};
 }
 
 }  // namespace
@@ -68,9 +70,9 @@ std::string pack_record(std::string_view owner, std::string_view payload) {
 
 Status scan_pack(File& file, std::uint64_t pack, const storage::lake::BlobStore::Visit& visit) {
   std::string window(kWindow, '\0');
-  std::uint64_t start = 0;   // of the window within the file
+  std::uint64_t start = 0;  // of the window within the file
   std::size_t filled = 0;
-  std::size_t at = 0;        // within the window
+  std::size_t at = 0;  // within the window
   bool ended = false;
   const auto refill = [&]() -> Status {
     start += at;
@@ -83,7 +85,8 @@ Status scan_pack(File& file, std::uint64_t pack, const storage::lake::BlobStore:
   };
   STRATA_TRY(refill());
   if (!std::string_view(window.data(), filled).starts_with(kPackHeader)) {
-    return Error(Code::kDataLoss, fmt::format("pack {} does not begin as a pack of version 1", pack));
+    return Error(Code::kDataLoss,
+                 fmt::format("pack {} does not begin as a pack of version 1", pack));
   }
   at = kPackHeader.size();
   while (true) {

@@ -147,7 +147,10 @@ Result<Caller> Identity::authenticate(std::string_view token) const {
   const std::string hash = to_hex(sha256(token));
   const std::shared_lock lock(mutex_);
   const auto at = state_->by_hash.find(hash);
-  if (at == state_->by_hash.end()) return Error(Code::kUnauthenticated, "the token is not known");
+  if (at == state_->by_hash.end()) {
+    if (const auto task = tasks_.find(hash); task != tasks_.end()) return caller_of(task->second);
+    return Error(Code::kUnauthenticated, "the token is not known");
+  }
   return caller_of(*state_, at->second);
 }
 
@@ -160,6 +163,11 @@ Result<Identity::AccessKey> Identity::access_key(std::string_view access_key_id)
   const std::shared_lock lock(mutex_);
   const auto at = state_->hash_by_access_key.find(access_key_id);
   if (at == state_->hash_by_access_key.end()) {
+    if (const auto task = tasks_.find(access_key_id); task != tasks_.end()) {
+      auto caller = caller_of(task->second);
+      if (!caller) return std::move(caller).error();
+      return AccessKey{secret_of(access_key_id), *std::move(caller)};
+    }
     return Error(Code::kUnauthenticated,
                  fmt::format("the access key id '{}' is not known", printable(access_key_id, 40)));
   }
@@ -227,6 +235,7 @@ Result<User> Identity::user(std::string_view name) const {
 }
 
 Task<Result<IssuedToken>> Identity::create_token(const Caller& by, const TokenRequest& request) {
+  if (!by.task.empty()) co_return Error(Code::kPermissionDenied, "a task may not make tokens");
   const auto owner = user(request.user_name);
   if (!owner) co_return owner.error();
   if (owner->name != by.user_name && !by.may(Permission::kAdmin)) {
@@ -300,6 +309,45 @@ std::vector<TokenInfo> Identity::tokens() const {
     all.push_back(token.info);
   std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
   return all;
+}
+
+std::string Identity::task_secret(std::string_view purpose, std::string_view name) const {
+  return to_hex(hmac_sha256(master_key_, fmt::format("{}:{}", purpose, name)));
+}
+
+// The caller holds the mutex.
+Result<Caller> Identity::caller_of(const TaskAttempt& attempt) const {
+  const auto id = state_->user_ids.find(attempt.user_name);
+  if (id == state_->user_ids.end())
+    return not_found(fmt::format("there is no user '{}'", printable(attempt.user_name)));
+  const User& user = state_->users.at(id->second);
+  if (user.disabled)
+    return Error(Code::kPermissionDenied, fmt::format("the user '{}' is disabled", user.name));
+  Permissions allowed = permissions_of(user.role);
+  for (const Permission kept : {Permission::kAdmin, Permission::kAuditRead})
+    allowed.reset(static_cast<std::size_t>(kept));
+  return Caller{user.id, user.name, user.team, attempt.project, TokenId(), allowed, attempt.task};
+}
+
+Result<IssuedToken> Identity::admit_task(const TaskAttempt& attempt) {
+  IssuedToken issued;
+  issued.token = "strata_task_" + task_secret("task-token", attempt.name);
+  issued.info.user_name = attempt.user_name;
+  issued.info.access_key_id =
+      "STRT" + to_upper_key(task_secret("task-key", attempt.name).substr(0, 24));
+  issued.secret_access_key = secret_of(issued.info.access_key_id);
+  const std::unique_lock lock(mutex_);
+  const auto caller = caller_of(attempt);
+  if (!caller) return caller.error();
+  tasks_[to_hex(sha256(issued.token))] = attempt;
+  tasks_[issued.info.access_key_id] = attempt;
+  return issued;
+}
+
+void Identity::dismiss_task(const std::string& name) {
+  const std::unique_lock lock(mutex_);
+  tasks_.erase(to_hex(sha256("strata_task_" + task_secret("task-token", name))));
+  tasks_.erase("STRT" + to_upper_key(task_secret("task-key", name).substr(0, 24)));
 }
 
 Caller Identity::system_caller() const {

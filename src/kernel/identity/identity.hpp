@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <shared_mutex>
@@ -27,6 +28,7 @@ struct Caller {
   ProjectId project;  // the tenant all names are looked up in
   TokenId token;
   Permissions permissions;
+  std::string task{};  // "<flow run>/<step>" when a running task calls, else empty
   bool may(Permission p) const { return permissions.test(static_cast<std::size_t>(p)); }
 };
 
@@ -102,6 +104,19 @@ class Identity {
   Task<Status> revoke_token(const Caller& by, TokenId id);
   std::vector<TokenInfo> tokens() const;
 
+  // Credentials for one attempt of a task. They are derived from the master key and the attempt's
+  // name, live in memory only, and hold from here until dismiss_task(); after a restart admitting
+  // the attempt again gives the same ones. They may do what the user may, but for administration,
+  // the audit log and making tokens. Errors: as act_as().
+  struct TaskAttempt {
+    std::string name;  // unique for ever
+    std::string task;  // becomes Caller.task
+    std::string user_name;
+    ProjectId project;
+  };
+  Result<IssuedToken> admit_task(const TaskAttempt& attempt);
+  void dismiss_task(const std::string& name);
+
   // The caller that acts for the server itself: background work and start-up.
   Caller system_caller() const;
   // A caller that acts as `user_name` with all its rights, for work that a user scheduled. Errors:
@@ -111,6 +126,8 @@ class Identity {
  private:
   struct Token;
   struct State;
+  Result<Caller> caller_of(const TaskAttempt& attempt) const;
+  std::string task_secret(std::string_view purpose, std::string_view name) const;
   Result<Caller> caller_of(const State& state, const Token& token) const;
   std::string secret_of(std::string_view access_key_id) const;
   Status reload(Reader& reader);
@@ -122,6 +139,8 @@ class Identity {
   AuditHook audit_;
   mutable std::shared_mutex mutex_;
   std::shared_ptr<const State> state_;
+  std::map<std::string, TaskAttempt, std::less<>>
+      tasks_;  // by the token's hash and by access key id
 };
 
 }  // namespace strata::kernel

@@ -1,8 +1,8 @@
 #include "storage/lake/blob_store.hpp"
 
-#include <fmt/format.h>
-
 #include <charconv>
+
+#include <fmt/format.h>
 
 #include "base/bytes.hpp"
 
@@ -49,9 +49,10 @@ Result<std::vector<BlobRef>> decode_refs(std::string_view text) {
     if (!refs.empty()) rest.remove_prefix(1);
     BlobRef ref;
     if (rest.empty() || !take_ref(rest, ref)) {
-      return Error(Code::kDataLoss, fmt::format("a record names its bytes by '{}', which is no blob "
-                                                "reference; run strata fsck",
-                                                printable(text)));
+      return Error(Code::kDataLoss,
+                   fmt::format("a record names its bytes by '{}', which is no blob "
+                               "reference; run strata fsck",
+                               printable(text)));
     }
     refs.push_back(ref);
   }

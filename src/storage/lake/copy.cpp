@@ -21,26 +21,47 @@ Result<std::string> read_blob(BlobStore& blobs, const BlobRef& ref) {
   std::string bytes(static_cast<std::size_t>(slice->length), '\0');
   const auto got = slice->file->read_at(bytes, slice->offset);
   if (!got) return got.error();
-  if (*got != bytes.size()) return Error(Code::kDataLoss, "a stored blob is shorter than its record says");
+  if (*got != bytes.size())
+    return Error(Code::kDataLoss, "a stored blob is shorter than its record says");
   return bytes;
 }
 
 }  // namespace
 
-// Files are shared and counted. Packed blobs are small and copied, so that a pack's live bytes stay a plain sum.
-Task<Result<ObjectInfo>> Lake::copy(const Caller& caller, const ObjectName& source, const ObjectName& target,
-                                    CopyOptions options) {
+// Files are shared and counted. Packed blobs are small and copied, so that a pack's live bytes stay
+// a plain sum. False when a packed blob has moved meanwhile.
+Task<Result<bool>> Lake::carry_over(const std::vector<BlobRef>& from, std::string owner,
+                                    Received& copied, std::vector<BlobRef>& to) {
+  for (const auto& ref : from) {
+    if (!ref.packed()) {
+      to.push_back(ref);
+      continue;
+    }
+    const auto load = [&] {
+      return read_blob(ports_.blobs, ref);
+    };
+    auto bytes = co_await ports_.pool.run(load);
+    if (!bytes && bytes.error().code == Code::kNotFound) co_return false;
+    if (!bytes) co_return std::move(bytes).error();
+    auto made = co_await ports_.blobs.put(*std::move(bytes), owner);
+    if (!made) co_return std::move(made).error();
+    to.push_back(made->ref());
+    copied.blobs.push_back(*std::move(made));
+  }
+  co_return true;
+}
+
+Task<Result<ObjectInfo>> Lake::copy(const Caller& caller, const ObjectName& source,
+                                    const ObjectName& target, CopyOptions options) {
   STRATA_CO_TRY(require(caller, Permission::kLakeRead));
   STRATA_CO_TRY(require(caller, Permission::kLakeWrite));
   std::int64_t source_bucket = 0;
-  std::int64_t target_bucket = 0;
   const auto look = [&](Reader& reader) -> Result<ObjectRow> {
     const auto from = find_bucket(reader, caller, source.bucket());
     if (!from) return from.error();
     const auto to = find_bucket(reader, caller, target.bucket());
     if (!to) return to.error();
     source_bucket = *from;
-    target_bucket = *to;
     auto row = find_object(reader, *from, source.key());
     if (!row) return std::move(row).error();
     if (!*row) return no_such_key(source.key());
@@ -53,25 +74,10 @@ Task<Result<ObjectInfo>> Lake::copy(const Caller& caller, const ObjectName& sour
     if (!row) co_return std::move(row).error();
     Received copied;
     Stored stored;
-    bool moved = false;
-    for (const auto& ref : row->blobs) {
-      if (!ref.packed()) {
-        stored.blobs.push_back(ref);
-        continue;
-      }
-      const auto load = [&] { return read_blob(ports_.blobs, ref); };
-      auto bytes = co_await ports_.pool.run(load);
-      if (!bytes && bytes.error().code == Code::kNotFound) {
-        moved = true;
-        break;
-      }
-      if (!bytes) co_return std::move(bytes).error();
-      const BlobOwner owner{target_bucket, target.key(), "", 0};
-      auto made = co_await ports_.blobs.put(*std::move(bytes), owner.to_string());
-      if (!made) co_return std::move(made).error();
-      stored.blobs.push_back(made->ref());
-      copied.blobs.push_back(*std::move(made));
-    }
+    const BlobOwner owner{target.bucket(), target.key(), "", 0};
+    const auto carried = co_await carry_over(row->blobs, owner.to_string(), copied, stored.blobs);
+    if (!carried) co_return carried.error();
+    bool moved = !*carried;
     stored.facts = options.facts.value_or(row->info.facts);
     stored.tags = options.tags.value_or(row->info.tags);
     stored.size = row->info.size;
@@ -84,7 +90,8 @@ Task<Result<ObjectInfo>> Lake::copy(const Caller& caller, const ObjectName& sour
       const auto now = find_object(writer, source_bucket, source.key());
       if (!now) return now.error();
       if (!*now || (*now)->blobs != row->blobs) moved = true;
-      if (moved) return Error(Code::kConflict, "the source was changed while it was copied; try again");
+      if (moved)
+        return Error(Code::kConflict, "the source was changed while it was copied; try again");
       return commit_object(writer, caller, target, stored, options.when);
     };
     if (!moved) {
@@ -93,9 +100,10 @@ Task<Result<ObjectInfo>> Lake::copy(const Caller& caller, const ObjectName& sour
       if (!moved) co_return info;
     }
     if (attempt == kCopyAttempts) {
-      co_return Error(Code::kConflict, fmt::format("'{}' keeps changing while it is copied; try again",
-                                                   source.to_string()),
-                      "source");
+      co_return Error(
+          Code::kConflict,
+          fmt::format("'{}' keeps changing while it is copied; try again", source.to_string()),
+          "source");
     }
   }
 }

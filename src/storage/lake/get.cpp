@@ -13,7 +13,8 @@ namespace {
 
 // Up to this size an answer is read where its record was found, without a further hop.
 constexpr std::uint64_t kReadAtOnce = 64 * 1024;
-// A name may be written anew between finding its blobs and opening them; then its new state is read.
+// A name may be written anew between finding its blobs and opening them; then its new state is
+// read.
 constexpr int kOpenAttempts = 4;
 
 Result<Window> window_of(const GetOptions& options, const ObjectInfo& info) {
@@ -21,19 +22,22 @@ Result<Window> window_of(const GetOptions& options, const ObjectInfo& info) {
     const auto count = std::max<std::size_t>(info.part_sizes.size(), 1);
     const auto number = static_cast<std::size_t>(*options.part);
     if (*options.part < 1 || number > count) {
-      return Error(Code::kOutOfRange, fmt::format("part {} was asked, the object has {}", *options.part, count),
+      return Error(Code::kOutOfRange,
+                   fmt::format("part {} was asked, the object has {}", *options.part, count),
                    "part");
     }
     if (info.part_sizes.empty()) return Window{0, info.size};
     Window window{0, info.part_sizes[number - 1]};
-    for (std::size_t i = 0; i + 1 < number; ++i) window.offset += info.part_sizes[i];
+    for (std::size_t i = 0; i + 1 < number; ++i)
+      window.offset += info.part_sizes[i];
     return window;
   }
   if (options.range) return resolve(*options.range, info.size);
   return Window{0, info.size};
 }
 
-Result<std::vector<BlobSlice>> open_slices(BlobStore& blobs, const std::vector<BlobRef>& refs, Window window) {
+Result<std::vector<BlobSlice>> open_slices(BlobStore& blobs, const std::vector<BlobRef>& refs,
+                                           Window window) {
   std::vector<BlobSlice> slices;
   std::uint64_t start = 0;
   const std::uint64_t end = window.offset + window.length;
@@ -76,7 +80,9 @@ class SliceSource final : public ByteSource {
     if (slice_ == object_.slices.size()) co_return std::string_view();
     const auto& slice = object_.slices[slice_];
     buffer_.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kPiece, slice.length - done_)));
-    const auto load = [&] { return read_exactly(slice, done_, buffer_); };
+    const auto load = [&] {
+      return read_exactly(slice, done_, buffer_);
+    };
     STRATA_CO_TRY(co_await pool_.run(load));
     done_ += buffer_.size();
     co_return std::string_view(buffer_);
@@ -99,7 +105,8 @@ std::optional<ByteRange> parse_range(std::string_view text) {
   if (!text.starts_with(kUnit)) return std::nullopt;
   text = trim(text.substr(kUnit.size()));
   const std::size_t dash = text.find('-');
-  if (dash == std::string_view::npos || text.find(',') != std::string_view::npos) return std::nullopt;
+  if (dash == std::string_view::npos || text.find(',') != std::string_view::npos)
+    return std::nullopt;
   const auto first = text.substr(0, dash);
   const auto last = text.substr(dash + 1);
   const auto number = [](std::string_view digits) -> std::optional<std::uint64_t> {
@@ -115,8 +122,8 @@ std::optional<ByteRange> parse_range(std::string_view text) {
   return range;
 }
 
-Task<Result<OpenObject>> Lake::open_object(const Caller& caller, const ObjectName& name, GetOptions options,
-                                           bool with_bytes) {
+Task<Result<OpenObject>> Lake::open_object(const Caller& caller, const ObjectName& name,
+                                           GetOptions options, bool with_bytes) {
   STRATA_CO_TRY(require(caller, Permission::kLakeRead));
   const auto look = [&](Reader& reader) -> Result<OpenObject> {
     const auto bucket = find_bucket(reader, caller, name.bucket());
@@ -136,8 +143,9 @@ Task<Result<OpenObject>> Lake::open_object(const Caller& caller, const ObjectNam
     auto slices = open_slices(ports_.blobs, (*row)->blobs, *window);
     if (!slices) {
       // Told apart from a missing key by the code, which open() gives to nothing else.
-      return slices.error().code == Code::kNotFound ? Error(Code::kUnavailable, slices.error().message)
-                                                    : slices.error();
+      return slices.error().code == Code::kNotFound
+                 ? Error(Code::kUnavailable, slices.error().message)
+                 : slices.error();
     }
     if (out.length <= kReadAtOnce) {
       out.bytes.resize(static_cast<std::size_t>(out.length));
@@ -156,17 +164,20 @@ Task<Result<OpenObject>> Lake::open_object(const Caller& caller, const ObjectNam
     auto opened = co_await ports_.records.read(look);
     if (opened || opened.error().code != Code::kUnavailable) co_return opened;
     if (attempt == kOpenAttempts) {
-      co_return Error(Code::kDataLoss, fmt::format("the bytes of '{}' are missing: {}; run strata fsck",
-                                                   name.to_string(), opened.error().message));
+      co_return Error(Code::kDataLoss,
+                      fmt::format("the bytes of '{}' are missing: {}; run strata fsck",
+                                  name.to_string(), opened.error().message));
     }
   }
 }
 
-Task<Result<OpenObject>> Lake::get(const Caller& caller, const ObjectName& name, GetOptions options) {
+Task<Result<OpenObject>> Lake::get(const Caller& caller, const ObjectName& name,
+                                   GetOptions options) {
   return open_object(caller, name, std::move(options), true);
 }
 
-Task<Result<OpenObject>> Lake::head(const Caller& caller, const ObjectName& name, GetOptions options) {
+Task<Result<OpenObject>> Lake::head(const Caller& caller, const ObjectName& name,
+                                    GetOptions options) {
   return open_object(caller, name, std::move(options), false);
 }
 
@@ -174,7 +185,8 @@ std::unique_ptr<ByteSource> Lake::read(OpenObject object) {
   return std::make_unique<SliceSource>(ports_.pool, std::move(object));
 }
 
-Task<Result<ObjectInfo>> Lake::materialise(const Caller& caller, const ObjectName& name, std::string path) {
+Task<Result<ObjectInfo>> Lake::materialise(const Caller& caller, const ObjectName& name,
+                                           std::string path) {
   STRATA_CO_TRY(require(caller, Permission::kLakeRead));
   std::vector<BlobRef> blobs;
   const auto look = [&](Reader& reader) -> Result<ObjectInfo> {
@@ -189,7 +201,9 @@ Task<Result<ObjectInfo>> Lake::materialise(const Caller& caller, const ObjectNam
   for (int attempt = 1;; ++attempt) {
     auto info = co_await ports_.records.read(look);
     if (!info) co_return info;
-    const auto make = [&] { return ports_.blobs.materialise(blobs, path); };
+    const auto make = [&] {
+      return ports_.blobs.materialise(blobs, path);
+    };
     const auto made = co_await ports_.pool.run(make);
     if (made) co_return info;
     if (made.error().code != Code::kNotFound || attempt == kOpenAttempts) co_return made.error();

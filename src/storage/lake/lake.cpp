@@ -1,8 +1,8 @@
 #include "storage/lake/lake.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+
+#include <fmt/format.h>
 
 #include "base/bytes.hpp"
 #include "base/text.hpp"
@@ -17,7 +17,9 @@ using kernel::Writer;
 
 namespace {
 
-bool is_lower_or_digit(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
+bool is_lower_or_digit(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
 
 bool looks_like_address(std::string_view name) {
   const auto parts = split(name, '.');
@@ -46,8 +48,8 @@ Status check_bucket_name(std::string_view name) {
 }
 
 BucketInfo read_bucket(const kernel::Row& row) {
-  return {row.text(0), row.text(1), Instant{row.integer(2)}, static_cast<std::uint64_t>(row.integer(3)),
-          static_cast<std::uint64_t>(row.integer(4))};
+  return {row.text(0), row.text(1), Instant{row.integer(2)},
+          static_cast<std::uint64_t>(row.integer(3)), static_cast<std::uint64_t>(row.integer(4))};
 }
 
 }  // namespace
@@ -58,7 +60,8 @@ Result<ObjectName> ObjectName::make(std::string bucket, std::string key) {
   if (key.size() > 1024) {
     return invalid("key", fmt::format("the key has {} bytes; the most is 1024", key.size()));
   }
-  if (!is_utf8(key)) return invalid("key", fmt::format("the key '{}' is not UTF-8", printable(key)));
+  if (!is_utf8(key))
+    return invalid("key", fmt::format("the key '{}' is not UTF-8", printable(key)));
   return ObjectName(std::move(bucket), std::move(key));
 }
 
@@ -73,12 +76,14 @@ Task<Result<BucketInfo>> Lake::create_bucket(const Caller& caller, std::string n
     if (*taken) {
       const bool own = (*taken)->text(0) == caller.project.str();
       return Error(Code::kAlreadyExists,
-                   fmt::format("the bucket '{}' exists already{}", name, own ? "" : " and is another project's"),
+                   fmt::format("the bucket '{}' exists already{}", name,
+                               own ? "" : " and is another project's"),
                    own ? "bucket" : "owner");
     }
     const BucketInfo made{name, caller.user_name, ports_.clock.now(), 0, 0};
-    auto added = writer.execute("INSERT INTO lake_buckets (name, project, owner, created) VALUES (?, ?, ?, ?)",
-                                {name, caller.project.str(), made.owner, made.created.micros});
+    auto added = writer.execute(
+        "INSERT INTO lake_buckets (name, project, owner, created) VALUES (?, ?, ?, ?)",
+        {name, caller.project.str(), made.owner, made.created.micros});
     if (!added) return std::move(added).error();
     STRATA_TRY(ports_.audit.record(writer, caller, "bucket.create", "bucket:" + name));
     return made;
@@ -94,13 +99,15 @@ Task<Status> Lake::delete_bucket(const Caller& caller, std::string name) {
     auto object = writer.first("SELECT 1 FROM lake_objects WHERE bucket = ? LIMIT 1", {*bucket});
     if (!object) return std::move(object).error();
     if (*object) {
-      return Error(Code::kConflict, fmt::format("the bucket '{}' is not empty; remove its objects first", name),
+      return Error(Code::kConflict,
+                   fmt::format("the bucket '{}' is not empty; remove its objects first", name),
                    "bucket");
     }
     // Unfinished uploads hold nothing that anybody can see, so they do not stand in the way.
-    auto parts = writer.query("SELECT blobs FROM lake_parts WHERE upload IN (SELECT id FROM lake_uploads WHERE "
-                              "bucket = ?)",
-                              {*bucket});
+    auto parts = writer.query(
+        "SELECT blobs FROM lake_parts WHERE upload IN (SELECT id FROM lake_uploads WHERE "
+        "bucket = ?)",
+        {*bucket});
     if (!parts) return std::move(parts).error();
     std::vector<BlobRef> freed;
     for (const auto& part : *parts) {
@@ -108,8 +115,9 @@ Task<Status> Lake::delete_bucket(const Caller& caller, std::string name) {
       if (!refs) return refs.error();
       STRATA_TRY(release(writer, *refs, freed));
     }
-    for (const auto* sql : {"DELETE FROM lake_parts WHERE upload IN (SELECT id FROM lake_uploads WHERE bucket = ?)",
-                            "DELETE FROM lake_uploads WHERE bucket = ?", "DELETE FROM lake_buckets WHERE id = ?"}) {
+    for (const auto* sql :
+         {"DELETE FROM lake_parts WHERE upload IN (SELECT id FROM lake_uploads WHERE bucket = ?)",
+          "DELETE FROM lake_uploads WHERE bucket = ?", "DELETE FROM lake_buckets WHERE id = ?"}) {
       auto changed = writer.execute(sql, {*bucket});
       if (!changed) return std::move(changed).error();
     }
@@ -124,7 +132,8 @@ Task<Result<BucketInfo>> Lake::bucket(const Caller& caller, std::string name) {
   const auto look = [&](Reader& reader) -> Result<BucketInfo> {
     const auto bucket = find_bucket(reader, caller, name);
     if (!bucket) return bucket.error();
-    auto row = reader.first("SELECT name, owner, created, objects, bytes FROM lake_buckets WHERE id = ?", {*bucket});
+    auto row = reader.first(
+        "SELECT name, owner, created, objects, bytes FROM lake_buckets WHERE id = ?", {*bucket});
     if (!row) return std::move(row).error();
     if (!*row) return no_such_bucket(name);
     return read_bucket(**row);
@@ -135,12 +144,14 @@ Task<Result<BucketInfo>> Lake::bucket(const Caller& caller, std::string name) {
 Task<Result<std::vector<BucketInfo>>> Lake::buckets(const Caller& caller) {
   STRATA_CO_TRY(require(caller, Permission::kLakeRead));
   const auto look = [&](Reader& reader) -> Result<std::vector<BucketInfo>> {
-    auto rows = reader.query("SELECT name, owner, created, objects, bytes FROM lake_buckets WHERE project = ? "
-                             "ORDER BY name",
-                             {caller.project.str()});
+    auto rows = reader.query(
+        "SELECT name, owner, created, objects, bytes FROM lake_buckets WHERE project = ? "
+        "ORDER BY name",
+        {caller.project.str()});
     if (!rows) return std::move(rows).error();
     std::vector<BucketInfo> found;
-    for (const auto& row : *rows) found.push_back(read_bucket(row));
+    for (const auto& row : *rows)
+      found.push_back(read_bucket(row));
     return found;
   };
   co_return co_await ports_.records.read(look);
@@ -150,7 +161,8 @@ Task<Result<std::vector<BucketInfo>>> Lake::buckets(const Caller& caller) {
 void Lake::give_back(Writer& writer, std::vector<BlobRef> freed) {
   if (freed.empty()) return;
   writer.after_commit([&blobs = ports_.blobs, freed = std::move(freed)] {
-    for (const auto& ref : freed) blobs.remove(ref);
+    for (const auto& ref : freed)
+      blobs.remove(ref);
   });
 }
 

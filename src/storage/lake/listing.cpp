@@ -19,12 +19,15 @@ std::optional<std::string> common_prefix(std::string_view key, const ListOptions
   return std::string(key.substr(0, at + options.delimiter.size()));
 }
 
-// Walks the keys of a bucket in order and leaps over what a common prefix already covers, so that a page costs as many
-// index seeks as it has entries, however many keys lie under them.
+// Walks the keys of a bucket in order and leaps over what a common prefix already covers, so that a
+// page costs as many index seeks as it has entries, however many keys lie under them.
 class Walk {
  public:
   Walk(Reader& reader, std::int64_t bucket, const ListOptions& options)
-      : reader_(reader), bucket_(bucket), options_(options), end_(behind_prefix(options.prefix)) {}
+      : reader_(reader),
+        bucket_(bucket),
+        options_(options),
+        end_(behind_prefix(options.prefix)) {}
 
   Result<Listing> run() {
     if (options_.limit == 0) return out_;
@@ -64,10 +67,12 @@ class Walk {
 
   Result<Rows> fetch(std::size_t batch) {
     static const std::string kOpen = fmt::format(
-        "SELECT {} FROM lake_objects WHERE bucket = ? AND key >= ? ORDER BY key LIMIT ?", kObjectColumns);
-    static const std::string kClosed =
-        fmt::format("SELECT {} FROM lake_objects WHERE bucket = ? AND key >= ? AND key < ? ORDER BY key LIMIT ?",
-                    kObjectColumns);
+        "SELECT {} FROM lake_objects WHERE bucket = ? AND key >= ? ORDER BY key LIMIT ?",
+        kObjectColumns);
+    static const std::string kClosed = fmt::format(
+        "SELECT {} FROM lake_objects WHERE bucket = ? AND key >= ? AND key < ? ORDER BY key LIMIT "
+        "?",
+        kObjectColumns);
     if (!end_) return reader_.query(kOpen, {bucket_, blob(from_), batch});
     return reader_.query(kClosed, {bucket_, blob(from_), blob(*end_), batch});
   }

@@ -15,7 +15,8 @@ using kernel::Writer;
 namespace {
 
 constexpr std::string_view kUploadColumns =
-    "id, key, created, owner, checksum, checksum_named, full_object, completed, bucket, facts, tags, answer";
+    "id, key, created, owner, checksum, checksum_named, full_object, completed, bucket, facts, "
+    "tags, answer";
 constexpr std::string_view kPartColumns = "number, size, etag, digest, checksum, modified, blobs";
 
 UploadInfo read_upload(const Row& row) {
@@ -31,10 +32,10 @@ UploadInfo read_upload(const Row& row) {
 }
 
 // The upload's row when it is one of this key; completed ones only where the caller says so.
-Result<Row> find_upload(Reader& reader, std::int64_t bucket, const ObjectName& name, std::string_view id,
-                        bool also_completed = false) {
-  static const std::string kSql =
-      fmt::format("SELECT {} FROM lake_uploads WHERE id = ? AND bucket = ? AND key = ?", kUploadColumns);
+Result<Row> find_upload(Reader& reader, std::int64_t bucket, const ObjectName& name,
+                        std::string_view id, bool also_completed = false) {
+  static const std::string kSql = fmt::format(
+      "SELECT {} FROM lake_uploads WHERE id = ? AND bucket = ? AND key = ?", kUploadColumns);
   auto row = reader.first(kSql, {id, bucket, blob(name.key())});
   if (!row) return std::move(row).error();
   if (!*row || (!also_completed && (*row)->integer(7) != 0)) return no_such_upload(id);
@@ -66,9 +67,11 @@ Result<Part> read_part(const Row& row, const UploadInfo& upload) {
   return part;
 }
 
-Result<std::vector<Part>> load_parts(Reader& reader, const UploadInfo& upload, int after, std::size_t limit) {
+Result<std::vector<Part>> load_parts(Reader& reader, const UploadInfo& upload, int after,
+                                     std::size_t limit) {
   static const std::string kSql = fmt::format(
-      "SELECT {} FROM lake_parts WHERE upload = ? AND number > ? ORDER BY number LIMIT ?", kPartColumns);
+      "SELECT {} FROM lake_parts WHERE upload = ? AND number > ? ORDER BY number LIMIT ?",
+      kPartColumns);
   auto rows = reader.query(kSql, {upload.id, after, limit});
   if (!rows) return std::move(rows).error();
   std::vector<Part> parts;
@@ -81,22 +84,27 @@ Result<std::vector<Part>> load_parts(Reader& reader, const UploadInfo& upload, i
 }
 
 Error invalid_part(const PartReference& wanted, std::string_view why) {
-  return invalid("parts", fmt::format("part {} with ETag \"{}\" {}", wanted.number, printable(wanted.etag), why));
+  return invalid("parts", fmt::format("part {} with ETag \"{}\" {}", wanted.number,
+                                      printable(wanted.etag), why));
 }
 
 // The stored parts that the request lists, in its order. Errors: as complete_upload().
-Result<std::vector<const Part*>> choose_parts(const std::vector<Part>& stored, const CompleteOptions& options) {
-  if (options.parts.empty()) return invalid("parts", "the list of parts is empty; list what was uploaded");
+Result<std::vector<const Part*>> choose_parts(const std::vector<Part>& stored,
+                                              const CompleteOptions& options) {
+  if (options.parts.empty())
+    return invalid("parts", "the list of parts is empty; list what was uploaded");
   std::vector<const Part*> chosen;
   int before = 0;
   for (const auto& wanted : options.parts) {
     if (wanted.number <= before) {
-      return invalid("parts.order", fmt::format("part {} stands behind part {}; list parts in ascending order",
-                                                wanted.number, before));
+      return invalid("parts.order",
+                     fmt::format("part {} stands behind part {}; list parts in ascending order",
+                                 wanted.number, before));
     }
     before = wanted.number;
-    const auto found = std::lower_bound(stored.begin(), stored.end(), wanted.number,
-                                        [](const Part& part, int number) { return part.info.number < number; });
+    const auto found =
+        std::lower_bound(stored.begin(), stored.end(), wanted.number,
+                         [](const Part& part, int number) { return part.info.number < number; });
     if (found == stored.end() || found->info.number != wanted.number) {
       return invalid_part(wanted, "was not uploaded");
     }
@@ -112,8 +120,9 @@ Result<std::vector<const Part*>> choose_parts(const std::vector<Part>& stored, c
   }
   for (std::size_t i = 0; i + 1 < chosen.size(); ++i) {
     if (chosen[i]->info.size < Lake::kMinPart) {
-      return invalid("parts.size", fmt::format("part {} has {} bytes; all but the last need {}",
-                                               chosen[i]->info.number, chosen[i]->info.size, Lake::kMinPart));
+      return invalid("parts.size",
+                     fmt::format("part {} has {} bytes; all but the last need {}",
+                                 chosen[i]->info.number, chosen[i]->info.size, Lake::kMinPart));
     }
   }
   return chosen;
@@ -128,9 +137,12 @@ StoredChecksum whole_checksum(const UploadInfo& upload, const std::vector<const 
     return {upload.checksum, to_base64(sum), true};
   }
   std::string joined;
-  for (const auto* part : parts) joined += part->checksum;
+  for (const auto* part : parts)
+    joined += part->checksum;
   return {upload.checksum,
-          fmt::format("{}-{}", to_base64(wire::aws::checksum_of(upload.checksum, joined)), parts.size()), false};
+          fmt::format("{}-{}", to_base64(wire::aws::checksum_of(upload.checksum, joined)),
+                      parts.size()),
+          false};
 }
 
 std::string answer_text(const ObjectInfo& info) {
@@ -158,7 +170,8 @@ Result<ObjectInfo> read_answer(std::string_view text, const ObjectName& name) {
 
 }  // namespace
 
-Task<Result<UploadInfo>> Lake::create_upload(const Caller& caller, const ObjectName& name, UploadOptions options) {
+Task<Result<UploadInfo>> Lake::create_upload(const Caller& caller, const ObjectName& name,
+                                             UploadOptions options) {
   STRATA_CO_TRY(require(caller, Permission::kLakeWrite));
   UploadInfo info;
   info.id = ports_.random.alphanumeric(32);
@@ -169,18 +182,21 @@ Task<Result<UploadInfo>> Lake::create_upload(const Caller& caller, const ObjectN
   info.checksum_named = options.checksum.has_value();
   info.full_object = options.full_object || info.checksum == ChecksumKind::kCrc64Nvme;
   if (info.full_object && !is_crc(info.checksum)) {
-    co_return invalid("x-amz-checksum-type",
-                      fmt::format("x-amz-checksum-type: {} cannot be FULL_OBJECT; use COMPOSITE or a CRC",
-                                  checksum_name(info.checksum)));
+    co_return invalid(
+        "x-amz-checksum-type",
+        fmt::format("x-amz-checksum-type: {} cannot be FULL_OBJECT; use COMPOSITE or a CRC",
+                    checksum_name(info.checksum)));
   }
   const auto create = [&](Writer& writer) -> Status {
     const auto bucket = find_bucket(writer, caller, name.bucket());
     if (!bucket) return bucket.error();
     auto added = writer.execute(
-        "INSERT INTO lake_uploads (id, bucket, key, created, owner, checksum, checksum_named, full_object, facts, "
+        "INSERT INTO lake_uploads (id, bucket, key, created, owner, checksum, checksum_named, "
+        "full_object, facts, "
         "tags) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        {info.id, *bucket, blob(info.key), info.created.micros, info.owner, checksum_name(info.checksum),
-         info.checksum_named, info.full_object, facts_text(options.facts, {}, {}), tags_text(options.tags)});
+        {info.id, *bucket, blob(info.key), info.created.micros, info.owner,
+         checksum_name(info.checksum), info.checksum_named, info.full_object,
+         facts_text(options.facts, {}, {}), tags_text(options.tags)});
     if (!added) return std::move(added).error();
     return {};
   };
@@ -188,11 +204,13 @@ Task<Result<UploadInfo>> Lake::create_upload(const Caller& caller, const ObjectN
   co_return info;
 }
 
-Task<Result<PartInfo>> Lake::put_part(const Caller& caller, const ObjectName& name, std::string upload, int number,
-                                      ByteSource& body, Expected expected) {
+Task<Result<PartInfo>> Lake::put_part(const Caller& caller, const ObjectName& name,
+                                      std::string upload, int number, ByteSource& body,
+                                      Expected expected) {
   STRATA_CO_TRY(require(caller, Permission::kLakeWrite));
   if (number < 1 || number > kMaxParts) {
-    co_return invalid("part_number", fmt::format("the part number {} must be 1 to {}", number, kMaxParts));
+    co_return invalid("part_number",
+                      fmt::format("the part number {} must be 1 to {}", number, kMaxParts));
   }
   std::int64_t bucket = 0;
   const auto look = [&](Reader& reader) -> Result<UploadInfo> {
@@ -205,10 +223,12 @@ Task<Result<PartInfo>> Lake::put_part(const Caller& caller, const ObjectName& na
   };
   const auto info = co_await ports_.records.read(look);
   if (!info) co_return info.error();
-  // The upload's kind is kept; another kind that the sender uses for this part is checked all the same.
+  // The upload's kind is kept; another kind that the sender uses for this part is checked all the
+  // same.
   std::vector<ChecksumKind> kinds{info->checksum};
-  if (expected.checksum && *expected.checksum != info->checksum) kinds.push_back(*expected.checksum);
-  const BlobOwner owner{bucket, name.key(), upload, number};
+  if (expected.checksum && *expected.checksum != info->checksum)
+    kinds.push_back(*expected.checksum);
+  const BlobOwner owner{name.bucket(), name.key(), upload, number};
   auto received = co_await receive(body, std::move(expected), std::move(kinds), owner.to_string());
   if (!received) co_return std::move(received).error();
 
@@ -218,13 +238,17 @@ Task<Result<PartInfo>> Lake::put_part(const Caller& caller, const ObjectName& na
   const auto commit = [&](Writer& writer) -> Status {
     auto still = find_upload(writer, bucket, name, upload);
     if (!still) return std::move(still).error();
-    auto former = writer.first("SELECT blobs FROM lake_parts WHERE upload = ? AND number = ?", {upload, number});
+    auto former = writer.first("SELECT blobs FROM lake_parts WHERE upload = ? AND number = ?",
+                               {upload, number});
     if (!former) return std::move(former).error();
     const auto refs = received->refs();
     auto added = writer.execute(
-        "INSERT INTO lake_parts (upload, number, size, etag, digest, checksum, modified, blobs) VALUES (?, ?, ?, ?, "
-        "?, ?, ?, ?) ON CONFLICT (upload, number) DO UPDATE SET size = excluded.size, etag = excluded.etag, digest = "
-        "excluded.digest, checksum = excluded.checksum, modified = excluded.modified, blobs = excluded.blobs",
+        "INSERT INTO lake_parts (upload, number, size, etag, digest, checksum, modified, blobs) "
+        "VALUES (?, ?, ?, ?, "
+        "?, ?, ?, ?) ON CONFLICT (upload, number) DO UPDATE SET size = excluded.size, etag = "
+        "excluded.etag, digest = "
+        "excluded.digest, checksum = excluded.checksum, modified = excluded.modified, blobs = "
+        "excluded.blobs",
         {upload, number, part.size, part.etag, to_hex(received->sha256),
          to_base64(received->checksums.front().second), part.modified.micros, encode_refs(refs)});
     if (!added) return std::move(added).error();
@@ -274,18 +298,20 @@ Result<ObjectInfo> Lake::assemble(Writer& writer, const Caller& caller, const Ob
     stored.blobs.insert(stored.blobs.end(), part->blobs.begin(), part->blobs.end());
   }
   if (options.size && *options.size != stored.size) {
-    return invalid("parts", fmt::format("the parts hold {} bytes, x-amz-mp-object-size says {}", stored.size,
-                                        *options.size));
+    return invalid("parts", fmt::format("the parts hold {} bytes, x-amz-mp-object-size says {}",
+                                        stored.size, *options.size));
   }
   stored.etag = fmt::format("{}-{}", to_hex(md5(md5s)), chosen->size());
   stored.digest = "sha256-parts:" + to_hex(sha256(sha256s));
   stored.checksum = whole_checksum(info, *chosen);
   stored.counted = true;
-  if (options.checksum && options.checksum->kind == info.checksum && stored.checksum->value != options.checksum->value) {
-    return Error(Code::kChecksumMismatch,
-                 fmt::format("the parts give the {} {}, the request says {}", checksum_name(info.checksum),
-                             stored.checksum->value, printable(options.checksum->value)),
-                 std::string(checksum_header(info.checksum)));
+  if (options.checksum && options.checksum->kind == info.checksum &&
+      stored.checksum->value != options.checksum->value) {
+    return Error(
+        Code::kChecksumMismatch,
+        fmt::format("the parts give the {} {}, the request says {}", checksum_name(info.checksum),
+                    stored.checksum->value, printable(options.checksum->value)),
+        std::string(checksum_header(info.checksum)));
   }
   std::vector<BlobRef> freed;
   for (const auto& part : *stored_parts) {
@@ -304,10 +330,12 @@ Result<ObjectInfo> Lake::assemble(Writer& writer, const Caller& caller, const Ob
   return object;
 }
 
-Task<Result<ObjectInfo>> Lake::complete_upload(const Caller& caller, const ObjectName& name, std::string upload,
-                                               CompleteOptions options) {
+Task<Result<ObjectInfo>> Lake::complete_upload(const Caller& caller, const ObjectName& name,
+                                               std::string upload, CompleteOptions options) {
   STRATA_CO_TRY(require(caller, Permission::kLakeWrite));
-  const auto commit = [&](Writer& writer) { return assemble(writer, caller, name, upload, options); };
+  const auto commit = [&](Writer& writer) {
+    return assemble(writer, caller, name, upload, options);
+  };
   co_return co_await ports_.records.write(commit);
 }
 
@@ -321,9 +349,11 @@ Task<Status> Lake::abort_upload(const Caller& caller, const ObjectName& name, st
     const auto all = load_parts(writer, read_upload(*row), 0, kMaxParts);
     if (!all) return all.error();
     std::vector<BlobRef> freed;
-    for (const auto& part : *all) STRATA_TRY(release(writer, part.blobs, freed));
+    for (const auto& part : *all)
+      STRATA_TRY(release(writer, part.blobs, freed));
     give_back(writer, std::move(freed));
-    for (const auto* sql : {"DELETE FROM lake_parts WHERE upload = ?", "DELETE FROM lake_uploads WHERE id = ?"}) {
+    for (const auto* sql :
+         {"DELETE FROM lake_parts WHERE upload = ?", "DELETE FROM lake_uploads WHERE id = ?"}) {
       auto gone = writer.execute(sql, {upload});
       if (!gone) return std::move(gone).error();
     }
@@ -332,8 +362,8 @@ Task<Status> Lake::abort_upload(const Caller& caller, const ObjectName& name, st
   co_return co_await ports_.records.write(erase);
 }
 
-Task<Result<Lake::Parts>> Lake::parts(const Caller& caller, const ObjectName& name, std::string upload, int after,
-                                      std::size_t limit) {
+Task<Result<Lake::Parts>> Lake::parts(const Caller& caller, const ObjectName& name,
+                                      std::string upload, int after, std::size_t limit) {
   STRATA_CO_TRY(require(caller, Permission::kLakeRead));
   const auto look = [&](Reader& reader) -> Result<Parts> {
     const auto bucket = find_bucket(reader, caller, name.bucket());
@@ -344,7 +374,8 @@ Task<Result<Lake::Parts>> Lake::parts(const Caller& caller, const ObjectName& na
     out.upload = read_upload(*row);
     const auto found = load_parts(reader, out.upload, after, limit + 1);
     if (!found) return found.error();
-    for (const auto& part : *found) out.parts.push_back(part.info);
+    for (const auto& part : *found)
+      out.parts.push_back(part.info);
     out.truncated = out.parts.size() > limit;
     if (out.truncated) out.parts.pop_back();
     return out;
@@ -352,12 +383,13 @@ Task<Result<Lake::Parts>> Lake::parts(const Caller& caller, const ObjectName& na
   co_return co_await ports_.records.read(look);
 }
 
-Task<Result<Lake::Uploads>> Lake::uploads(const Caller& caller, std::string bucket, ListOptions options,
-                                          std::string after_id) {
+Task<Result<Lake::Uploads>> Lake::uploads(const Caller& caller, std::string bucket,
+                                          ListOptions options, std::string after_id) {
   STRATA_CO_TRY(require(caller, Permission::kLakeRead));
-  static const std::string kSql =
-      fmt::format("SELECT {} FROM lake_uploads WHERE bucket = ? AND completed = 0 AND key >= ? ORDER BY key, id",
-                  kUploadColumns);
+  static const std::string kSql = fmt::format(
+      "SELECT {} FROM lake_uploads WHERE bucket = ? AND completed = 0 AND key >= ? ORDER BY key, "
+      "id",
+      kUploadColumns);
   const auto look = [&](Reader& reader) -> Result<Uploads> {
     const auto id = find_bucket(reader, caller, bucket);
     if (!id) return id.error();
@@ -367,11 +399,14 @@ Task<Result<Lake::Uploads>> Lake::uploads(const Caller& caller, std::string buck
     for (const auto& row : *rows) {
       auto info = read_upload(row);
       if (!info.key.starts_with(options.prefix)) break;
-      // Behind a key alone come other keys; behind a key and an id the later uploads of the key too.
+      // Behind a key alone come other keys; behind a key and an id the later uploads of the key
+      // too.
       if (info.key == options.after && (after_id.empty() || info.id <= after_id)) continue;
-      const std::size_t at =
-          options.delimiter.empty() ? std::string::npos : info.key.find(options.delimiter, options.prefix.size());
-      auto rolled = at == std::string::npos ? "" : info.key.substr(0, at + options.delimiter.size());
+      const std::size_t at = options.delimiter.empty()
+                                 ? std::string::npos
+                                 : info.key.find(options.delimiter, options.prefix.size());
+      auto rolled =
+          at == std::string::npos ? "" : info.key.substr(0, at + options.delimiter.size());
       if (!rolled.empty() && !out.prefixes.empty() && out.prefixes.back() == rolled) continue;
       if (!rolled.empty() && options.after.starts_with(rolled)) continue;
       if (out.uploads.size() + out.prefixes.size() == options.limit) {

@@ -18,7 +18,8 @@ namespace strata::storage::lake {
 using wire::aws::ChecksumKind;
 using Pairs = std::vector<std::pair<std::string, std::string>>;
 
-// A bucket and a key that may exist: the key is 1 to 1024 bytes of UTF-8 and means nothing but itself ("x/../y" is a name).
+// A bucket and a key that may exist: the key is 1 to 1024 bytes of UTF-8 and means nothing but
+// itself ("x/../y" is a name).
 class ObjectName {
  public:
   // Errors: kInvalidArgument naming "bucket" or "key".
@@ -28,7 +29,9 @@ class ObjectName {
   std::string to_string() const { return bucket_ + "/" + key_; }
 
  private:
-  ObjectName(std::string bucket, std::string key) : bucket_(std::move(bucket)), key_(std::move(key)) {}
+  ObjectName(std::string bucket, std::string key)
+      : bucket_(std::move(bucket)),
+        key_(std::move(key)) {}
   std::string bucket_;
   std::string key_;
 };
@@ -50,7 +53,7 @@ struct ObjectFacts {
 
 struct StoredChecksum {
   ChecksumKind kind = ChecksumKind::kCrc64Nvme;
-  std::string value;      // as the API writes it: base64, with "-N" behind it when it is composite
+  std::string value;  // as the API writes it: base64, with "-N" behind it when it is composite
   bool full_object = true;
 };
 
@@ -58,7 +61,8 @@ struct ObjectInfo {
   std::string key;
   std::uint64_t size = 0;
   std::string etag;    // without quotes: MD5 in hex, or MD5 of the parts' MD5s and "-N"
-  std::string digest;  // "sha256:...", or "sha256-parts:..." over the parts' SHA-256 values for a multipart object
+  std::string digest;  // "sha256:...", or "sha256-parts:..." over the parts' SHA-256 values for a
+                       // multipart object
   Instant modified;
   std::string owner;
   ObjectFacts facts;
@@ -67,7 +71,8 @@ struct ObjectInfo {
   std::vector<std::uint64_t> part_sizes;  // empty unless it was uploaded in parts
 };
 
-// The state of an object under which a call shall go on. The lists are header values: "*" or etags parted by commas.
+// The state of an object under which a call shall go on. The lists are header values: "*" or etags
+// parted by commas.
 struct Conditions {
   std::optional<std::string> if_match;
   std::optional<std::string> if_none_match;
@@ -77,8 +82,9 @@ struct Conditions {
 
 // What the sender says that the bytes are.
 struct Expected {
-  std::optional<std::string> md5;        // raw
-  std::optional<ChecksumKind> checksum;  // computed and stored; CRC-64/NVME when the sender names none
+  std::optional<std::string> md5;  // raw
+  std::optional<ChecksumKind>
+      checksum;  // computed and stored; CRC-64/NVME when the sender names none
   // The sender's raw value, asked after the body has ended, since it may come as a trailer.
   std::function<Result<std::optional<std::string>>()> checksum_value;
 };
@@ -95,7 +101,8 @@ struct ByteRange {
   std::optional<std::uint64_t> first;
   std::optional<std::uint64_t> last;
 };
-// A Range header such as "bytes=0-9"; nothing for what is ignored: other units, several ranges, nonsense.
+// A Range header such as "bytes=0-9"; nothing for what is ignored: other units, several ranges,
+// nonsense.
 std::optional<ByteRange> parse_range(std::string_view text);
 
 struct GetOptions {

@@ -20,18 +20,21 @@ constexpr std::size_t kChunk = 1U << 20;  // bytes hashed and written at once by
 class Hashes {
  public:
   explicit Hashes(const std::vector<ChecksumKind>& kinds) {
-    for (const auto kind : kinds) checksums_.emplace_back(kind);
+    for (const auto kind : kinds)
+      checksums_.emplace_back(kind);
   }
   void update(std::string_view bytes) {
     md5_.update(bytes);
     sha256_.update(bytes);
-    for (auto& sum : checksums_) sum.update(bytes);
+    for (auto& sum : checksums_)
+      sum.update(bytes);
   }
   std::string md5() { return md5_.finish(); }
   std::string sha256() { return sha256_.finish(); }
   std::vector<std::pair<ChecksumKind, std::string>> checksums() {
     std::vector<std::pair<ChecksumKind, std::string>> out;
-    for (auto& sum : checksums_) out.emplace_back(sum.kind(), sum.finish());
+    for (auto& sum : checksums_)
+      out.emplace_back(sum.kind(), sum.finish());
     return out;
   }
 
@@ -43,8 +46,8 @@ class Hashes {
 
 Status mismatch(std::string_view header, std::string_view sent, std::string_view got) {
   return Error(Code::kChecksumMismatch,
-               fmt::format("{}: the sender says {}, the bytes that arrived give {}", header, to_base64(sent),
-                           to_base64(got)),
+               fmt::format("{}: the sender says {}, the bytes that arrived give {}", header,
+                           to_base64(sent), to_base64(got)),
                std::string(header));
 }
 
@@ -64,10 +67,12 @@ Status verify(const Expected& expected, std::string_view md5,
 
 }  // namespace
 
-std::string BlobOwner::to_string() const { return fmt::format("{}\n{}\n{}\n{}", bucket, upload, part, key); }
+std::string BlobOwner::to_string() const {
+  return fmt::format("{}\n{}\n{}\n{}", bucket, upload, part, key);
+}
 
-Task<Result<Lake::Received>> Lake::receive(ByteSource& body, Expected expected, std::vector<ChecksumKind> kinds,
-                                           std::string owner) {
+Task<Result<Lake::Received>> Lake::receive(ByteSource& body, Expected expected,
+                                           std::vector<ChecksumKind> kinds, std::string owner) {
   Received out;
   Hashes hashes(kinds);
   std::string buffer;
@@ -101,7 +106,9 @@ Task<Result<Lake::Received>> Lake::receive(ByteSource& body, Expected expected, 
   out.checksums = hashes.checksums();
   STRATA_CO_TRY(verify(expected, out.md5, out.checksums));
   if (writer) {
-    const auto finish = [&] { return writer->finish(); };
+    const auto finish = [&] {
+      return writer->finish();
+    };
     auto blob = co_await ports_.pool.run(finish);
     if (!blob) co_return std::move(blob).error();
     out.blobs.push_back(*std::move(blob));
@@ -116,14 +123,20 @@ Task<Result<Lake::Received>> Lake::receive(ByteSource& body, Expected expected, 
 Task<Result<ObjectInfo>> Lake::put(const Caller& caller, const ObjectName& name, ByteSource& body,
                                    PutOptions options) {
   STRATA_CO_TRY(require(caller, Permission::kLakeWrite));
-  const auto look = [&](Reader& reader) { return find_bucket(reader, caller, name.bucket()); };
-  const auto bucket = co_await ports_.records.read(look);
-  if (!bucket) co_return bucket.error();
-
+  // Before much is received: a bucket that is not there is no reason to take gigabytes. What is
+  // small goes ahead, and the commit decides alone.
+  if (body.length().value_or(kChunk) > BlobStore::kMaxPacked) {
+    const auto look = [&](Reader& reader) {
+      return find_bucket(reader, caller, name.bucket());
+    };
+    const auto bucket = co_await ports_.records.read(look);
+    if (!bucket) co_return bucket.error();
+  }
   const auto kind = options.expected.checksum.value_or(ChecksumKind::kCrc64Nvme);
-  const BlobOwner owner{*bucket, name.key(), "", 0};
+  const BlobOwner owner{name.bucket(), name.key(), "", 0};
   std::vector<ChecksumKind> kinds{kind};
-  auto received = co_await receive(body, std::move(options.expected), std::move(kinds), owner.to_string());
+  auto received =
+      co_await receive(body, std::move(options.expected), std::move(kinds), owner.to_string());
   if (!received) co_return std::move(received).error();
 
   Stored stored;
@@ -145,13 +158,16 @@ Task<Result<ObjectInfo>> Lake::put(const Caller& caller, const ObjectName& name,
 namespace {
 
 Status count(Writer& writer, std::int64_t bucket, std::int64_t objects, std::int64_t bytes) {
-  auto changed = writer.execute("UPDATE lake_buckets SET objects = objects + ?, bytes = bytes + ? WHERE id = ?",
-                                {objects, bytes, bucket});
+  auto changed = writer.execute(
+      "UPDATE lake_buckets SET objects = objects + ?, bytes = bytes + ? WHERE id = ?",
+      {objects, bytes, bucket});
   if (!changed) return std::move(changed).error();
   return {};
 }
 
-std::int64_t signed_size(std::uint64_t size) { return static_cast<std::int64_t>(size); }
+std::int64_t signed_size(std::uint64_t size) {
+  return static_cast<std::int64_t>(size);
+}
 
 Json event_data(const ObjectName& name, const ObjectInfo& info) {
   return Json::object({{"bucket", name.bucket()},
@@ -174,8 +190,8 @@ kernel::LineageNode lineage_node(const ObjectName& name, const ObjectInfo& info)
 
 }  // namespace
 
-Result<ObjectInfo> Lake::commit_object(Writer& writer, const Caller& caller, const ObjectName& name, Stored stored,
-                                       const Conditions& when) {
+Result<ObjectInfo> Lake::commit_object(Writer& writer, const Caller& caller, const ObjectName& name,
+                                       Stored stored, const Conditions& when) {
   const auto bucket = find_bucket(writer, caller, name.bucket());
   if (!bucket) return bucket.error();
   auto former = find_object(writer, *bucket, name.key());
@@ -194,12 +210,16 @@ Result<ObjectInfo> Lake::commit_object(Writer& writer, const Caller& caller, con
   info.checksum = std::move(stored.checksum);
   info.part_sizes = std::move(stored.part_sizes);
   auto added = writer.execute(
-      "INSERT INTO lake_objects (bucket, key, size, etag, digest, modified, owner, facts, tags, blobs) VALUES "
-      "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (bucket, key) DO UPDATE SET size = excluded.size, etag = "
-      "excluded.etag, digest = excluded.digest, modified = excluded.modified, owner = excluded.owner, facts = "
+      "INSERT INTO lake_objects (bucket, key, size, etag, digest, modified, owner, facts, tags, "
+      "blobs) VALUES "
+      "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (bucket, key) DO UPDATE SET size = "
+      "excluded.size, etag = "
+      "excluded.etag, digest = excluded.digest, modified = excluded.modified, owner = "
+      "excluded.owner, facts = "
       "excluded.facts, tags = excluded.tags, blobs = excluded.blobs",
       {*bucket, blob(info.key), info.size, info.etag, info.digest, info.modified.micros, info.owner,
-       facts_text(info.facts, info.checksum, info.part_sizes), tags_text(info.tags), encode_refs(stored.blobs)});
+       facts_text(info.facts, info.checksum, info.part_sizes), tags_text(info.tags),
+       encode_refs(stored.blobs)});
   if (!added) return std::move(added).error();
   if (!stored.counted) STRATA_TRY(acquire(writer, stored.blobs));
   std::vector<BlobRef> freed;
@@ -208,26 +228,27 @@ Result<ObjectInfo> Lake::commit_object(Writer& writer, const Caller& caller, con
   const std::uint64_t before = *former ? (*former)->info.size : 0;
   STRATA_TRY(count(writer, *bucket, *former ? 0 : 1, signed_size(info.size) - signed_size(before)));
   STRATA_TRY(ports_.lineage.report(writer, caller.project, lineage_node(name, info)));
-  STRATA_TRY(ports_.events.publish(writer, caller.project, "object.created", "lake:" + name.to_string(),
-                                   event_data(name, info)));
+  STRATA_TRY(ports_.events.publish(writer, caller.project, "object.created",
+                                   "lake:" + name.to_string(), event_data(name, info)));
   return info;
 }
 
-Result<bool> Lake::remove_object(Writer& writer, const Caller& caller, std::int64_t bucket, const ObjectName& name,
-                                 const Conditions& when) {
+Result<bool> Lake::remove_object(Writer& writer, const Caller& caller, std::int64_t bucket,
+                                 const ObjectName& name, const Conditions& when) {
   auto former = find_object(writer, bucket, name.key());
   if (!former) return std::move(former).error();
   STRATA_TRY(check_write(when, *former ? &(*former)->info : nullptr, name.key()));
   if (!*former) return false;
-  auto gone = writer.execute("DELETE FROM lake_objects WHERE bucket = ? AND key = ?", {bucket, blob(name.key())});
+  auto gone = writer.execute("DELETE FROM lake_objects WHERE bucket = ? AND key = ?",
+                             {bucket, blob(name.key())});
   if (!gone) return std::move(gone).error();
   std::vector<BlobRef> freed;
   STRATA_TRY(release(writer, (*former)->blobs, freed));
   give_back(writer, std::move(freed));
   const auto& info = (*former)->info;
   STRATA_TRY(count(writer, bucket, -1, -signed_size(info.size)));
-  STRATA_TRY(ports_.events.publish(writer, caller.project, "object.removed", "lake:" + name.to_string(),
-                                   event_data(name, info)));
+  STRATA_TRY(ports_.events.publish(writer, caller.project, "object.removed",
+                                   "lake:" + name.to_string(), event_data(name, info)));
   return true;
 }
 

@@ -16,7 +16,8 @@ namespace {
 
 Json pairs_json(const Pairs& pairs) {
   Json out = Json::object();
-  for (const auto& [name, value] : pairs) out.set(name, value);
+  for (const auto& [name, value] : pairs)
+    out.set(name, value);
   return out;
 }
 
@@ -30,34 +31,40 @@ Pairs json_pairs(const Json& json) {
 }
 
 Error damaged(std::string_view what, const Error& cause) {
-  Error error(Code::kDataLoss, fmt::format("a lake record's {} cannot be read; run strata fsck", what));
+  Error error(Code::kDataLoss,
+              fmt::format("a lake record's {} cannot be read; run strata fsck", what));
   error.cause = std::make_shared<const Error>(cause);
   return error;
 }
 
 }  // namespace
 
-kernel::Blob blob(std::string_view bytes) { return kernel::Blob{std::string(bytes)}; }
+kernel::Blob blob(std::string_view bytes) {
+  return kernel::Blob{std::string(bytes)};
+}
 
 Error no_such_bucket(std::string_view name) {
   return Error(Code::kNotFound, fmt::format("there is no bucket '{}'", printable(name)), "bucket");
 }
 
 Error no_such_key(std::string_view key) {
-  return Error(Code::kNotFound, fmt::format("there is no object '{}'", printable(key, 1100)), "key");
+  return Error(Code::kNotFound, fmt::format("there is no object '{}'", printable(key, 1100)),
+               "key");
 }
 
 Error no_such_upload(std::string_view id) {
-  return Error(Code::kNotFound,
-               fmt::format("there is no upload '{}' of this key: it was aborted, completed or never begun",
-                           printable(id)),
-               "upload_id");
+  return Error(
+      Code::kNotFound,
+      fmt::format("there is no upload '{}' of this key: it was aborted, completed or never begun",
+                  printable(id)),
+      "upload_id");
 }
 
 Status require(const Caller& caller, kernel::Permission permission) {
   if (caller.may(permission)) return {};
-  return Error(Code::kPermissionDenied, fmt::format("'{}' lacks the permission {}", caller.user_name,
-                                                    kernel::permission_name(permission)));
+  return Error(Code::kPermissionDenied,
+               fmt::format("'{}' lacks the permission {}", caller.user_name,
+                           kernel::permission_name(permission)));
 }
 
 Result<std::int64_t> find_bucket(Reader& reader, const Caller& caller, std::string_view name) {
@@ -65,8 +72,8 @@ Result<std::int64_t> find_bucket(Reader& reader, const Caller& caller, std::stri
   if (!row) return std::move(row).error();
   if (!*row) return no_such_bucket(name);
   if ((*row)->text(1) != caller.project.str()) {
-    return Error(Code::kPermissionDenied, fmt::format("the bucket '{}' is another project's", printable(name)),
-                 "bucket");
+    return Error(Code::kPermissionDenied,
+                 fmt::format("the bucket '{}' is another project's", printable(name)), "bucket");
   }
   return (*row)->integer(0);
 }
@@ -89,7 +96,8 @@ Result<ObjectRow> read_object(const Row& row) {
   return out;
 }
 
-Result<std::optional<ObjectRow>> find_object(Reader& reader, std::int64_t bucket, std::string_view key) {
+Result<std::optional<ObjectRow>> find_object(Reader& reader, std::int64_t bucket,
+                                             std::string_view key) {
   static const std::string kSql =
       fmt::format("SELECT {} FROM lake_objects WHERE bucket = ? AND key = ?", kObjectColumns);
   auto row = reader.first(kSql, {bucket, blob(key)});
@@ -113,7 +121,8 @@ std::string facts_text(const ObjectFacts& facts, const std::optional<StoredCheck
   }
   if (!part_sizes.empty()) {
     Json sizes = Json::array();
-    for (const auto size : part_sizes) sizes.push(size);
+    for (const auto size : part_sizes)
+      sizes.push(size);
     out.set("parts", std::move(sizes));
   }
   return out.dump();
@@ -128,7 +137,8 @@ Status read_facts(std::string_view text, ObjectInfo& info) {
   info.facts.metadata = json_pairs(json["metadata"]);
   if (const Json* checksum = json.find("checksum")) {
     const auto kind = wire::aws::checksum_by_name(checksum->text("kind"));
-    if (kind) info.checksum = StoredChecksum{*kind, checksum->text("value"), checksum->boolean("full")};
+    if (kind)
+      info.checksum = StoredChecksum{*kind, checksum->text("value"), checksum->boolean("full")};
   }
   if (const Json* parts = json.find("parts"); parts != nullptr && parts->is_array()) {
     for (const auto& size : parts->as_array()) {
@@ -138,7 +148,9 @@ Status read_facts(std::string_view text, ObjectInfo& info) {
   return {};
 }
 
-std::string tags_text(const Pairs& tags) { return tags.empty() ? "" : pairs_json(tags).dump(); }
+std::string tags_text(const Pairs& tags) {
+  return tags.empty() ? "" : pairs_json(tags).dump();
+}
 
 Result<Pairs> read_tags(std::string_view text) {
   if (text.empty()) return Pairs();
@@ -149,14 +161,17 @@ Result<Pairs> read_tags(std::string_view text) {
 
 Status acquire(Writer& writer, const std::vector<BlobRef>& blobs) {
   for (const auto& ref : blobs) {
-    auto changed = ref.packed()
-                       ? writer.execute("INSERT INTO lake_packs (pack, blobs, bytes) VALUES (?, 1, ?) ON CONFLICT "
-                                        "(pack) DO UPDATE SET blobs = lake_packs.blobs + 1, "
-                                        "bytes = lake_packs.bytes + excluded.bytes",
-                                        {ref.pack, ref.size})
-                       : writer.execute("INSERT INTO lake_files (id, refs) VALUES (?, 1) ON CONFLICT (id) "
-                                        "DO UPDATE SET refs = lake_files.refs + 1",
-                                        {ref.place});
+    auto changed =
+        ref.packed()
+            ? writer.execute(
+                  "INSERT INTO lake_packs (pack, blobs, bytes) VALUES (?, 1, ?) ON CONFLICT "
+                  "(pack) DO UPDATE SET blobs = lake_packs.blobs + 1, "
+                  "bytes = lake_packs.bytes + excluded.bytes",
+                  {ref.pack, ref.size})
+            : writer.execute(
+                  "INSERT INTO lake_files (id, refs) VALUES (?, 1) ON CONFLICT (id) "
+                  "DO UPDATE SET refs = lake_files.refs + 1",
+                  {ref.place});
     if (!changed) return std::move(changed).error();
   }
   return {};
@@ -165,12 +180,14 @@ Status acquire(Writer& writer, const std::vector<BlobRef>& blobs) {
 Status release(Writer& writer, const std::vector<BlobRef>& blobs, std::vector<BlobRef>& freed) {
   for (const auto& ref : blobs) {
     if (ref.packed()) {
-      auto changed = writer.execute("UPDATE lake_packs SET blobs = blobs - 1, bytes = bytes - ? WHERE pack = ?",
-                                    {ref.size, ref.pack});
+      auto changed = writer.execute(
+          "UPDATE lake_packs SET blobs = blobs - 1, bytes = bytes - ? WHERE pack = ?",
+          {ref.size, ref.pack});
       if (!changed) return std::move(changed).error();
       continue;
     }
-    auto changed = writer.execute("UPDATE lake_files SET refs = refs - 1 WHERE id = ?", {ref.place});
+    auto changed =
+        writer.execute("UPDATE lake_files SET refs = refs - 1 WHERE id = ?", {ref.place});
     if (!changed) return std::move(changed).error();
     auto gone = writer.execute("DELETE FROM lake_files WHERE id = ? AND refs <= 0", {ref.place});
     if (!gone) return std::move(gone).error();
@@ -184,7 +201,8 @@ bool names_etag(std::string_view list, std::string_view etag) {
     auto tag = trim(item);
     if (tag == "*") return true;
     if (tag.starts_with("W/")) tag.remove_prefix(2);
-    if (tag.size() >= 2 && tag.front() == '"' && tag.back() == '"') tag = tag.substr(1, tag.size() - 2);
+    if (tag.size() >= 2 && tag.front() == '"' && tag.back() == '"')
+      tag = tag.substr(1, tag.size() - 2);
     if (tag == etag) return true;
   }
   return false;
@@ -194,8 +212,8 @@ Status check_read(const Conditions& when, const ObjectInfo& info) {
   // Dates on the wire have whole seconds.
   const auto seconds = info.modified.seconds();
   const auto failed = [](std::string_view name) {
-    return Error(Code::kPreconditionFailed, fmt::format("the object's state does not meet {}", name),
-                 std::string(name));
+    return Error(Code::kPreconditionFailed,
+                 fmt::format("the object's state does not meet {}", name), std::string(name));
   };
   if (when.if_match) {
     if (!names_etag(*when.if_match, info.etag)) return failed("If-Match");
@@ -216,11 +234,13 @@ Status check_write(const Conditions& when, const ObjectInfo* current, std::strin
     if (current == nullptr) return no_such_key(key);
     if (!names_etag(*when.if_match, current->etag)) {
       return Error(Code::kPreconditionFailed,
-                   fmt::format("If-Match: the object's ETag is now \"{}\"", current->etag), "If-Match");
+                   fmt::format("If-Match: the object's ETag is now \"{}\"", current->etag),
+                   "If-Match");
     }
   }
   if (when.if_none_match && current != nullptr && names_etag(*when.if_none_match, current->etag)) {
-    return Error(Code::kPreconditionFailed, "If-None-Match: the object exists already", "If-None-Match");
+    return Error(Code::kPreconditionFailed, "If-None-Match: the object exists already",
+                 "If-None-Match");
   }
   if (when.if_unmodified_since && current != nullptr &&
       current->modified.seconds() > when.if_unmodified_since->seconds()) {
@@ -232,7 +252,8 @@ Status check_write(const Conditions& when, const ObjectInfo* current, std::strin
 
 Result<Window> resolve(const ByteRange& range, std::uint64_t size) {
   const Error outside(Code::kOutOfRange,
-                      fmt::format("the range lies outside the object, which has {} bytes", size), "range");
+                      fmt::format("the range lies outside the object, which has {} bytes", size),
+                      "range");
   if (!range.first) {
     const std::uint64_t count = std::min(range.last.value_or(0), size);
     if (count == 0) return outside;

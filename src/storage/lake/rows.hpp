@@ -28,9 +28,11 @@ Error no_such_upload(std::string_view id);
 Status require(const kernel::Caller& caller, kernel::Permission permission);
 
 // The bucket's row id. Errors: kNotFound, kPermissionDenied (another project's).
-Result<std::int64_t> find_bucket(kernel::Reader& reader, const kernel::Caller& caller, std::string_view name);
+Result<std::int64_t> find_bucket(kernel::Reader& reader, const kernel::Caller& caller,
+                                 std::string_view name);
 // Errors: kDataLoss.
-Result<std::optional<ObjectRow>> find_object(kernel::Reader& reader, std::int64_t bucket, std::string_view key);
+Result<std::optional<ObjectRow>> find_object(kernel::Reader& reader, std::int64_t bucket,
+                                             std::string_view key);
 Result<ObjectRow> read_object(const kernel::Row& row);  // of kObjectColumns
 
 std::string facts_text(const ObjectFacts& facts, const std::optional<StoredChecksum>& checksum,
@@ -39,15 +41,18 @@ Status read_facts(std::string_view text, ObjectInfo& info);
 std::string tags_text(const Pairs& tags);
 Result<Pairs> read_tags(std::string_view text);
 
-// Counts blobs as named once more, or once less. Release appends to `freed` the files that nothing names any longer.
+// Counts blobs as named once more, or once less. Release appends to `freed` the files that nothing
+// names any longer.
 Status acquire(kernel::Writer& writer, const std::vector<BlobRef>& blobs);
-Status release(kernel::Writer& writer, const std::vector<BlobRef>& blobs, std::vector<BlobRef>& freed);
+Status release(kernel::Writer& writer, const std::vector<BlobRef>& blobs,
+               std::vector<BlobRef>& freed);
 
 // Whether a list such as `"a", W/"b"` or `*` names this etag.
 bool names_etag(std::string_view list, std::string_view etag);
 // Errors: kNotModified (reads only) and kPreconditionFailed, by the precedence of RFC 9110, 13.2.2.
 Status check_read(const Conditions& when, const ObjectInfo& info);
-// For writes: `current` is null when there is no object. If-Match of what is not there is kNotFound, as S3 answers.
+// For writes: `current` is null when there is no object. If-Match of what is not there is
+// kNotFound, as S3 answers.
 Status check_write(const Conditions& when, const ObjectInfo* current, std::string_view key);
 
 // The part of `size` bytes that is asked. Errors: kOutOfRange.

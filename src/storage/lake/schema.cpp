@@ -6,8 +6,9 @@ namespace strata::storage::lake {
 
 namespace {
 
-// Keys are blobs: they compare as bytes, so the primary key is the listing order of the S3 API. What is wide stands last,
-// where a scan does not touch it. lake_files and lake_packs count who names a blob; bytes nobody names are given back.
+// Keys are blobs: they compare as bytes, so the primary key is the listing order of the S3 API.
+// What is wide stands last, where a scan does not touch it. lake_files and lake_packs count who
+// names a blob; bytes nobody names are given back.
 constexpr std::string_view kVersion1 = R"sql(
 CREATE TABLE lake_buckets (
   id INTEGER PRIMARY KEY,
@@ -73,6 +74,8 @@ constexpr std::array<kernel::Migration, 1> kMigrations = {kernel::Migration{"lak
 
 }  // namespace
 
-std::span<const kernel::Migration> Lake::migrations() { return kMigrations; }
+std::span<const kernel::Migration> Lake::migrations() {
+  return kMigrations;
+}
 
 }  // namespace strata::storage::lake

@@ -14,17 +14,19 @@ namespace strata::storage::lake {
 struct Lake::Received {
   std::vector<NewBlob> blobs;  // none for an empty body
   std::uint64_t size = 0;
-  std::string md5;     // raw
-  std::string sha256;  // raw
+  std::string md5;                                              // raw
+  std::string sha256;                                           // raw
   std::vector<std::pair<ChecksumKind, std::string>> checksums;  // raw, in the order asked
 
   std::vector<BlobRef> refs() const {
     std::vector<BlobRef> out;
-    for (const auto& blob : blobs) out.push_back(blob.ref());
+    for (const auto& blob : blobs)
+      out.push_back(blob.ref());
     return out;
   }
   void keep() {
-    for (auto& blob : blobs) blob.keep();
+    for (auto& blob : blobs)
+      blob.keep();
   }
 };
 
@@ -43,7 +45,7 @@ struct Lake::Stored {
 
 // The note that a packed blob carries for compaction: whose bytes it holds.
 struct BlobOwner {
-  std::int64_t bucket = 0;
+  std::string bucket;
   std::string key;
   std::string upload;  // empty for the bytes of an object
   int part = 0;

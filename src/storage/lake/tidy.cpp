@@ -1,6 +1,6 @@
-#include <fmt/format.h>
-
 #include <charconv>
+
+#include <fmt/format.h>
 
 #include "base/log.hpp"
 #include "base/text.hpp"
@@ -19,6 +19,10 @@ constexpr std::chrono::seconds kRound{300};
 constexpr std::chrono::seconds kWait{2};
 // A retried completion gets its first answer for this long.
 constexpr std::chrono::hours kRememberCompleted{24};
+
+constexpr std::string_view kObjectBlobs =
+    "SELECT blobs FROM lake_objects WHERE bucket = (SELECT id FROM lake_buckets WHERE name = ?) "
+    "AND key = ?";
 
 struct Found {
   BlobRef ref;
@@ -39,22 +43,25 @@ Result<bool> is_alive(Reader& reader, const BlobRef& file) {
 }
 
 // Points the one record that names `from` to `to`. False when none does: the blob is dead.
-Result<bool> repoint(Writer& writer, const BlobOwner& owner, const BlobRef& from, const BlobRef& to) {
-  auto object = writer.first("SELECT blobs FROM lake_objects WHERE bucket = ? AND key = ?",
-                             {owner.bucket, blob(owner.key)});
+Result<bool> repoint(Writer& writer, const BlobOwner& owner, const BlobRef& from,
+                     const BlobRef& to) {
+  auto object = writer.first(kObjectBlobs, {owner.bucket, blob(owner.key)});
   if (!object) return std::move(object).error();
   if (*object) {
     auto refs = decode_refs((*object)->text(0));
     if (!refs) return std::move(refs).error();
     if (replace_ref(*refs, from, to)) {
-      auto changed = writer.execute("UPDATE lake_objects SET blobs = ? WHERE bucket = ? AND key = ?",
-                                    {encode_refs(*refs), owner.bucket, blob(owner.key)});
+      auto changed = writer.execute(
+          "UPDATE lake_objects SET blobs = ? WHERE bucket = (SELECT id FROM "
+          "lake_buckets WHERE name = ?) AND key = ?",
+          {encode_refs(*refs), owner.bucket, blob(owner.key)});
       if (!changed) return std::move(changed).error();
       return true;
     }
   }
   if (owner.upload.empty()) return false;
-  auto part = writer.first("SELECT blobs FROM lake_parts WHERE upload = ? AND number = ?", {owner.upload, owner.part});
+  auto part = writer.first("SELECT blobs FROM lake_parts WHERE upload = ? AND number = ?",
+                           {owner.upload, owner.part});
   if (!part) return std::move(part).error();
   if (!*part) return false;
   auto refs = decode_refs((*part)->text(0));
@@ -71,10 +78,10 @@ Result<bool> seems_alive(Reader& reader, const Found& blob_found) {
   const auto& [ref, owner] = blob_found;
   for (const bool of_part : {false, true}) {
     if (of_part && owner.upload.empty()) break;
-    auto row = of_part ? reader.first("SELECT blobs FROM lake_parts WHERE upload = ? AND number = ?",
-                                      {owner.upload, owner.part})
-                       : reader.first("SELECT blobs FROM lake_objects WHERE bucket = ? AND key = ?",
-                                      {owner.bucket, blob(owner.key)});
+    auto row = of_part
+                   ? reader.first("SELECT blobs FROM lake_parts WHERE upload = ? AND number = ?",
+                                  {owner.upload, owner.part})
+                   : reader.first(kObjectBlobs, {owner.bucket, blob(owner.key)});
     if (!row) return std::move(row).error();
     if (!*row) continue;
     const auto refs = decode_refs((*row)->text(0));
@@ -94,13 +101,14 @@ std::optional<BlobOwner> BlobOwner::parse(std::string_view text) {
     head = text.substr(0, end);
     text.remove_prefix(end + 1);
   }
-  const auto bucket = to_int(heads[0]);
   const auto part = to_int(heads[2]);
-  if (!bucket || !part) return std::nullopt;
-  return BlobOwner{*bucket, std::string(text), std::string(heads[1]), static_cast<int>(*part)};
+  if (!part) return std::nullopt;
+  return BlobOwner{std::string(heads[0]), std::string(text), std::string(heads[1]),
+                   static_cast<int>(*part)};
 }
 
-// Moves what is alive in a pack to the newest one; the pack is then empty and goes in the next round.
+// Moves what is alive in a pack to the newest one; the pack is then empty and goes in the next
+// round.
 Task<Status> Lake::compact(std::uint64_t pack, std::stop_token stop) {
   std::vector<Found> found;
   const auto scan = [&] {
@@ -112,7 +120,9 @@ Task<Status> Lake::compact(std::uint64_t pack, std::stop_token stop) {
   STRATA_CO_TRY(co_await ports_.pool.run(scan));
   for (const auto& one : found) {
     if (stop.stop_requested()) break;
-    const auto look = [&](Reader& reader) { return seems_alive(reader, one); };
+    const auto look = [&](Reader& reader) {
+      return seems_alive(reader, one);
+    };
     const auto alive = co_await ports_.records.read(look);
     if (!alive) co_return alive.error();
     if (!*alive) continue;
@@ -162,7 +172,9 @@ Task<Result<std::size_t>> Lake::tidy(bool leftovers, std::stop_token stop) {
   const auto forgotten = co_await ports_.records.write(forget);
   if (!forgotten) co_return forgotten.error();
 
-  const auto list = [&] { return ports_.blobs.sealed_packs(); };
+  const auto list = [&] {
+    return ports_.blobs.sealed_packs();
+  };
   const auto packs = co_await ports_.pool.run(list);
   if (!packs) co_return packs.error();
   for (const auto& pack : *packs) {
@@ -178,7 +190,8 @@ Task<Result<std::size_t>> Lake::tidy(bool leftovers, std::stop_token stop) {
     }
     // Only a pack that is empty by the records goes; one that compaction could not empty waits.
     const auto drop = [&](Writer& writer) -> Result<bool> {
-      auto in_use = writer.first("SELECT 1 FROM lake_packs WHERE pack = ? AND blobs > 0", {pack.number});
+      auto in_use =
+          writer.first("SELECT 1 FROM lake_packs WHERE pack = ? AND blobs > 0", {pack.number});
       if (!in_use) return std::move(in_use).error();
       if (*in_use) return false;
       auto gone = writer.execute("DELETE FROM lake_packs WHERE pack = ?", {pack.number});
@@ -188,7 +201,9 @@ Task<Result<std::size_t>> Lake::tidy(bool leftovers, std::stop_token stop) {
     const auto empty = co_await ports_.records.write(drop);
     if (!empty) co_return empty.error();
     if (!*empty) continue;
-    const auto erase = [&] { return ports_.blobs.remove_pack(pack.number); };
+    const auto erase = [&] {
+      return ports_.blobs.remove_pack(pack.number);
+    };
     STRATA_CO_TRY(co_await ports_.pool.run(erase));
     ++*given_back;
   }

@@ -1,9 +1,9 @@
 #include "wire/aws/aws_chunked.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <charconv>
+
+#include <fmt/format.h>
 
 #include "base/bytes.hpp"
 #include "base/text.hpp"
@@ -15,7 +15,9 @@ namespace {
 constexpr std::size_t kMaxHeaderLine = 512;
 constexpr std::size_t kMaxTrailerBytes = 8192;
 
-Error broken(std::string message) { return Error(Code::kMalformed, std::move(message), "body"); }
+Error broken(std::string message) {
+  return Error(Code::kMalformed, std::move(message), "body");
+}
 
 }  // namespace
 
@@ -23,11 +25,13 @@ ChunkDecoder::ChunkDecoder(ChunkFraming framing) : framing_(std::move(framing)) 
   if (framing_.signing) previous_signature_ = framing_.signing->seed_signature;
 }
 
-Result<std::optional<std::string>> ChunkDecoder::take_line(std::string_view& input, std::size_t limit) {
+Result<std::optional<std::string>> ChunkDecoder::take_line(std::string_view& input,
+                                                           std::size_t limit) {
   const std::size_t end = input.find('\n');
   const std::size_t take = std::min(end, input.size());
   if (line_.size() + take > limit) {
-    return Error(Code::kTooLarge, fmt::format("aws-chunked: a line is longer than {} bytes", limit), "body");
+    return Error(Code::kTooLarge, fmt::format("aws-chunked: a line is longer than {} bytes", limit),
+                 "body");
   }
   line_.append(input.substr(0, take));
   if (end == std::string_view::npos) {
@@ -51,7 +55,8 @@ Status ChunkDecoder::start_chunk(std::string_view line) {
   }
   last_ = left_ == 0;
   total_ += left_;
-  if (framing_.decoded_length && (left_ > *framing_.decoded_length || total_ > *framing_.decoded_length)) {
+  if (framing_.decoded_length &&
+      (left_ > *framing_.decoded_length || total_ > *framing_.decoded_length)) {
     return broken(fmt::format("the chunks hold more than x-amz-decoded-content-length, {} bytes",
                               *framing_.decoded_length));
   }
@@ -75,11 +80,12 @@ Status ChunkDecoder::end_chunk() {
   chunk_hash_.reset();
   auto wanted = sign(signing.key, text);
   if (!equal_constant_time(wanted, chunk_signature_)) {
-    return Error(Code::kSignatureMismatch,
-                 fmt::format("the signature of the chunk that ends at byte {} of the payload is wrong: the "
-                             "bytes were changed on the way, or signed with another key",
-                             total_),
-                 "body");
+    return Error(
+        Code::kSignatureMismatch,
+        fmt::format("the signature of the chunk that ends at byte {} of the payload is wrong: the "
+                    "bytes were changed on the way, or signed with another key",
+                    total_),
+        "body");
   }
   previous_signature_ = std::move(wanted);
   return {};
@@ -88,12 +94,13 @@ Status ChunkDecoder::end_chunk() {
 Status ChunkDecoder::take_trailer(std::string_view line) {
   trailer_bytes_ += line.size();
   if (trailer_bytes_ > kMaxTrailerBytes) {
-    return Error(Code::kTooLarge, fmt::format("the trailers are longer than {} bytes", kMaxTrailerBytes),
-                 "body");
+    return Error(Code::kTooLarge,
+                 fmt::format("the trailers are longer than {} bytes", kMaxTrailerBytes), "body");
   }
   const std::size_t colon = line.find(':');
   if (colon == std::string_view::npos || colon == 0) {
-    return broken(fmt::format("aws-chunked: '{}' is no trailer of the form name:value", printable(line)));
+    return broken(
+        fmt::format("aws-chunked: '{}' is no trailer of the form name:value", printable(line)));
   }
   auto name = to_lower(trim(line.substr(0, colon)));
   std::string value(trim(line.substr(colon + 1)));
@@ -107,19 +114,21 @@ Status ChunkDecoder::take_trailer(std::string_view line) {
 
 Status ChunkDecoder::end_trailers() {
   if (framing_.decoded_length && total_ != *framing_.decoded_length) {
-    return broken(fmt::format("the chunks hold {} bytes, x-amz-decoded-content-length says {}", total_,
-                              *framing_.decoded_length));
+    return broken(fmt::format("the chunks hold {} bytes, x-amz-decoded-content-length says {}",
+                              total_, *framing_.decoded_length));
   }
   if (framing_.signing && framing_.trailer) {
     const auto& signing = *framing_.signing;
     std::string canonical;
-    for (const auto& [name, value] : trailers_) canonical += name + ":" + value + "\n";
+    for (const auto& [name, value] : trailers_)
+      canonical += name + ":" + value + "\n";
     const auto text =
-        fmt::format("AWS4-HMAC-SHA256-TRAILER\n{}\n{}\n{}\n{}", signing.time_text, signing.scope.text(),
-                    previous_signature_, to_hex(sha256(canonical)));
+        fmt::format("AWS4-HMAC-SHA256-TRAILER\n{}\n{}\n{}\n{}", signing.time_text,
+                    signing.scope.text(), previous_signature_, to_hex(sha256(canonical)));
     if (!equal_constant_time(sign(signing.key, text), trailer_signature_)) {
-      return Error(Code::kSignatureMismatch, "x-amz-trailer-signature is wrong: the trailers were changed "
-                                             "on the way, or signed with another key",
+      return Error(Code::kSignatureMismatch,
+                   "x-amz-trailer-signature is wrong: the trailers were changed "
+                   "on the way, or signed with another key",
                    "body");
     }
   } else if (!framing_.trailer && !trailers_.empty()) {
@@ -132,7 +141,8 @@ Status ChunkDecoder::end_trailers() {
 Result<std::string_view> ChunkDecoder::next(std::string_view& input) {
   while (!input.empty() && state_ != State::kDone) {
     if (state_ == State::kData) {
-      const auto run = input.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(left_, input.size())));
+      const auto run =
+          input.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(left_, input.size())));
       input.remove_prefix(run.size());
       left_ -= run.size();
       if (chunk_hash_) chunk_hash_->update(run);

@@ -13,7 +13,8 @@
 
 namespace strata::wire::aws {
 
-// What the chunks of a signed body are checked against: the request's own signature seeds the chain.
+// What the chunks of a signed body are checked against: the request's own signature seeds the
+// chain.
 struct ChunkSigning {
   std::string key;  // of signing_key()
   CredentialScope scope;
@@ -27,17 +28,19 @@ struct ChunkFraming {
   std::optional<std::uint64_t> decoded_length = {};  // x-amz-decoded-content-length
 };
 
-// Takes the aws-chunked framing off a body (Content-Encoding: aws-chunked; S3 API, "Signature calculations: transfer
-// payload in multiple chunks"). Pure: bytes in, views of the payload inside them out.
+// Takes the aws-chunked framing off a body (Content-Encoding: aws-chunked; S3 API, "Signature
+// calculations: transfer payload in multiple chunks"). Pure: bytes in, views of the payload inside
+// them out.
 //
-// A chunk's signature is checked when the chunk is complete, so payload is handed out before it is proved: whoever reads
-// must drop all of it when a later call fails.
+// A chunk's signature is checked when the chunk is complete, so payload is handed out before it is
+// proved: whoever reads must drop all of it when a later call fails.
 class ChunkDecoder {
  public:
   explicit ChunkDecoder(ChunkFraming framing);
 
-  // Consumes from the front of `input` and gives the next run of payload, a view into it; empty when `input` is used up
-  // or the body is complete. Errors: kMalformed (framing, or not the declared length), kSignatureMismatch, kTooLarge.
+  // Consumes from the front of `input` and gives the next run of payload, a view into it; empty
+  // when `input` is used up or the body is complete. Errors: kMalformed (framing, or not the
+  // declared length), kSignatureMismatch, kTooLarge.
   Result<std::string_view> next(std::string_view& input);
   // Call at the end of the input. Errors: kMalformed when the body broke off.
   Status finish() const;

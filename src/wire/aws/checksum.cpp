@@ -1,9 +1,9 @@
 #include "wire/aws/checksum.hpp"
 
-#include <fmt/format.h>
-
 #include <array>
 #include <cstring>
+
+#include <fmt/format.h>
 
 #include "base/bytes.hpp"
 #include "base/text.hpp"
@@ -12,8 +12,8 @@ namespace strata::wire::aws {
 
 namespace {
 
-// Reflected CRCs, eight bytes a step (Kounavis and Berry, "A systematic approach to building high performance
-// software-based CRC generators", 2005).
+// Reflected CRCs, eight bytes a step (Kounavis and Berry, "A systematic approach to building high
+// performance software-based CRC generators", 2005).
 template <class Word, Word kPolynomial>
 struct Crc {
   static constexpr int kBits = static_cast<int>(sizeof(Word) * 8);
@@ -22,7 +22,8 @@ struct Crc {
     std::array<std::array<Word, 256>, 8> tables{};
     for (unsigned i = 0; i < 256; ++i) {
       Word value = static_cast<Word>(i);
-      for (int bit = 0; bit < 8; ++bit) value = (value & 1U) ? (value >> 1) ^ kPolynomial : value >> 1;
+      for (int bit = 0; bit < 8; ++bit)
+        value = (value & 1U) ? (value >> 1) ^ kPolynomial : value >> 1;
       tables[0][i] = value;
     }
     for (std::size_t k = 1; k < 8; ++k) {
@@ -43,9 +44,10 @@ struct Crc {
       std::uint64_t word = 0;
       std::memcpy(&word, at, 8);  // little-endian machines only, like the rest of the formats here
       word ^= static_cast<std::uint64_t>(crc);
-      crc = kTables[7][word & 0xFF] ^ kTables[6][(word >> 8) & 0xFF] ^ kTables[5][(word >> 16) & 0xFF] ^
-            kTables[4][(word >> 24) & 0xFF] ^ kTables[3][(word >> 32) & 0xFF] ^
-            kTables[2][(word >> 40) & 0xFF] ^ kTables[1][(word >> 48) & 0xFF] ^ kTables[0][word >> 56];
+      crc = kTables[7][word & 0xFF] ^ kTables[6][(word >> 8) & 0xFF] ^
+            kTables[5][(word >> 16) & 0xFF] ^ kTables[4][(word >> 24) & 0xFF] ^
+            kTables[3][(word >> 32) & 0xFF] ^ kTables[2][(word >> 40) & 0xFF] ^
+            kTables[1][(word >> 48) & 0xFF] ^ kTables[0][word >> 56];
     }
     for (; left > 0; --left, ++at) {
       const auto index = static_cast<std::size_t>((crc ^ static_cast<unsigned char>(*at)) & 0xFFU);
@@ -66,7 +68,8 @@ struct Crc {
 
   static Word combine(Word a, Word b, std::uint64_t b_length) {
     Word power = Word{1} << (kBits - 2);  // x
-    for (int i = 0; i < 3; ++i) power = multiply(power, power);  // x^8, one byte
+    for (int i = 0; i < 3; ++i)
+      power = multiply(power, power);     // x^8, one byte
     Word shift = Word{1} << (kBits - 1);  // 1
     for (; b_length != 0; b_length >>= 1) {
       if (b_length & 1U) shift = multiply(shift, power);
@@ -82,27 +85,30 @@ using Crc64Nvme = Crc<std::uint64_t, 0x9A6C9329AC4BC9B5ULL>;
 
 std::string big_endian(std::uint64_t value, std::size_t size) {
   std::string out(size, '\0');
-  for (std::size_t i = 0; i < size; ++i) out[size - 1 - i] = static_cast<char>(value >> (8 * i));
+  for (std::size_t i = 0; i < size; ++i)
+    out[size - 1 - i] = static_cast<char>(value >> (8 * i));
   return out;
 }
 
 std::uint64_t from_big_endian(std::string_view raw) {
   std::uint64_t value = 0;
-  for (const char c : raw) value = (value << 8) | static_cast<unsigned char>(c);
+  for (const char c : raw)
+    value = (value << 8) | static_cast<unsigned char>(c);
   return value;
 }
 
 }  // namespace
 
 std::string_view checksum_name(ChecksumKind kind) {
-  constexpr std::array<std::string_view, 5> kNames = {"CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"};
+  constexpr std::array<std::string_view, 5> kNames = {"CRC32", "CRC32C", "CRC64NVME", "SHA1",
+                                                      "SHA256"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
 std::string_view checksum_header(ChecksumKind kind) {
   constexpr std::array<std::string_view, 5> kHeaders = {
-      "x-amz-checksum-crc32", "x-amz-checksum-crc32c", "x-amz-checksum-crc64nvme", "x-amz-checksum-sha1",
-      "x-amz-checksum-sha256"};
+      "x-amz-checksum-crc32", "x-amz-checksum-crc32c", "x-amz-checksum-crc64nvme",
+      "x-amz-checksum-sha1", "x-amz-checksum-sha256"};
   return kHeaders[static_cast<std::size_t>(kind)];
 }
 
@@ -125,7 +131,9 @@ std::size_t checksum_size(ChecksumKind kind) {
   return kSizes[static_cast<std::size_t>(kind)];
 }
 
-bool is_crc(ChecksumKind kind) { return kind != ChecksumKind::kSha1 && kind != ChecksumKind::kSha256; }
+bool is_crc(ChecksumKind kind) {
+  return kind != ChecksumKind::kSha1 && kind != ChecksumKind::kSha256;
+}
 
 Checksum::Checksum(ChecksumKind kind) : kind_(kind) {
   if (kind == ChecksumKind::kSha1) digest_.emplace(DigestKind::kSha1);
@@ -177,7 +185,8 @@ std::string combine_crc(ChecksumKind kind, std::string_view a, std::string_view 
   }
 }
 
-Result<std::string> parse_checksum(ChecksumKind kind, std::string_view base64, std::string_view header) {
+Result<std::string> parse_checksum(ChecksumKind kind, std::string_view base64,
+                                   std::string_view header) {
   auto raw = from_base64(base64);
   if (raw && raw->size() == checksum_size(kind)) return raw;
   return invalid(std::string(header),

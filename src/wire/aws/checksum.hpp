@@ -11,7 +11,8 @@
 
 namespace strata::wire::aws {
 
-// The additional checksums of the S3 API. CRC-32 (ISO 3309), CRC-32C (RFC 3720), CRC-64/NVME (NVM Express 2.0), FIPS 180-4.
+// The additional checksums of the S3 API. CRC-32 (ISO 3309), CRC-32C (RFC 3720), CRC-64/NVME (NVM
+// Express 2.0), FIPS 180-4.
 enum class ChecksumKind : std::uint8_t { kCrc32, kCrc32c, kCrc64Nvme, kSha1, kSha256 };
 
 inline constexpr ChecksumKind kChecksumKinds[] = {ChecksumKind::kCrc32, ChecksumKind::kCrc32c,
@@ -45,11 +46,14 @@ class Checksum {
 
 std::string checksum_of(ChecksumKind kind, std::string_view bytes);
 
-// The CRC of `a` followed by `b` from both CRCs and the length of `b` in bytes, without their content.
-// Raw values in and out; `kind` must be a CRC.
-std::string combine_crc(ChecksumKind kind, std::string_view a, std::string_view b, std::uint64_t b_length);
+// The CRC of `a` followed by `b` from both CRCs and the length of `b` in bytes, without their
+// content. Raw values in and out; `kind` must be a CRC.
+std::string combine_crc(ChecksumKind kind, std::string_view a, std::string_view b,
+                        std::uint64_t b_length);
 
-// The raw value behind a base64 header. Errors: kInvalidArgument naming `header` when it has not the kind's length.
-Result<std::string> parse_checksum(ChecksumKind kind, std::string_view base64, std::string_view header);
+// The raw value behind a base64 header. Errors: kInvalidArgument naming `header` when it has not
+// the kind's length.
+Result<std::string> parse_checksum(ChecksumKind kind, std::string_view base64,
+                                   std::string_view header);
 
 }  // namespace strata::wire::aws

@@ -13,7 +13,8 @@ TEST(Checksum, Gives_the_published_check_values) {
   EXPECT_EQ(to_hex(checksum_of(ChecksumKind::kCrc32, kCheck)), "cbf43926");
   EXPECT_EQ(to_hex(checksum_of(ChecksumKind::kCrc32c, kCheck)), "e3069283");
   EXPECT_EQ(to_hex(checksum_of(ChecksumKind::kCrc64Nvme, kCheck)), "ae8b14860a799888");
-  EXPECT_EQ(to_hex(checksum_of(ChecksumKind::kSha1, kCheck)), "f7c3bc1d808e04732adf679965ccc34ca7ae3441");
+  EXPECT_EQ(to_hex(checksum_of(ChecksumKind::kSha1, kCheck)),
+            "f7c3bc1d808e04732adf679965ccc34ca7ae3441");
   EXPECT_EQ(to_hex(checksum_of(ChecksumKind::kSha256, kCheck)),
             "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225");
   EXPECT_EQ(to_hex(checksum_of(ChecksumKind::kCrc64Nvme, "")), "0000000000000000");
@@ -21,7 +22,8 @@ TEST(Checksum, Gives_the_published_check_values) {
 
 TEST(Checksum, Does_not_depend_on_how_the_bytes_are_cut) {
   std::string text;
-  for (int i = 0; i < 1000; ++i) text += static_cast<char>(i * 37);
+  for (int i = 0; i < 1000; ++i)
+    text += static_cast<char>(i * 37);
   for (const auto kind : kChecksumKinds) {
     Checksum sum(kind);
     for (std::size_t at = 0, step = 1; at < text.size(); at += step, step = step % 23 + 1) {
@@ -33,7 +35,8 @@ TEST(Checksum, Does_not_depend_on_how_the_bytes_are_cut) {
 
 TEST(Checksum, Combines_the_crcs_of_parts_into_the_crc_of_the_whole) {
   std::string text;
-  for (int i = 0; i < 5000; ++i) text += static_cast<char>(i * 91 + i / 7);
+  for (int i = 0; i < 5000; ++i)
+    text += static_cast<char>(i * 91 + i / 7);
   for (const auto kind : {ChecksumKind::kCrc32, ChecksumKind::kCrc32c, ChecksumKind::kCrc64Nvme}) {
     for (const std::size_t cut : {0UL, 1UL, 8UL, 1023UL, 4999UL, 5000UL}) {
       const auto a = std::string_view(text).substr(0, cut);

@@ -1,11 +1,11 @@
 #include "wire/aws/sigv4.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <map>
 #include <optional>
+
+#include <fmt/format.h>
 
 #include "base/bytes.hpp"
 #include "base/digest.hpp"
@@ -26,13 +26,14 @@ bool is_hex_digit(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
-// Every byte in its one canonical spelling: what was sent encoded stays encoded (a %2F is no slash), what must be
-// encoded is. A '+' of a query is a space there.
+// Every byte in its one canonical spelling: what was sent encoded stays encoded (a %2F is no
+// slash), what must be encoded is. A '+' of a query is a space there.
 std::string canonical_encoding(std::string_view text, bool in_query) {
   std::string out;
   out.reserve(text.size());
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '%' && i + 2 < text.size() && is_hex_digit(text[i + 1]) && is_hex_digit(text[i + 2])) {
+    if (text[i] == '%' && i + 2 < text.size() && is_hex_digit(text[i + 1]) &&
+        is_hex_digit(text[i + 2])) {
       const auto byte = from_hex(text.substr(i + 1, 2));
       out += percent_encode(*byte);
       i += 2;
@@ -52,7 +53,8 @@ std::string canonical_query(std::string_view raw) {
     const std::size_t at = std::min(item.find('='), item.size());
     auto name = canonical_encoding(std::string_view(item).substr(0, at), true);
     if (name == "X-Amz-Signature") continue;
-    const auto value = at == item.size() ? std::string_view() : std::string_view(item).substr(at + 1);
+    const auto value =
+        at == item.size() ? std::string_view() : std::string_view(item).substr(at + 1);
     items.emplace_back(std::move(name), canonical_encoding(value, true));
   }
   std::sort(items.begin(), items.end());
@@ -91,21 +93,24 @@ Result<CredentialScope> parse_credential(std::string_view text, std::string_view
   parts.resize(n - 4);
   scope.access_key_id = join(parts, "/");
   if (scope.date.size() != 8 || !to_int(scope.date) || scope.access_key_id.empty()) {
-    return malformed(std::string(field), fmt::format("{}: the credential '{}' has no date of the form "
-                                                     "YYYYMMDD, or no key id",
-                                                     field, printable(text)));
+    return malformed(std::string(field),
+                     fmt::format("{}: the credential '{}' has no date of the form "
+                                 "YYYYMMDD, or no key id",
+                                 field, printable(text)));
   }
   return scope;
 }
 
-Result<std::vector<std::string>> parse_signed_headers(std::string_view text, std::string_view field) {
+Result<std::vector<std::string>> parse_signed_headers(std::string_view text,
+                                                      std::string_view field) {
   std::vector<std::string> names;
   for (auto& name : split(text, ';')) {
     if (!name.empty()) names.push_back(to_lower(name));
   }
   if (std::find(names.begin(), names.end(), "host") == names.end()) {
-    return malformed(std::string(field), fmt::format("{}: the signed headers '{}' must include host",
-                                                     field, printable(text)));
+    return malformed(
+        std::string(field),
+        fmt::format("{}: the signed headers '{}' must include host", field, printable(text)));
   }
   return names;
 }
@@ -142,8 +147,9 @@ Result<Authorization> parse_authorization(std::string_view header) {
   const auto signed_headers = find_pair(parts, "SignedHeaders");
   const auto signature = find_pair(parts, "Signature");
   if (!credential || !signed_headers || !signature) {
-    return malformed(std::string(kField),
-                     "Authorization: needs Credential=, SignedHeaders= and Signature=, parted by commas");
+    return malformed(
+        std::string(kField),
+        "Authorization: needs Credential=, SignedHeaders= and Signature=, parted by commas");
   }
   auto scope = parse_credential(*credential, kField);
   if (!scope) return std::move(scope).error();
@@ -159,23 +165,25 @@ Result<Presigned> parse_presigned(const Pairs& query) {
     return malformed(std::string(name), fmt::format("the query of a presigned URL needs {}", name));
   };
   std::array<std::string, 6> got;
-  constexpr std::array<std::string_view, 6> kNames = {"X-Amz-Algorithm",     "X-Amz-Credential", "X-Amz-Date",
-                                                      "X-Amz-SignedHeaders", "X-Amz-Expires",    "X-Amz-Signature"};
+  constexpr std::array<std::string_view, 6> kNames = {"X-Amz-Algorithm", "X-Amz-Credential",
+                                                      "X-Amz-Date",      "X-Amz-SignedHeaders",
+                                                      "X-Amz-Expires",   "X-Amz-Signature"};
   for (std::size_t i = 0; i < kNames.size(); ++i) {
     auto value = need(kNames[i]);
     if (!value) return std::move(value).error();
     got[i] = *std::move(value);
   }
   if (got[0] != kAlgorithm) {
-    return malformed("X-Amz-Algorithm", fmt::format("X-Amz-Algorithm: '{}' is not supported; use {}",
-                                                    printable(got[0]), kAlgorithm));
+    return malformed("X-Amz-Algorithm",
+                     fmt::format("X-Amz-Algorithm: '{}' is not supported; use {}",
+                                 printable(got[0]), kAlgorithm));
   }
   auto scope = parse_credential(got[1], kNames[1]);
   if (!scope) return std::move(scope).error();
   auto signed_at = parse_basic_iso8601(got[2]);
   if (!signed_at) {
-    return malformed("X-Amz-Date", fmt::format("X-Amz-Date: '{}' must read YYYYMMDDTHHMMSSZ",
-                                               printable(got[2])));
+    return malformed("X-Amz-Date",
+                     fmt::format("X-Amz-Date: '{}' must read YYYYMMDDTHHMMSSZ", printable(got[2])));
   }
   auto names = parse_signed_headers(got[3], kNames[3]);
   if (!names) return std::move(names).error();
@@ -190,10 +198,12 @@ Result<Presigned> parse_presigned(const Pairs& query) {
                    std::chrono::seconds(*lifetime)};
 }
 
-std::string canonical_request(const SignedRequest& request, const std::vector<std::string>& signed_headers,
+std::string canonical_request(const SignedRequest& request,
+                              const std::vector<std::string>& signed_headers,
                               std::string_view payload_hash) {
-  std::string out = fmt::format("{}\n{}\n{}\n", request.method, canonical_encoding(request.path, false),
-                                canonical_query(request.raw_query));
+  std::string out =
+      fmt::format("{}\n{}\n{}\n", request.method, canonical_encoding(request.path, false),
+                  canonical_query(request.raw_query));
   for (const auto& name : signed_headers) {
     std::string joined;
     bool any = false;
@@ -212,7 +222,8 @@ std::string canonical_request(const SignedRequest& request, const std::vector<st
 
 std::string string_to_sign(std::string_view time_text, const CredentialScope& scope,
                            std::string_view canonical) {
-  return fmt::format("{}\n{}\n{}\n{}", kAlgorithm, time_text, scope.text(), to_hex(sha256(canonical)));
+  return fmt::format("{}\n{}\n{}\n{}", kAlgorithm, time_text, scope.text(),
+                     to_hex(sha256(canonical)));
 }
 
 std::string signing_key(std::string_view secret, const CredentialScope& scope) {
@@ -220,16 +231,40 @@ std::string signing_key(std::string_view secret, const CredentialScope& scope) {
   return hmac_sha256(hmac_sha256(hmac_sha256(day, scope.region), scope.service), "aws4_request");
 }
 
-std::string sign(std::string_view key, std::string_view text) { return to_hex(hmac_sha256(key, text)); }
+std::string sign(std::string_view key, std::string_view text) {
+  return to_hex(hmac_sha256(key, text));
+}
 
 std::string v2_query_string_to_sign(const SignedRequest& request, std::string_view resource,
                                     const Pairs& query) {
-  constexpr std::array<std::string_view, 28> kSubresources = {
-      "acl", "cors", "defaultObjectAcl", "delete", "lifecycle", "location", "logging", "notification",
-      "partNumber", "policy", "requestPayment", "response-cache-control", "response-content-disposition",
-      "response-content-encoding", "response-content-language", "response-content-type", "response-expires",
-      "restore", "storageClass", "tagging", "torrent", "uploadId", "uploads", "versionId", "versioning",
-      "versions", "website", "accelerate"};
+  constexpr std::array<std::string_view, 28> kSubresources = {"acl",
+                                                              "cors",
+                                                              "defaultObjectAcl",
+                                                              "delete",
+                                                              "lifecycle",
+                                                              "location",
+                                                              "logging",
+                                                              "notification",
+                                                              "partNumber",
+                                                              "policy",
+                                                              "requestPayment",
+                                                              "response-cache-control",
+                                                              "response-content-disposition",
+                                                              "response-content-encoding",
+                                                              "response-content-language",
+                                                              "response-content-type",
+                                                              "response-expires",
+                                                              "restore",
+                                                              "storageClass",
+                                                              "tagging",
+                                                              "torrent",
+                                                              "uploadId",
+                                                              "uploads",
+                                                              "versionId",
+                                                              "versioning",
+                                                              "versions",
+                                                              "website",
+                                                              "accelerate"};
   std::string md5;
   std::string type;
   std::string expires;
@@ -254,10 +289,12 @@ std::string v2_query_string_to_sign(const SignedRequest& request, std::string_vi
     auto& joined = sent[lower];
     joined += (joined.empty() ? "" : ",") + std::string(trim(value));
   }
-  for (auto& [name, value] : sent) amazon[name] = std::move(value);
+  for (auto& [name, value] : sent)
+    amazon[name] = std::move(value);
   std::sort(resources.begin(), resources.end());
   std::string out = fmt::format("{}\n{}\n{}\n{}\n", request.method, md5, type, expires);
-  for (const auto& [name, value] : amazon) out += name + ":" + value + "\n";
+  for (const auto& [name, value] : amazon)
+    out += name + ":" + value + "\n";
   out += resource;
   if (!resources.empty()) out += "?" + join(resources, "&");
   return out;

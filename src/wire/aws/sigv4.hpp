@@ -48,12 +48,14 @@ struct Presigned {
   Instant signed_at;
   std::chrono::seconds lifetime;
 };
-// The signature in the decoded query of a presigned URL. Errors: kMalformed with the parameter as `field`.
+// The signature in the decoded query of a presigned URL. Errors: kMalformed with the parameter as
+// `field`.
 Result<Presigned> parse_presigned(const Pairs& query);
 
-// The canonical request. The path is encoded once and never normalised, as S3 wants it; X-Amz-Signature is left out of
-// the query. A signed header that is absent counts as empty.
-std::string canonical_request(const SignedRequest& request, const std::vector<std::string>& signed_headers,
+// The canonical request. The path is encoded once and never normalised, as S3 wants it;
+// X-Amz-Signature is left out of the query. A signed header that is absent counts as empty.
+std::string canonical_request(const SignedRequest& request,
+                              const std::vector<std::string>& signed_headers,
                               std::string_view payload_hash);
 std::string string_to_sign(std::string_view time_text, const CredentialScope& scope,
                            std::string_view canonical);
@@ -62,8 +64,9 @@ std::string signing_key(std::string_view secret, const CredentialScope& scope);
 // Lower-case hexadecimal signature.
 std::string sign(std::string_view key, std::string_view text);
 
-// Signature Version 2 in the query (?AWSAccessKeyId&Expires&Signature): what is signed. `resource` is the encoded path
-// beginning with the bucket's name; `query` is decoded. Amazon headers may stand in the query instead.
+// Signature Version 2 in the query (?AWSAccessKeyId&Expires&Signature): what is signed. `resource`
+// is the encoded path beginning with the bucket's name; `query` is decoded. Amazon headers may
+// stand in the query instead.
 std::string v2_query_string_to_sign(const SignedRequest& request, std::string_view resource,
                                     const Pairs& query);
 // Base64 of HMAC-SHA1.

@@ -7,7 +7,8 @@ namespace {
 
 // Key, requests and signatures are the examples that the S3 API reference publishes.
 constexpr std::string_view kSecret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
-constexpr std::string_view kEmptyHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+constexpr std::string_view kEmptyHash =
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 const CredentialScope kScope{"AKIAIOSFODNN7EXAMPLE", "20130524", "us-east-1", "s3"};
 
 std::string signature(const SignedRequest& request, const std::vector<std::string>& names,
@@ -27,7 +28,8 @@ TEST(SigV4, Signs_the_published_ranged_get) {
 }
 
 TEST(SigV4, Signs_the_published_put_whose_key_has_a_dollar_sign) {
-  constexpr std::string_view kHash = "44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072";
+  constexpr std::string_view kHash =
+      "44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072";
   const Pairs headers = {{"Date", "Fri, 24 May 2013 00:00:00 GMT"},
                          {"Host", "examplebucket.s3.amazonaws.com"},
                          {"x-amz-content-sha256", std::string(kHash)},
@@ -56,7 +58,8 @@ TEST(SigV4, Signs_the_published_subresource_and_list_queries) {
 TEST(SigV4, Signs_the_published_presigned_url) {
   const Pairs headers = {{"Host", "examplebucket.s3.amazonaws.com"}};
   constexpr std::string_view kQuery =
-      "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3%2F"
+      "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-"
+      "1%2Fs3%2F"
       "aws4_request&X-Amz-Date=20130524T000000Z&X-Amz-Expires=86400&X-Amz-SignedHeaders=host&"
       "X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404";
   EXPECT_EQ(signature({"GET", "/test.txt", kQuery, headers}, {"host"}, "UNSIGNED-PAYLOAD"),
@@ -77,7 +80,8 @@ TEST(SigV4, Keeps_the_path_as_it_was_sent) {
 
 TEST(SigV4, Reads_the_authorization_header) {
   const auto parsed = parse_authorization(
-      "AWS4-HMAC-SHA256 Credential=AK/20130524/us-east-1/s3/aws4_request,SignedHeaders=host;x-amz-date, "
+      "AWS4-HMAC-SHA256 "
+      "Credential=AK/20130524/us-east-1/s3/aws4_request,SignedHeaders=host;x-amz-date, "
       "Signature=abc");
   ASSERT_TRUE(parsed.ok());
   EXPECT_EQ(parsed->credential.access_key_id, "AK");
@@ -91,7 +95,8 @@ TEST(SigV4, Refuses_authorizations_that_lack_a_part) {
        {"AWS4-HMAC-SHA256", "AWS4-HMAC-SHA256 Credential=AK/20130524/r/s3/aws4_request",
         "AWS4-HMAC-SHA256 Credential=AK/r/s3/aws4_request, SignedHeaders=host, Signature=a",
         "AWS4-HMAC-SHA256 Credential=/20130524/r/s3/aws4_request, SignedHeaders=host, Signature=a",
-        "AWS4-HMAC-SHA256 Credential=AK/20130524/r/s3/aws4_request, SignedHeaders=x-amz-date, Signature=a"}) {
+        "AWS4-HMAC-SHA256 Credential=AK/20130524/r/s3/aws4_request, SignedHeaders=x-amz-date, "
+        "Signature=a"}) {
     const auto parsed = parse_authorization(bad);
     ASSERT_FALSE(parsed.ok()) << bad;
     EXPECT_EQ(parsed.error().code, Code::kMalformed) << bad;
@@ -130,7 +135,10 @@ TEST(SigV2, Signs_the_published_query_example) {
 }
 
 TEST(SigV2, Counts_subresources_and_amazon_headers_wherever_they_stand) {
-  const Pairs query = {{"Expires", "5"}, {"uploadId", "u"}, {"partNumber", "2"}, {"x-amz-meta-a", "1"},
+  const Pairs query = {{"Expires", "5"},
+                       {"uploadId", "u"},
+                       {"partNumber", "2"},
+                       {"x-amz-meta-a", "1"},
                        {"prefix", "p"}};
   const Pairs headers = {{"X-Amz-Meta-B", " 2 "}, {"Content-Type", "text/plain"}};
   EXPECT_EQ(v2_query_string_to_sign({"PUT", "/b/k", "", headers}, "/b/k", query),

@@ -1,0 +1,13 @@
+#pragma once
+
+#include "app/core.hpp"
+#include "doors/rest/rest.hpp"
+#include "platform/deployment/prediction_log.hpp"
+
+namespace strata::app {
+
+// Adds why and impact to `rest`; predictions are found in `log`, everything else in the lineage
+// graph.
+void add_lineage(Core& core, doors::rest::RestDoor& rest, platform::deployment::PredictionLog& log);
+
+}  // namespace strata::app

@@ -1,0 +1,12 @@
+#pragma once
+
+#include "base/json.hpp"
+#include "doors/http/router.hpp"
+
+namespace strata::http {
+
+// The OpenAPI 3.1 document of every documented route of a port, made from the same rows that the
+// router matches, so that it cannot name what is not offered.
+Json openapi_document(const Router& router);
+
+}  // namespace strata::http

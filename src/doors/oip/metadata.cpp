@@ -1,0 +1,156 @@
+#include "doors/oip/oip.hpp"
+
+namespace strata::doors::oip {
+
+using http::Authorized;
+using http::Response;
+using platform::deployment::EndpointInfo;
+using platform::deployment::Endpoints;
+using platform::deployment::LiveModel;
+
+namespace {
+
+// What the platform is called by those who read this field.
+std::string platform_of(const LiveModel& model) {
+  return model.flavor == "onnx" ? "onnxruntime_onnx" : model.flavor;
+}
+
+Json shape_json(const std::vector<std::int64_t>& shape) {
+  Json out = Json::array();
+  for (const auto dimension : shape)
+    out.push(dimension);
+  return out;
+}
+
+struct Port {
+  std::string name;
+  wire::ElementType type;
+  std::vector<std::int64_t> shape;
+};
+
+std::vector<Port> inputs_of(const LiveModel& model) {
+  std::vector<Port> ports;
+  const auto& contract = model.binding->contract();
+  for (const auto& column : contract.columns)
+    ports.push_back({column.name, column.element, {-1, 1}});
+  for (const auto& tensor : contract.tensors)
+    ports.push_back({tensor.name, tensor.type, tensor.shape});
+  return ports;
+}
+
+std::vector<Port> outputs_of(const LiveModel& model) {
+  std::vector<Port> ports;
+  for (const auto& tensor : model.binding->contract().outputs)
+    ports.push_back({tensor.name, tensor.type, tensor.shape});
+  return ports;
+}
+
+Json metadata_json(const std::vector<Port>& ports) {
+  Json out = Json::array();
+  for (const auto& port : ports) {
+    out.push(Json::object({{"name", port.name},
+                           {"datatype", wire::element_name(port.type)},
+                           {"shape", shape_json(port.shape)}}));
+  }
+  return out;
+}
+
+Json config_json(const std::vector<Port>& ports) {
+  Json out = Json::array();
+  for (const auto& port : ports) {
+    const bool text = port.type == wire::ElementType::kText;
+    const std::string type = "TYPE_" + std::string(text ? "STRING" : wire::element_name(port.type));
+    out.push(
+        Json::object({{"name", port.name}, {"data_type", type}, {"dims", shape_json(port.shape)}}));
+  }
+  return out;
+}
+
+Result<std::shared_ptr<const LiveModel>> model_of(const Authorized& call,
+                                                  const Endpoints& endpoints) {
+  return endpoints.find(call.caller().project, call.param("name"), call.param("version"));
+}
+
+}  // namespace
+
+Task<Response> server_metadata(const Authorized&) {
+  Json extensions = Json::array();
+  for (const auto* name : {"binary_tensor_data", "model_repository", "model_configuration",
+                           "statistics", "parameters"}) {
+    extensions.push(name);
+  }
+  co_return Response::json(
+      Json::object({{"name", "strata"}, {"version", STRATA_VERSION}, {"extensions", extensions}}));
+}
+
+Task<Response> list_models(const Authorized& call, Endpoints& endpoints) {
+  Json names = Json::array();
+  for (const auto& endpoint : endpoints.list(call.caller()))
+    names.push(endpoint.name);
+  co_return Response::json(Json::object({{"models", names}}));
+}
+
+Task<Response> repository_index(const Authorized& call, Endpoints& endpoints) {
+  Json index = Json::array();
+  for (const auto& endpoint : endpoints.list(call.caller())) {
+    const bool live = endpoint.live != nullptr;
+    index.push(Json::object(
+        {{"name", endpoint.name},
+         {"version", live ? endpoint.live->identity->version : endpoint.wanted_version},
+         {"state", live ? "READY" : "UNAVAILABLE"},
+         {"reason", endpoint.error}}));
+  }
+  co_return Response::json(index);
+}
+
+Task<Response> model_metadata(const Authorized& call, Endpoints& endpoints) {
+  const auto model = model_of(call, endpoints);
+  if (!model) co_return error_response(model.error());
+  const auto& identity = *(*model)->identity;
+  const Json parameters = Json::object({{"model", identity.model},
+                                        {"digest", identity.digest},
+                                        {"deployment", identity.deployment}});
+  co_return Response::json(Json::object({{"name", identity.endpoint},
+                                         {"versions", Json(Json::Array{identity.version})},
+                                         {"platform", platform_of(**model)},
+                                         {"inputs", metadata_json(inputs_of(**model))},
+                                         {"outputs", metadata_json(outputs_of(**model))},
+                                         {"parameters", parameters}}));
+}
+
+Task<Response> model_ready(const Authorized& call, Endpoints& endpoints) {
+  const auto model = model_of(call, endpoints);
+  if (!model) co_return error_response(model.error());
+  co_return Response::json(Json::object({{"name", (*model)->identity->endpoint}, {"ready", true}}));
+}
+
+Task<Response> model_config(const Authorized& call, Endpoints& endpoints) {
+  const auto model = model_of(call, endpoints);
+  if (!model) co_return error_response(model.error());
+  const Json latest = Json::object({{"latest", Json::object({{"num_versions", 1}})}});
+  co_return Response::json(Json::object({{"name", (*model)->identity->endpoint},
+                                         {"platform", platform_of(**model)},
+                                         {"backend", (*model)->flavor},
+                                         {"version_policy", latest},
+                                         {"max_batch_size", 0},
+                                         {"input", config_json(inputs_of(**model))},
+                                         {"output", config_json(outputs_of(**model))}}));
+}
+
+Task<Response> model_statistics(const Authorized& call, Endpoints& endpoints) {
+  const auto model = model_of(call, endpoints);
+  if (!model) co_return error_response(model.error());
+  const auto& meters = *(*model)->meters;
+  const Json counts = Json::object(
+      {{"success", Json::object({{"count", meters.answered.value()}})},
+       {"fail", Json::object({{"count", meters.failed.value() + meters.refused.value()}})}});
+  const Json one =
+      Json::object({{"name", (*model)->identity->endpoint},
+                    {"version", (*model)->identity->version},
+                    {"inference_count", meters.answered.value()},
+                    {"execution_count", meters.answered.value() + meters.failed.value()},
+                    {"inference_stats", counts}});
+  co_return Response::json(Json::object({{"model_stats", Json(Json::Array{one})}}));
+}
+
+}  // namespace strata::doors::oip

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "doors/http/http.hpp"
+#include "platform/deployment/deployment.hpp"
+
+namespace strata::doors::scoring {
+
+// The most that a request may bring. A cell takes 16 bytes in memory and at least 2 in the body, so
+// this bounds both.
+inline constexpr std::uint64_t kMaxBody = 16U << 20U;
+
+// MLflow's scoring protocol and SageMaker's runtime for each endpoint: POST
+// /endpoints/{name}/invocations and GET /endpoints/{name}/ping. Errors are {"error_code",
+// "message"} with the x-amzn-ErrorType header that AWS clients read.
+class ScoringDoor final : public http::Door {
+ public:
+  explicit ScoringDoor(platform::deployment::Endpoints& endpoints) : endpoints_(endpoints) {}
+  std::vector<http::Route> routes() override;
+  http::Response error(const Error& error, const http::Request& request) const override;
+  Task<Result<kernel::Caller>> authenticate(http::Request& request,
+                                            const kernel::Identity& identity) override;
+
+ private:
+  platform::deployment::Endpoints& endpoints_;
+};
+
+http::Response error_response(const Error& error);
+
+// POST /endpoints/{name}/invocations
+Task<http::Response> invoke(const http::Authorized& call,
+                            platform::deployment::Endpoints& endpoints);
+
+// {"predictions": ...} in the form that mlflow's own server gives for this kind of model.
+std::string predictions_json(const platform::deployment::Contract& contract, std::size_t rows,
+                             std::span<const wire::Tensor> outputs);
+
+}  // namespace strata::doors::scoring

@@ -1,0 +1,282 @@
+#include "platform/deployment/deployment.hpp"
+
+#include <fmt/format.h>
+
+#include "base/bytes.hpp"
+#include "base/log.hpp"
+#include "platform/deployment/endpoint_state.hpp"
+
+namespace strata::platform::deployment {
+
+namespace {
+
+constexpr kernel::Migration kMigrations[] = {
+    {"deployment", 1, R"(
+CREATE TABLE endpoints (
+  project TEXT NOT NULL,
+  name TEXT NOT NULL,
+  model_ref TEXT NOT NULL,
+  owner TEXT NOT NULL,
+  created INTEGER NOT NULL,
+  PRIMARY KEY (project, name)
+);
+CREATE TABLE deployments (
+  project TEXT NOT NULL,
+  endpoint TEXT NOT NULL,
+  deployment INTEGER NOT NULL,
+  model TEXT NOT NULL,
+  version TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  package_digest TEXT NOT NULL,
+  since INTEGER NOT NULL,
+  PRIMARY KEY (project, endpoint, deployment)
+))"},
+};
+
+constexpr std::size_t kMaxName = 63;
+
+Status check_name(const std::string& name) {
+  const auto plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+  };
+  const bool fits = !name.empty() && name.size() <= kMaxName && plain(name.front()) &&
+                    std::all_of(name.begin(), name.end(), [&](char c) {
+                      return plain(c) || c == '-' || c == '_' || c == '.';
+                    });
+  if (fits) return {};
+  return invalid(
+      "name",
+      fmt::format("name: '{}' is no endpoint name; use up to {} letters, digits, '-', '_' and '.', "
+                  "beginning with a letter or digit",
+                  printable(name), kMaxName));
+}
+
+Error no_endpoint(std::string_view name) {
+  return not_found(fmt::format("there is no endpoint '{}'", printable(name)));
+}
+
+}  // namespace
+
+std::string_view state_name(EndpointState state) {
+  switch (state) {
+    case EndpointState::kLoading:
+      return "loading";
+    case EndpointState::kReady:
+      return "ready";
+    case EndpointState::kFailed:
+      break;
+  }
+  return "failed";
+}
+
+Endpoints::Endpoints(Ports ports, std::vector<ModelEngine*> engines, std::string models_folder)
+    : ports_(ports),
+      engines_(std::move(engines)),
+      cache_(std::move(models_folder), ports.files, ports.pool, ports.random),
+      routing_(std::make_shared<const Routing>()) {}
+
+Endpoints::~Endpoints() = default;
+
+std::span<const kernel::Migration> Endpoints::migrations() {
+  return kMigrations;
+}
+
+Status Endpoints::start() {
+  auto rows = ports_.records.read_blocking([](kernel::Reader& reader) {
+    return reader.query(
+        "SELECT e.project, e.name, e.model_ref, e.owner, e.created, d.version, d.package_digest "
+        "FROM endpoints e LEFT JOIN deployments d ON d.project = e.project AND d.endpoint = e.name "
+        "AND d.since >= e.created AND d.deployment = (SELECT MAX(deployment) FROM deployments l "
+        "WHERE l.project = e.project AND l.endpoint = e.name)");
+  });
+  if (!rows) return std::move(rows).error();
+  std::vector<std::shared_ptr<Endpoint>> all;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& row : *rows) {
+      auto ref = ModelRef::parse(row.text(2));
+      if (!ref)
+        return ref.error().wrap(fmt::format("the record of endpoint '{}' is damaged", row.text(1)));
+      auto endpoint =
+          std::make_shared<Endpoint>(row.text(0), row.text(1), *std::move(ref), row.text(3),
+                                     Instant{row.integer(4)}, ports_.metrics);
+      endpoint->recorded_version = row.text(5);
+      endpoint->recorded_package = row.text(6);
+      endpoints_.emplace(Key(row.text(0), row.text(1)), endpoint);
+      all.push_back(std::move(endpoint));
+    }
+    publish_routing();
+  }
+  ports_.scope.spawn(ports_.loops.next(), watch());
+  for (const auto& endpoint : all)
+    wake(endpoint);
+  return {};
+}
+
+Task<Result<EndpointInfo>> Endpoints::create(const kernel::Caller& caller, std::string name,
+                                             std::string model_ref) {
+  STRATA_CO_TRY(check_name(name));
+  auto ref = ModelRef::parse(model_ref);
+  if (!ref) co_return std::move(ref).error();
+  auto resolved = co_await ports_.models.resolve(caller, *ref);
+  if (!resolved) co_return std::move(resolved).error();
+  const Instant now = ports_.clock.now();
+  auto insert = [&](kernel::Writer& writer) -> Status {
+    auto added = writer.execute(
+        "INSERT INTO endpoints (project, name, model_ref, owner, created) VALUES (?, ?, ?, ?, ?)",
+        {caller.project.str(), name, ref->to_string(), caller.user_name, now.micros});
+    if (!added && added.error().code == Code::kAlreadyExists) {
+      return Error(Code::kAlreadyExists, fmt::format("there is an endpoint '{}' already", name),
+                   "name");
+    }
+    if (!added) return std::move(added).error();
+    STRATA_TRY(ports_.audit.record(writer, caller, "endpoint.create", "endpoint:" + name,
+                                   Json::object({{"model", ref->to_string()}})));
+    return ports_.events.publish(writer, caller.project, "endpoint.created", "endpoint:" + name,
+                                 Json::object({{"model", ref->to_string()}}));
+  };
+  STRATA_CO_TRY(co_await ports_.records.write(insert));
+  auto endpoint = std::make_shared<Endpoint>(caller.project.str(), name, *std::move(ref),
+                                             caller.user_name, now, ports_.metrics);
+  endpoint->wanted_version = resolved->version;
+  EndpointInfo made;
+  {
+    const std::lock_guard lock(mutex_);
+    endpoints_[Key(caller.project.str(), name)] = endpoint;
+    publish_routing();
+    made = info(*endpoint);
+  }
+  wake(endpoint);
+  co_return made;
+}
+
+Task<Status> Endpoints::remove(const kernel::Caller& caller, std::string name) {
+  auto erase = [&](kernel::Writer& writer) -> Status {
+    auto removed = writer.execute("DELETE FROM endpoints WHERE project = ? AND name = ?",
+                                  {caller.project.str(), name});
+    if (!removed) return std::move(removed).error();
+    if (*removed == 0) return no_endpoint(name);
+    STRATA_TRY(ports_.audit.record(writer, caller, "endpoint.delete", "endpoint:" + name));
+    return ports_.events.publish(writer, caller.project, "endpoint.deleted", "endpoint:" + name);
+  };
+  STRATA_CO_TRY(co_await ports_.records.write(erase));
+  const std::lock_guard lock(mutex_);
+  const auto found = endpoints_.find(Key(caller.project.str(), name));
+  if (found == endpoints_.end()) co_return Status();
+  found->second->removed = true;
+  endpoints_.erase(found);
+  publish_routing();
+  co_return Status();
+}
+
+// Needs mutex_.
+EndpointInfo Endpoints::info(const Endpoint& endpoint) const {
+  return {endpoint.name,
+          endpoint.ref.to_string(),
+          endpoint.owner,
+          endpoint.created,
+          endpoint.state,
+          endpoint.wanted_version,
+          endpoint.error,
+          endpoint.live,
+          endpoint.meters.answered.value(),
+          endpoint.meters.refused.value(),
+          endpoint.meters.failed.value()};
+}
+
+std::vector<EndpointInfo> Endpoints::list(const kernel::Caller& caller) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<EndpointInfo> out;
+  for (const auto& [key, endpoint] : endpoints_) {
+    if (key.first == caller.project.str()) out.push_back(info(*endpoint));
+  }
+  return out;
+}
+
+Result<EndpointInfo> Endpoints::get(const kernel::Caller& caller, std::string_view name) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = endpoints_.find(Key(caller.project.str(), std::string(name)));
+  if (found == endpoints_.end()) return no_endpoint(name);
+  return info(*found->second);
+}
+
+Result<std::shared_ptr<const LiveModel>> Endpoints::find(const ProjectId& project,
+                                                         std::string_view name,
+                                                         std::string_view version) const {
+  const auto routing = routing_.load(std::memory_order_acquire);
+  const auto names = routing->projects.find(project.str());
+  if (names == routing->projects.end()) return no_endpoint(name);
+  const auto found = names->second.find(name);
+  if (found == names->second.end()) return no_endpoint(name);
+  const auto& live = found->second;
+  if (live == nullptr) {
+    Error error(Code::kUnavailable,
+                fmt::format("endpoint '{}' has no loaded model yet", printable(name)));
+    error.retry = true;
+    return error;
+  }
+  if (!version.empty() && version != live->identity->version) {
+    return not_found(fmt::format("endpoint '{}' has version {} loaded, not {}", printable(name),
+                                 live->identity->version, printable(version)));
+  }
+  return live;
+}
+
+Task<Result<Answer>> Endpoints::predict(std::shared_ptr<const LiveModel> model, Inputs inputs,
+                                        std::shared_ptr<const std::string> backing) {
+  if (!ports_.log.has_room()) {
+    model->meters->failed.add();
+    Error full(Code::kResourceExhausted, "the prediction log cannot keep up; try again later");
+    full.retry = true;
+    co_return full;
+  }
+  if (model->micros_per_row * static_cast<double>(inputs.rows) <= kInlineMicros) {
+    co_return run(*model, inputs, backing);
+  }
+  auto work = [&] {
+    return run(*model, inputs, backing);
+  };
+  co_return co_await ports_.pool.run(work);
+}
+
+Result<Answer> Endpoints::run(const LiveModel& model, Inputs& inputs,
+                              std::shared_ptr<const std::string>& backing) {
+  const Instant now = ports_.clock.now();
+  const auto begin = ports_.clock.steady();
+  auto exchange = std::make_shared<Exchange>();
+  exchange->id = ports_.random.uuid7(now);
+  exchange->time = now;
+  exchange->model = model.identity;
+  exchange->backing = std::move(backing);
+  auto taken = model.binding->to_runner(inputs);
+  auto outputs = taken ? model.runner->run(*taken)
+                       : Result<std::vector<wire::Tensor>>(std::move(taken).error());
+  const auto took =
+      std::chrono::duration_cast<std::chrono::microseconds>(ports_.clock.steady() - begin);
+  model.meters->seconds.observe(static_cast<double>(took.count()) / 1e6);
+  exchange->latency_us = took.count();
+  exchange->inputs = std::move(inputs);
+  if (!outputs) {
+    model.meters->failed.add();
+    exchange->failure = printable(outputs.error().message, 200);
+    ports_.log.append(std::move(exchange));
+    return std::move(outputs).error();
+  }
+  exchange->outputs = *std::move(outputs);
+  const auto& specs = model.binding->contract().outputs;
+  for (std::size_t i = 0; i < specs.size() && i < exchange->outputs.size(); ++i)
+    exchange->outputs[i].name = specs[i].name;
+  model.meters->answered.add();
+  ports_.log.append(exchange);
+  return Answer{std::move(exchange)};
+}
+
+// Needs mutex_.
+void Endpoints::publish_routing() {
+  auto routing = std::make_shared<Routing>();
+  for (const auto& [key, endpoint] : endpoints_)
+    routing->projects[key.first][key.second] = endpoint->live;
+  routing_.store(std::move(routing), std::memory_order_release);
+}
+
+}  // namespace strata::platform::deployment

@@ -1,0 +1,166 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/metrics.hpp"
+#include "base/result.hpp"
+#include "base/time.hpp"
+#include "kernel/audit/audit.hpp"
+#include "kernel/events/events.hpp"
+#include "kernel/identity/identity.hpp"
+#include "kernel/lineage/lineage.hpp"
+#include "kernel/records/records.hpp"
+#include "platform/deployment/binding.hpp"
+#include "platform/deployment/model_cache.hpp"
+#include "platform/deployment/model_runner.hpp"
+#include "platform/deployment/model_source.hpp"
+#include "platform/deployment/prediction_log.hpp"
+#include "runtime/clock.hpp"
+#include "runtime/files.hpp"
+#include "runtime/pool.hpp"
+#include "runtime/random.hpp"
+#include "runtime/scope.hpp"
+#include "runtime/signal.hpp"
+
+namespace strata::platform::deployment {
+
+// Requests of one endpoint, over all its versions.
+struct EndpointMeters {
+  metrics::Counter& answered;
+  metrics::Counter& refused;  // the request's fault
+  metrics::Counter& failed;   // the model's or the server's fault
+  metrics::Histogram& seconds;
+};
+
+// A version that answers. Immutable; requests share it, and it ends when the last of them does.
+struct LiveModel {
+  std::shared_ptr<const ModelIdentity> identity;
+  std::string flavor;
+  std::shared_ptr<const Binding> binding;
+  std::shared_ptr<const ModelRunner> runner;
+  double micros_per_row = 0;  // measured when it was loaded
+  Instant loaded;
+  std::shared_ptr<const EndpointMeters> meters;
+};
+
+enum class EndpointState : std::uint8_t { kLoading, kReady, kFailed };
+std::string_view state_name(EndpointState state);
+
+struct EndpointInfo {
+  std::string name;
+  std::string model_ref;
+  std::string owner;
+  Instant created;
+  EndpointState state =
+      EndpointState::kLoading;            // whether what the reference names now is what answers
+  std::string wanted_version;             // empty until the reference was resolved
+  std::string error;                      // why the last attempt to follow the reference failed
+  std::shared_ptr<const LiveModel> live;  // what answers; null before the first load
+  std::uint64_t answered = 0, refused = 0, failed = 0;
+};
+
+// One answered request. `exchange` keeps inputs and outputs alive.
+struct Answer {
+  std::shared_ptr<const Exchange> exchange;
+  const std::vector<wire::Tensor>& outputs() const { return exchange->outputs; }
+};
+
+// Deployment: endpoints that answer with the model that a reference names now.
+//
+// Promises: a request is answered by the version that was live when it came in, wholly; when an
+// alias moves, the new version is fetched, checked by digest, tried and only then published in one
+// step, so no request fails or waits for it; when that goes wrong the old version goes on and get()
+// says why. What answers was hashed as it was loaded. Every answer is in the prediction log's hands
+// before the caller gets it. Owns the folder of model files, kept by digest. Cost: find() and
+// predict() take no lock; a model that needs less than kInlineMicros runs on the calling thread,
+// others on the pool. Following a moved alias takes as long as fetching and loading the model.
+class Endpoints {
+ public:
+  static constexpr double kInlineMicros = 1000;
+
+  struct Ports {
+    kernel::Records& records;
+    kernel::Identity& identity;
+    kernel::Audit& audit;
+    kernel::EventBus& events;
+    kernel::Lineage& lineage;
+    const Clock& clock;
+    Random& random;
+    Files& files;
+    BlockingPool& pool;
+    LoopGroup& loops;
+    TaskScope& scope;
+    metrics::Registry& metrics;
+    ModelSource& models;
+    PredictionLog& log;
+  };
+  Endpoints(Ports ports, std::vector<ModelEngine*> engines, std::string models_folder);
+  ~Endpoints();
+
+  static std::span<const kernel::Migration> migrations();
+
+  // Reads the records and begins to load and to follow; returns at once. Errors: what the records
+  // said.
+  Status start();
+
+  // Errors: kInvalidArgument, kAlreadyExists, kNotFound when the reference names nothing now.
+  Task<Result<EndpointInfo>> create(const kernel::Caller& caller, std::string name,
+                                    std::string model_ref);
+  // Errors: kNotFound. Requests in flight are still answered.
+  Task<Status> remove(const kernel::Caller& caller, std::string name);
+  std::vector<EndpointInfo> list(const kernel::Caller& caller) const;
+  Result<EndpointInfo> get(const kernel::Caller& caller, std::string_view name) const;
+
+  // What answers under that name now. Errors: kNotFound for an unknown name or a `version` that is
+  // not live, kUnavailable before the first version is loaded.
+  Result<std::shared_ptr<const LiveModel>> find(const ProjectId& project, std::string_view name,
+                                                std::string_view version = {}) const;
+
+  // `backing` keeps alive what the inputs look at. Errors: kResourceExhausted when the prediction
+  // log cannot take more; what the model said.
+  Task<Result<Answer>> predict(std::shared_ptr<const LiveModel> model, Inputs inputs,
+                               std::shared_ptr<const std::string> backing = nullptr);
+
+  PredictionLog& predictions() { return ports_.log; }
+
+ private:
+  struct Endpoint;
+  struct Routing;
+  using Key = std::pair<std::string, std::string>;  // project, name
+
+  Result<Answer> run(const LiveModel& model, Inputs& inputs,
+                     std::shared_ptr<const std::string>& backing);
+  Task<void> watch();
+  Task<void> follow(std::shared_ptr<Endpoint> endpoint);
+  Task<Status> bring_up(std::shared_ptr<Endpoint> endpoint);
+  Task<Status> swap(std::shared_ptr<Endpoint> endpoint, kernel::Caller owner,
+                    const ResolvedModel& model, std::shared_ptr<LiveModel> fresh);
+  Result<std::shared_ptr<LiveModel>> load(const Endpoint& endpoint, const ResolvedModel& model);
+  Status try_out(LiveModel& model, const std::string& directory) const;
+  void wake(const std::shared_ptr<Endpoint>& endpoint);
+  void publish_routing();
+  EndpointInfo info(const Endpoint& endpoint) const;
+
+  Ports ports_;
+  std::vector<ModelEngine*> engines_;
+  ModelCache cache_;
+
+  mutable std::mutex mutex_;  // over endpoints_ and their mutable parts
+  std::map<Key, std::shared_ptr<Endpoint>> endpoints_;
+  std::atomic<std::shared_ptr<const Routing>> routing_;
+};
+
+}  // namespace strata::platform::deployment

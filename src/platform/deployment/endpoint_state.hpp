@@ -1,0 +1,73 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "platform/deployment/deployment.hpp"
+
+namespace strata::platform::deployment {
+
+// One endpoint as the server follows it. What stands under `mutable part` is guarded by
+// Endpoints::mutex_.
+struct Endpoints::Endpoint {
+  Endpoint(std::string endpoint_project, std::string endpoint_name, ModelRef model_ref,
+           std::string owner_name, Instant made, metrics::Registry& registry)
+      : project(std::move(endpoint_project)),
+        name(std::move(endpoint_name)),
+        ref(std::move(model_ref)),
+        owner(std::move(owner_name)),
+        created(made),
+        meters(make_meters(registry, project, name)) {}
+
+  const std::string project;
+  const std::string name;
+  const ModelRef ref;
+  const std::string owner;
+  const Instant created;
+  EndpointMeters meters;
+
+  // mutable part
+  EndpointState state = EndpointState::kLoading;
+  std::string wanted_version;
+  std::string error;
+  std::shared_ptr<const LiveModel> live;
+  std::string recorded_version;  // what the records say was live last
+  std::string recorded_package;
+  bool removed = false;
+  bool following = false;  // a coroutine follows the reference now
+  bool again = false;      // something changed since it began
+  std::optional<std::chrono::steady_clock::time_point> retry_at;
+
+ private:
+  static EndpointMeters make_meters(metrics::Registry& registry, const std::string& project,
+                                    const std::string& name) {
+    const auto requests = [&](const char* outcome) -> metrics::Counter& {
+      return registry.counter("strata_endpoint_requests_total", "Inference requests by outcome",
+                              {{"project", project}, {"endpoint", name}, {"outcome", outcome}});
+    };
+    return {requests("answered"), requests("refused"), requests("failed"),
+            registry.histogram("strata_endpoint_seconds", "Time that the model took for a request",
+                               {{"project", project}, {"endpoint", name}})};
+  }
+};
+
+// Which model answers under which name, as one immutable value that is replaced as a whole.
+struct Endpoints::Routing {
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const {
+      return std::hash<std::string_view>()(text);
+    }
+  };
+  template <class T>
+  using ByName = std::unordered_map<std::string, T, Hash, std::equal_to<>>;
+  ByName<ByName<std::shared_ptr<const LiveModel>>>
+      projects;  // null: the endpoint exists, nothing is loaded yet
+};
+
+}  // namespace strata::platform::deployment

@@ -1,0 +1,273 @@
+#include <fmt/format.h>
+
+#include "base/bytes.hpp"
+#include "base/log.hpp"
+#include "platform/deployment/deployment.hpp"
+#include "platform/deployment/endpoint_state.hpp"
+#include "wire/mlmodel.hpp"
+#include "wire/scoring.hpp"
+
+namespace strata::platform::deployment {
+
+namespace {
+
+constexpr std::chrono::seconds kLookEvery{1};
+constexpr std::chrono::seconds kRetryAfter{30};
+constexpr int kTimedRuns = 5;
+constexpr double kUnknownCost = 1e9;  // so that it never runs on a loop
+
+// The model's own example, written by mlflow as a scoring payload.
+constexpr std::string_view kExample = "serving_input_example.json";
+
+}  // namespace
+
+// Looks at the events and wakes the endpoints that they concern. An event that is missed costs
+// nothing: whoever wakes looks at what the reference names now, not at what the event said.
+Task<void> Endpoints::watch() {
+  const auto stop = ports_.scope.token();
+  std::int64_t cursor = (co_await ports_.events.newest()).value_or(0);
+  while (!stop.stop_requested()) {
+    co_await ports_.events.changed().wait(kLookEvery);
+    auto events = co_await ports_.events.since(cursor);
+    std::vector<std::shared_ptr<Endpoint>> concerned;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto now = ports_.clock.steady();
+      for (const auto& [key, endpoint] : endpoints_) {
+        if (endpoint->retry_at && *endpoint->retry_at <= now) concerned.push_back(endpoint);
+        for (const auto& event : events.value_or({})) {
+          const bool about_models =
+              event.type.starts_with("alias.") || event.type.starts_with("model.");
+          if (about_models && event.project.str() == key.first &&
+              event.subject == "model:" + endpoint->ref.name) {
+            concerned.push_back(endpoint);
+            break;
+          }
+        }
+      }
+    }
+    if (events && !events->empty()) cursor = events->back().sequence;
+    if (!events)
+      log::error("deployment.watch", Json::object({{"error", events.error().to_string()}}));
+    for (const auto& endpoint : concerned)
+      wake(endpoint);
+  }
+}
+
+void Endpoints::wake(const std::shared_ptr<Endpoint>& endpoint) {
+  {
+    const std::lock_guard lock(mutex_);
+    endpoint->retry_at.reset();
+    if (endpoint->removed) return;
+    endpoint->again = true;
+    if (endpoint->following) return;
+    endpoint->following = true;
+  }
+  ports_.scope.spawn(ports_.loops.next(), follow(endpoint));
+}
+
+Task<void> Endpoints::follow(std::shared_ptr<Endpoint> endpoint) {
+  const auto stop = ports_.scope.token();
+  while (true) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!endpoint->again || endpoint->removed || stop.stop_requested()) {
+        endpoint->following = false;
+        co_return;
+      }
+      endpoint->again = false;
+    }
+    const auto done = co_await bring_up(endpoint);
+    const std::lock_guard lock(mutex_);
+    endpoint->error = done ? std::string() : done.error().to_string();
+    endpoint->state = done ? EndpointState::kReady : EndpointState::kFailed;
+    if (done) continue;
+    endpoint->retry_at = ports_.clock.steady() + kRetryAfter;
+    log::warn("endpoint.load_failed",
+              Json::object({{"endpoint", endpoint->name}, {"error", endpoint->error}}));
+  }
+}
+
+// Makes what the reference names now the version that answers. When the reference cannot be
+// followed and nothing answers yet, the version that answered before the server was restarted does.
+Task<Status> Endpoints::bring_up(std::shared_ptr<Endpoint> endpoint) {
+  auto owner = ports_.identity.act_as(endpoint->owner);
+  if (!owner)
+    co_return owner.error().wrap(
+        fmt::format("the endpoint's owner '{}' cannot be used", endpoint->owner));
+  owner->project = ProjectId(endpoint->project);
+  auto resolved = co_await ports_.models.resolve(*owner, endpoint->ref);
+  std::string recorded;
+  {
+    const std::lock_guard lock(mutex_);
+    if (resolved) {
+      endpoint->wanted_version = resolved->version;
+      const bool same = endpoint->live &&
+                        endpoint->live->identity->package_digest == resolved->package_digest &&
+                        endpoint->live->identity->version == resolved->version;
+      if (same) co_return Status();
+      endpoint->state = EndpointState::kLoading;
+    } else if (!endpoint->live) {
+      recorded = endpoint->recorded_package;
+    }
+  }
+  Status status;
+  if (!resolved) {
+    status = resolved.error();
+    if (recorded.empty()) co_return status;
+    auto look = [&] {
+      return cache_.stored(recorded);
+    };
+    resolved = co_await ports_.pool.run(look);
+    if (!resolved) co_return status;
+    resolved->version = endpoint->recorded_version;
+  } else {
+    auto fetched = co_await cache_.fetch(ports_.models, *owner, *resolved);
+    if (!fetched) co_return std::move(fetched).error();
+  }
+  auto open = [&] {
+    return load(*endpoint, *resolved);
+  };
+  auto fresh = co_await ports_.pool.run(open);
+  if (!fresh) co_return std::move(fresh).error();
+  STRATA_CO_TRY(co_await swap(endpoint, *owner, *resolved, *fresh));
+  co_return status;
+}
+
+Result<std::shared_ptr<LiveModel>> Endpoints::load(const Endpoint& endpoint,
+                                                   const ResolvedModel& model) {
+  const std::string directory = cache_.directory(model.package_digest);
+  auto text = ports_.files.read_all(directory + "/MLmodel");
+  if (!text) return text.error().wrap("the model has no readable MLmodel file");
+  auto about = wire::parse_mlmodel(*text);
+  if (!about) return std::move(about).error();
+  ModelEngine* engine = nullptr;
+  std::vector<std::string> served;
+  for (auto* candidate : engines_) {
+    served.emplace_back(candidate->flavor());
+    if (engine == nullptr && about->flavors.contains(std::string(candidate->flavor())))
+      engine = candidate;
+  }
+  if (engine == nullptr) {
+    std::vector<std::string> flavors;
+    for (const auto& [flavor, settings] : about->flavors)
+      flavors.push_back(printable(flavor));
+    return Error(Code::kUnsupported,
+                 fmt::format("the model's flavors are [{}]; served are [{}]",
+                             fmt::join(flavors, ", "), fmt::join(served, ", ")));
+  }
+  auto runner = engine->load(directory, *about);
+  if (!runner) return std::move(runner).error();
+  auto binding = Binding::make(*about, (*runner)->interface());
+  if (!binding) return std::move(binding).error();
+  auto live = std::make_shared<LiveModel>();
+  live->flavor = engine->flavor();
+  live->binding = std::make_shared<const Binding>(*std::move(binding));
+  live->runner = *std::move(runner);
+  live->loaded = ports_.clock.now();
+  live->meters =
+      std::shared_ptr<const EndpointMeters>(std::make_shared<EndpointMeters>(endpoint.meters));
+  STRATA_TRY(try_out(*live, directory));
+  return live;
+}
+
+// Runs the model a few times, so that its first caller finds it warm, and learns what a row costs.
+Status Endpoints::try_out(LiveModel& model, const std::string& directory) const {
+  Inputs inputs = model.binding->blank();
+  bool example = false;
+  std::string text;
+  if (ports_.files.exists(directory + "/" + std::string(kExample))) {
+    text = ports_.files.read_all(directory + "/" + std::string(kExample)).value_or("");
+    auto bound = wire::decode_scoring(text, "application/json")
+                     .and_then([&](const wire::ScoringRequest& request) {
+                       return model.binding->bind(request);
+                     });
+    example = bound && bound->rows > 0;
+    if (example) inputs = *std::move(bound);
+  }
+  std::vector<double> micros;
+  for (int i = 0; i <= kTimedRuns; ++i) {
+    const auto begin = ports_.clock.steady();
+    auto taken = model.binding->to_runner(inputs);
+    auto outputs = taken ? model.runner->run(*taken)
+                         : Result<std::vector<wire::Tensor>>(std::move(taken).error());
+    if (!outputs && example)
+      return outputs.error().wrap("the model fails on its own input example");
+    if (!outputs) {
+      // Zeros need not be a legal input; the first real request will tell.
+      log::warn("model.try_out", Json::object({{"error", outputs.error().message}}));
+      model.micros_per_row = kUnknownCost;
+      return {};
+    }
+    const std::chrono::duration<double, std::micro> took = ports_.clock.steady() - begin;
+    if (i > 0) micros.push_back(took.count());
+    if (took > std::chrono::milliseconds(20) && i > 0) break;
+  }
+  std::sort(micros.begin(), micros.end());
+  model.micros_per_row = micros[micros.size() / 2] / static_cast<double>(inputs.rows);
+  return {};
+}
+
+// Records the new version and lets it answer. The same version as before a restart is no new
+// deployment.
+Task<Status> Endpoints::swap(std::shared_ptr<Endpoint> endpoint, kernel::Caller owner,
+                             const ResolvedModel& model, std::shared_ptr<LiveModel> fresh) {
+  const Instant now = ports_.clock.now();
+  std::int64_t deployment = 0;
+  auto record = [&](kernel::Writer& writer) -> Status {
+    auto known = writer.first("SELECT created FROM endpoints WHERE project = ? AND name = ?",
+                              {endpoint->project, endpoint->name});
+    if (!known) return std::move(known).error();
+    if (!*known) return not_found("the endpoint was deleted while its model was loaded");
+    auto last = writer.first(
+        "SELECT deployment, version, package_digest, since FROM deployments WHERE project = ? AND "
+        "endpoint "
+        "= ? "
+        "ORDER BY deployment DESC LIMIT 1",
+        {endpoint->project, endpoint->name});
+    if (!last) return std::move(last).error();
+    if (*last) {
+      const auto& row = **last;
+      deployment = row.integer(0);
+      const bool same = row.text(1) == model.version && row.text(2) == model.package_digest;
+      if (same && row.integer(3) >= (*known)->integer(0)) return {};
+    }
+    ++deployment;
+    auto added = writer.execute("INSERT INTO deployments VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                                {endpoint->project, endpoint->name, deployment, model.name,
+                                 model.version, model.digest, model.package_digest, now.micros});
+    if (!added) return std::move(added).error();
+    const kernel::NodeRef from{"model", model.name, model.version};
+    const kernel::NodeRef to{"endpoint", endpoint->name, std::to_string(deployment)};
+    const Json facts = Json::object({{"model", model.name},
+                                     {"model_version", model.version},
+                                     {"reference", endpoint->ref.to_string()}});
+    const kernel::LineageNode source{from, model.digest, "", now, Json::object()};
+    const kernel::LineageNode node{to, model.digest, endpoint->owner, now, facts};
+    const kernel::LineageEdge edge{from, to, "deployed", now};
+    STRATA_TRY(ports_.lineage.report(writer, owner.project, source));
+    STRATA_TRY(ports_.lineage.report(writer, owner.project, node));
+    STRATA_TRY(ports_.lineage.report(writer, owner.project, edge));
+    const Json detail = Json::object({{"model", model.name},
+                                      {"version", model.version},
+                                      {"digest", model.digest},
+                                      {"deployment", deployment}});
+    STRATA_TRY(ports_.audit.record(writer, owner, "endpoint.deploy", "endpoint:" + endpoint->name,
+                                   detail));
+    return ports_.events.publish(writer, owner.project, "endpoint.deployed",
+                                 "endpoint:" + endpoint->name, detail);
+  };
+  STRATA_CO_TRY(co_await ports_.records.write(record));
+  fresh->identity = std::make_shared<const ModelIdentity>(
+      ModelIdentity{endpoint->project, endpoint->name, model.name, model.version, model.digest,
+                    model.package_digest, deployment, fresh->binding->contract()});
+  const std::lock_guard lock(mutex_);
+  if (endpoint->removed) co_return Status();
+  endpoint->live = std::move(fresh);
+  endpoint->recorded_version = model.version;
+  endpoint->recorded_package = model.package_digest;
+  publish_routing();
+  co_return Status();
+}
+
+}  // namespace strata::platform::deployment

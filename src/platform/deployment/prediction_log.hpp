@@ -1,0 +1,173 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <semaphore>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "base/json.hpp"
+#include "base/metrics.hpp"
+#include "base/result.hpp"
+#include "base/time.hpp"
+#include "platform/deployment/binding.hpp"
+#include "runtime/clock.hpp"
+#include "runtime/files.hpp"
+#include "wire/parquet.hpp"
+
+namespace strata::platform::deployment {
+
+// Which model answered, fixed when it was loaded.
+struct ModelIdentity {
+  std::string project;
+  std::string endpoint;
+  std::string model;
+  std::string version;
+  std::string digest;
+  std::string package_digest;
+  std::int64_t deployment = 0;  // counts the swaps of this endpoint
+  Contract contract;
+};
+
+// One answered request: everything that the log keeps of it.
+struct Exchange {
+  std::string id;
+  Instant time;
+  std::int64_t latency_us = 0;
+  std::shared_ptr<const ModelIdentity> model;
+  Inputs inputs;
+  std::vector<wire::Tensor> outputs;  // empty when the model failed
+  std::string failure;
+  std::shared_ptr<const std::string> backing;  // what the inputs may look at
+  std::size_t bytes() const;
+};
+
+struct PredictionRow {
+  std::int64_t row = 0;
+  Json inputs;
+  Json outputs;
+};
+
+// What the log tells of one request, all of its rows.
+struct Prediction {
+  std::string id;
+  Instant time;
+  std::string endpoint;
+  std::string model;
+  std::string version;
+  std::string digest;
+  std::int64_t deployment = 0;
+  std::int64_t latency_us = 0;
+  std::string status;  // "ok", or what the model failed with
+  std::vector<PredictionRow> rows;
+};
+
+// The log of all predictions: Parquet files below one folder,
+// <project>/<endpoint>/<times>-<sequences>.parquet, one row for each row of a request, inputs and
+// outputs as typed members of two structs.
+//
+// Promises: what append() took is in a published, synced file at most kFlushEvery later, or when
+// the log is closed; a file is complete or absent. A killed process loses what it took since the
+// last flush. No prediction is dropped while the server runs: when kMaxPending bytes wait, append()
+// refuses and the caller must not answer. Small files are joined into larger ones; the joined ones
+// stay readable for kGrace, so that a query that began with files() ends. Threads: append() takes
+// no lock; everything else may be called from any thread and blocks.
+class PredictionLog {
+ public:
+  static constexpr std::chrono::milliseconds kFlushEvery{1000};
+  static constexpr std::chrono::milliseconds kGrace{60'000};
+  static constexpr std::size_t kMaxPending = 64U << 20U;
+
+  PredictionLog(std::string folder, Files& files, const Clock& clock, metrics::Registry& metrics);
+  ~PredictionLog();
+
+  // Finds what earlier processes wrote. Blocks.
+  Status open();
+  // Writes what waits and ends the writing thread.
+  void close();
+
+  // Whether there is room for more. Ask before a model runs.
+  bool has_room() const { return pending_.load(std::memory_order_relaxed) < kMaxPending; }
+  void append(std::shared_ptr<const Exchange> exchange);
+
+  // Writes what was appended before the call. Errors: what the file system said.
+  Status flush();
+
+  // Errors: kNotFound.
+  Result<Prediction> find(std::string_view project, std::string_view id);
+  // Newest first, at most `limit` requests.
+  Result<std::vector<Prediction>> newest(std::string_view project, std::string_view endpoint,
+                                         std::size_t limit);
+  // The files that together hold every row that was flushed, each once; of one endpoint or of all.
+  std::vector<std::string> files(std::string_view project, std::string_view endpoint = {});
+
+ private:
+  struct Node {
+    std::shared_ptr<const Exchange> exchange;
+    Node* next = nullptr;
+  };
+  struct Segment {
+    std::int64_t first_ms = 0, last_ms = 0;
+    std::int64_t from = 0, to = 0;  // sequence numbers of the flushes in it
+    std::string path;
+    std::uint64_t bytes = 0;
+    int level = 0;  // how often its rows were joined
+  };
+  struct Series {
+    std::vector<Segment> segments;  // by sequence
+    std::int64_t next = 1;
+  };
+  struct Obsolete {
+    std::string path;
+    std::chrono::steady_clock::time_point when;
+  };
+
+  void run();
+  std::vector<std::shared_ptr<const Exchange>> take_all();
+  Status write(std::vector<std::shared_ptr<const Exchange>>& batch);
+  Status write_segment(const ModelIdentity& model, const std::vector<const Exchange*>& exchanges);
+  Status store(const std::string& key, const wire::ParquetTable& table, Segment& segment);
+  void join_small(const std::string& key);
+  bool finish_join(const std::string& key, const wire::ParquetTable& table, Segment& segment);
+  void replace_segments(const std::string& key, const std::vector<Segment>& old,
+                        std::vector<Segment> fresh);
+  void drop_joined(Series& series);
+  void remove_obsolete();
+  Result<std::vector<Prediction>> read(const Segment& segment) const;
+  std::vector<Segment> segments_of(std::string_view project, std::string_view endpoint);
+
+  const std::string folder_;
+  Files& files_;
+  const Clock& clock_;
+  metrics::Counter& rows_written_;
+  metrics::Counter& failures_;
+
+  std::atomic<Node*> head_{nullptr};
+  std::atomic<std::size_t> pending_{0};
+  std::counting_semaphore<> wake_{0};
+
+  std::mutex mutex_;  // over what follows
+  std::condition_variable flushed_;
+  std::uint64_t asked_ = 0;  // flushes asked for and done
+  std::uint64_t done_ = 0;
+  Status last_;
+  bool closing_ = false;
+  bool ended_ = false;
+  std::map<std::string, Series, std::less<>> series_;  // by "<project>/<endpoint>"
+  std::vector<Obsolete> obsolete_;
+  std::thread thread_;
+};
+
+// The rows of some exchanges with one model as a table.
+wire::ParquetTable table_of(const ModelIdentity& model, std::span<const Exchange* const> exchanges);
+// The other way: one prediction for each id, in the order of the table.
+std::vector<Prediction> predictions_of(const wire::ParquetTable& table);
+
+}  // namespace strata::platform::deployment

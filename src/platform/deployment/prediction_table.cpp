@@ -1,0 +1,279 @@
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "platform/deployment/prediction_log.hpp"
+
+namespace strata::platform::deployment {
+
+namespace {
+
+using wire::ElementType;
+using wire::ParquetColumn;
+using wire::ParquetType;
+using wire::Tensor;
+
+ParquetType column_type(ElementType type) {
+  switch (type) {
+    case ElementType::kBool:
+      return ParquetType::kBool;
+    case ElementType::kUint8:
+    case ElementType::kUint16:
+    case ElementType::kInt8:
+    case ElementType::kInt16:
+    case ElementType::kInt32:
+      return ParquetType::kInt32;
+    case ElementType::kUint32:
+    case ElementType::kInt64:
+      return ParquetType::kInt64;
+    case ElementType::kUint64:
+      return ParquetType::kUint64;
+    case ElementType::kFp16:
+    case ElementType::kFp32:
+      return ParquetType::kFloat;
+    case ElementType::kFp64:
+      return ParquetType::kDouble;
+    case ElementType::kText:
+      break;
+  }
+  return ParquetType::kText;
+}
+
+template <class T>
+void append_raw(std::string& out, T value) {
+  char raw[sizeof(T)];
+  std::memcpy(raw, &value, sizeof(T));
+  out.append(raw, sizeof(T));
+}
+
+// Adds elements [first, first + count) of a tensor to a column of the type that column_type() gave
+// for it.
+void append_elements(ParquetColumn& column, const Tensor& tensor, std::size_t first,
+                     std::size_t count) {
+  if (tensor.type == ElementType::kText) {
+    column.texts.insert(column.texts.end(),
+                        tensor.texts.begin() + static_cast<std::ptrdiff_t>(first),
+                        tensor.texts.begin() + static_cast<std::ptrdiff_t>(first + count));
+    return;
+  }
+  if (tensor.type == ElementType::kFp16) {
+    for (std::size_t i = first; i < first + count; ++i) {
+      append_raw(column.fixed, wire::half_to_float(tensor.as<std::uint16_t>()[i]));
+    }
+    return;
+  }
+  const std::size_t size = element_bytes(tensor.type);
+  if (size == column.element_bytes()) {
+    column.fixed.append(tensor.bytes().data() + first * size, count * size);
+    return;
+  }
+  with_element(tensor.type, [&](auto zero) {
+    const auto values = tensor.as<decltype(zero)>().subspan(first, count);
+    for (const auto v : values) {
+      if (column.type == ParquetType::kInt32) {
+        append_raw(column.fixed, static_cast<std::int32_t>(v));
+      } else {
+        append_raw(column.fixed, static_cast<std::int64_t>(v));
+      }
+    }
+  });
+}
+
+ParquetColumn plain(std::string name, ParquetType type) {
+  ParquetColumn column;
+  column.path = {std::move(name)};
+  column.type = type;
+  return column;
+}
+
+void add_text(ParquetColumn& column, const std::string& text) {
+  column.present.push_back(true);
+  column.texts.push_back(text);
+}
+
+template <class T>
+void add_number(ParquetColumn& column, T value) {
+  column.present.push_back(true);
+  append_raw(column.fixed, value);
+}
+
+// The places of the columns that every log file begins with.
+enum Place : std::size_t {
+  kId,
+  kRow,
+  kTime,
+  kEndpoint,
+  kModel,
+  kVersion,
+  kDigest,
+  kDeployment,
+  kLatency,
+  kStatus,
+  kFixedColumns
+};
+
+std::vector<ParquetColumn> columns_of(const ModelIdentity& model) {
+  std::vector<ParquetColumn> columns = {
+      plain("prediction_id", ParquetType::kText),   plain("row", ParquetType::kInt32),
+      plain("time", ParquetType::kTimestampMicros), plain("endpoint", ParquetType::kText),
+      plain("model", ParquetType::kText),           plain("version", ParquetType::kText),
+      plain("digest", ParquetType::kText),          plain("deployment", ParquetType::kInt64),
+      plain("latency_us", ParquetType::kInt64),     plain("status", ParquetType::kText)};
+  const auto add = [&](const char* group, const std::string& name, ElementType type, bool list) {
+    ParquetColumn column;
+    column.path = {group, name};
+    column.type = column_type(type);
+    column.list = list;
+    columns.push_back(std::move(column));
+  };
+  for (const auto& column : model.contract.columns)
+    add("inputs", column.name, column.element, false);
+  for (const auto& spec : model.contract.tensors)
+    add("inputs", spec.name, spec.type, true);
+  for (const auto& spec : model.contract.outputs) {
+    const bool one = spec.shape.size() == 1 || (spec.shape.size() == 2 && spec.shape[1] == 1);
+    add("outputs", spec.name, spec.type, !one);
+  }
+  return columns;
+}
+
+// The part of a tensor that belongs to one row: its slice where the first dimension counts the
+// rows, else all of it, with row 0.
+void add_slice(ParquetColumn& column, const Tensor* tensor, std::size_t row, std::size_t rows) {
+  std::size_t first = 0;
+  std::size_t count = tensor == nullptr ? 0 : tensor->count();
+  const bool by_row = tensor != nullptr && !tensor->shape.empty() &&
+                      static_cast<std::size_t>(tensor->shape[0]) == rows &&
+                      (rows > 1 || column.list);
+  if (by_row && rows > 0) {
+    count /= rows;
+    first = row * count;
+  } else if (row > 0) {
+    tensor = nullptr;
+  }
+  const bool present = tensor != nullptr && (column.list || count == 1);
+  column.present.push_back(present);
+  if (column.list) column.lengths.push_back(present ? static_cast<std::uint32_t>(count) : 0);
+  if (present) append_elements(column, *tensor, first, count);
+}
+
+void add_row(wire::ParquetTable& table, const ModelIdentity& model, const Exchange& exchange,
+             std::size_t row) {
+  auto& columns = table.columns;
+  ++table.rows;
+  add_text(columns[kId], exchange.id);
+  add_number(columns[kRow], static_cast<std::int32_t>(row));
+  add_number(columns[kTime], exchange.time.micros);
+  add_text(columns[kEndpoint], model.endpoint);
+  add_text(columns[kModel], model.model);
+  add_text(columns[kVersion], model.version);
+  add_text(columns[kDigest], model.digest);
+  add_number(columns[kDeployment], model.deployment);
+  add_number(columns[kLatency], exchange.latency_us);
+  add_text(columns[kStatus], exchange.failure.empty() ? "ok" : exchange.failure);
+  std::size_t at = kFixedColumns;
+  for (const auto& tensor : exchange.inputs.tensors)
+    add_slice(columns[at++], &tensor, row, exchange.inputs.rows);
+  for (std::size_t i = 0; i < model.contract.outputs.size(); ++i) {
+    const Tensor* output = i < exchange.outputs.size() ? &exchange.outputs[i] : nullptr;
+    add_slice(columns[at++], output, row, exchange.inputs.rows);
+  }
+}
+
+template <class T>
+T number_at(const ParquetColumn& column, std::size_t element) {
+  T value{};
+  std::memcpy(&value, column.fixed.data() + element * sizeof(T), sizeof(T));
+  return value;
+}
+
+Json element_at(const ParquetColumn& column, std::size_t element) {
+  switch (column.type) {
+    case ParquetType::kBool:
+      return Json(column.fixed[element] != 0);
+    case ParquetType::kInt32:
+      return Json(static_cast<std::int64_t>(number_at<std::int32_t>(column, element)));
+    case ParquetType::kFloat:
+      return Json(static_cast<double>(number_at<float>(column, element)));
+    case ParquetType::kDouble:
+      return Json(number_at<double>(column, element));
+    case ParquetType::kText:
+      return Json(column.texts[element]);
+    case ParquetType::kUint64:
+      return Json(number_at<std::uint64_t>(column, element));
+    default:
+      return Json(number_at<std::int64_t>(column, element));
+  }
+}
+
+}  // namespace
+
+std::size_t Exchange::bytes() const {
+  std::size_t total = 512;  // the id, the shapes and what else surrounds the values
+  const auto add = [&](const Tensor& tensor) {
+    total += tensor.bytes().size() + tensor.texts.size() * sizeof(std::string);
+    for (const auto& text : tensor.texts)
+      total += text.size();
+  };
+  for (const auto& tensor : inputs.tensors)
+    add(tensor);
+  for (const auto& tensor : outputs)
+    add(tensor);
+  return total;
+}
+
+wire::ParquetTable table_of(const ModelIdentity& model,
+                            std::span<const Exchange* const> exchanges) {
+  wire::ParquetTable table;
+  table.columns = columns_of(model);
+  for (const auto* exchange : exchanges) {
+    for (std::size_t row = 0; row < exchange->inputs.rows; ++row)
+      add_row(table, model, *exchange, row);
+  }
+  return table;
+}
+
+std::vector<Prediction> predictions_of(const wire::ParquetTable& table) {
+  std::vector<Prediction> out;
+  const auto& columns = table.columns;
+  if (columns.size() < kFixedColumns) return out;
+  for (std::size_t c = 0; c < kFixedColumns; ++c) {
+    if (columns[c].elements() != table.rows) return out;
+  }
+  std::vector<std::size_t> next(columns.size());  // the next element of each column
+  for (std::size_t row = 0; row < table.rows; ++row) {
+    const auto& id = columns[kId].texts[row];
+    if (out.empty() || out.back().id != id) {
+      auto& p = out.emplace_back();
+      p.id = id;
+      p.time = Instant{number_at<std::int64_t>(columns[kTime], row)};
+      p.endpoint = columns[kEndpoint].texts[row];
+      p.model = columns[kModel].texts[row];
+      p.version = columns[kVersion].texts[row];
+      p.digest = columns[kDigest].texts[row];
+      p.deployment = number_at<std::int64_t>(columns[kDeployment], row);
+      p.latency_us = number_at<std::int64_t>(columns[kLatency], row);
+      p.status = columns[kStatus].texts[row];
+    }
+    auto& to = out.back().rows.emplace_back();
+    to.row = number_at<std::int32_t>(columns[kRow], row);
+    to.inputs = Json::object();
+    to.outputs = Json::object();
+    for (std::size_t c = kFixedColumns; c < columns.size(); ++c) {
+      const auto& column = columns[c];
+      Json value;
+      if (column.present[row] && column.list) {
+        value = Json::array();
+        for (std::uint32_t i = 0; i < column.lengths[row]; ++i)
+          value.push(element_at(column, next[c]++));
+      } else if (column.present[row]) {
+        value = element_at(column, next[c]++);
+      }
+      (column.path[0] == "inputs" ? to.inputs : to.outputs)
+          .set(column.path.back(), std::move(value));
+    }
+  }
+  return out;
+}
+
+}  // namespace strata::platform::deployment

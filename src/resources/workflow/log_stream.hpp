@@ -1,0 +1,15 @@
+#pragma once
+
+#include <memory>
+
+#include "resources/workflow/tables.hpp"
+#include "runtime/byte_source.hpp"
+
+namespace strata::resources::workflow {
+
+// The logs of a run's attempts, oldest attempt first, as they stand; with `follow` also as they
+// grow, until the run has ended.
+std::unique_ptr<ByteSource> open_logs(const Ports& ports, const std::string& project,
+                                      const Workflows::LogRequest& request);
+
+}  // namespace strata::resources::workflow

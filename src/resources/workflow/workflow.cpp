@@ -1,0 +1,518 @@
+#include "resources/workflow/workflow.hpp"
+
+#include <algorithm>
+#include <atomic>
+
+#include <fmt/format.h>
+
+#include "base/bytes.hpp"
+#include "base/log.hpp"
+#include "resources/workflow/content.hpp"
+#include "resources/workflow/engine.hpp"
+#include "resources/workflow/log_stream.hpp"
+#include "resources/workflow/tables.hpp"
+#include "resources/workflow/triggers.hpp"
+
+namespace strata::resources::workflow {
+
+using kernel::Caller;
+using kernel::Reader;
+using kernel::Writer;
+
+namespace {
+
+constexpr std::int64_t kMaxQueued = 1000;
+constexpr std::size_t kMaxPackage = 64 << 20;
+
+Error no_flow(const std::string& name) {
+  return not_found(fmt::format("there is no pipeline '{}'", printable(name)));
+}
+Error no_run(const std::string& id) {
+  return not_found(fmt::format("there is no run '{}'", printable(id)));
+}
+
+FlowSummary summary_of(const tables::FlowRow& row, Instant now) {
+  FlowSummary out{row.name,   row.spec.description, row.version, row.owner,
+                  row.number, row.updated,          row.spec,    {}};
+  for (const auto& trigger : row.spec.triggers) {
+    const auto* const cron = std::get_if<wire::CronTrigger>(&trigger);
+    if (cron == nullptr) continue;
+    const auto next = next_fire(*cron, now);
+    if (next && *next && (!out.next_run || **next < *out.next_run)) out.next_run = **next;
+  }
+  return out;
+}
+
+scheduler::TaskPlan plan_of(const wire::FlowStep& step) {
+  scheduler::TaskPlan plan;
+  plan.step = step.name;
+  plan.needs = step.needs;
+  plan.resources = {step.resources.cpu_millis, step.resources.memory_bytes, step.resources.gpus};
+  plan.retries = {step.retries.count, step.retries.initial, step.retries.factor, step.retries.max,
+                  step.retries.jitter};
+  return plan;
+}
+
+FlowRun view_of(tables::RunRow row) {
+  return {std::move(row.flow),
+          std::move(row.version),
+          std::move(row.cause),
+          std::move(row.params),
+          std::move(row.run),
+          {},
+          {}};
+}
+
+}  // namespace
+
+struct Workflows::Impl {
+  explicit Impl(Ports p)
+      : ports(std::move(p)),
+        content(ports.files, ports.data),
+        engine(ports, content) {}
+
+  // --- runs, by people and by triggers ---
+  struct Order {
+    std::string project, user, cause, key;
+    Json params = Json::object();
+    const tables::FlowRow* flow = nullptr;
+    std::optional<kernel::NodeRef> reason;  // the object whose arrival started it
+  };
+  // Inserts a run, or finds the one that bears the same key. Inside a write().
+  Result<tables::RunRow> create(Writer& w, const Order& order) {
+    const wire::FlowSpec& spec = order.flow->spec;
+    if (!order.key.empty()) {
+      auto known = tables::find_run_by_key(w, order.project, spec.name, order.key);
+      if (!known) return known.error();
+      if (*known) {
+        STRATA_TRY(tables::read_tasks(w, (*known)->run));
+        return std::move(**known);
+      }
+    }
+    auto params = wire::flow_parameters(spec, order.params);
+    if (!params) return params.error();
+    for (const auto& step : spec.steps)
+      STRATA_TRY(scheduler::check_fits(engine.capacity(), plan_of(step)));
+    const auto queued = tables::count_queued(w, order.project, spec.name);
+    if (!queued) return queued.error();
+    if (*queued >= kMaxQueued) {
+      return Error(Code::kResourceExhausted,
+                   fmt::format("{} runs of '{}' wait already", *queued, spec.name));
+    }
+    const Instant now = ports.clock.now();
+    tables::RunRow row{order.project, spec.name, order.flow->version,
+                       order.cause,   order.key, std::move(*params),
+                       false,         {}};
+    row.run.id = ports.random.uuid7(now);
+    row.run.user = order.user;
+    row.run.group = order.project + "/" + spec.name;
+    row.run.group_limit = spec.max_concurrent_runs;
+    row.run.priority = spec.priority;
+    row.run.created = now;
+    for (const auto& step : spec.steps) {
+      scheduler::Task task;
+      task.plan = plan_of(step);
+      row.run.tasks.push_back(std::move(task));
+    }
+    STRATA_TRY(tables::insert_run(w, row));
+    STRATA_TRY(report(w, order, row));
+    auto context = std::make_shared<const RunContext>(
+        RunContext{row.project, row.flow, row.version, row.params, spec});
+    w.after_commit(
+        [this, run = row.run, context = std::move(context)] { engine.submit(run, context); });
+    return row;
+  }
+
+  Status report(Writer& w, const Order& order, const tables::RunRow& row) {
+    const ProjectId project(order.project);
+    kernel::LineageNode node;
+    node.ref = {"flow_run", row.run.id, ""};
+    node.digest = row.version;
+    node.owner = order.user;
+    node.time = row.run.created;
+    node.facts = Json::object({{"flow", row.flow},
+                               {"version", row.version},
+                               {"cause", row.cause},
+                               {"params", row.params}});
+    STRATA_TRY(ports.lineage.report(w, project, node));
+    if (!order.reason) return {};
+    return ports.lineage.report(w, project,
+                                {*order.reason, node.ref, "triggered", row.run.created});
+  }
+
+  Result<tables::FlowRow> flow(Reader& r, const std::string& project, const std::string& name) {
+    auto row = tables::find_flow(r, project, name);
+    if (!row) return row.error();
+    if (!*row) return no_flow(name);
+    return std::move(**row);
+  }
+
+  Result<FlowRun> full_run(Reader& r, const std::string& project, const std::string& id) {
+    auto row = tables::find_run(r, project, id);
+    if (!row) return row.error();
+    if (!*row) return no_run(id);
+    STRATA_TRY(tables::read_tasks(r, (*row)->run));
+    FlowRun out = view_of(std::move(**row));
+    auto outputs = tables::outputs_of(r, id);
+    if (!outputs) return outputs.error();
+    out.outputs = std::move(*outputs);
+    out.why_waiting = engine.why_waiting(out.run);
+    return out;
+  }
+
+  // --- triggers ---
+  Task<void> watch(std::stop_token stop) {
+    while (!stop.stop_requested() && !stopping) {
+      const auto fired = co_await fire_schedules();
+      if (!fired) log::error("workflow.cron", Json::object({{"error", fired.error().to_string()}}));
+      const auto heard = co_await hear_events();
+      if (!heard)
+        log::error("workflow.events", Json::object({{"error", heard.error().to_string()}}));
+      if (stop.stop_requested() || stopping) co_return;
+      co_await ports.events.changed().wait(std::chrono::seconds(1));
+    }
+  }
+
+  // A pipeline's owner runs what triggers start. A disabled or unknown one starts nothing.
+  Status start_by_trigger(Writer& w, const tables::FlowRow& row, Order order) {
+    const auto owner = ports.identity.act_as(row.owner);
+    if (!owner) {
+      log::warn("workflow.trigger",
+                Json::object({{"flow", row.name}, {"error", owner.error().message}}));
+      return {};
+    }
+    order.project = row.project;
+    order.user = row.owner;
+    order.flow = &row;
+    const auto made = create(w, order);
+    if (made) return {};
+    // A run that cannot be made (a parameter without a default) must not hold up all others.
+    log::warn("workflow.trigger",
+              Json::object({{"flow", row.name}, {"error", made.error().message}}));
+    if (made.error().code == Code::kInvalidArgument ||
+        made.error().code == Code::kResourceExhausted)
+      return {};
+    return made.error();
+  }
+
+  Task<Status> fire_schedules() {
+    const Instant now = ports.clock.now();
+    if (next_look && now < *next_look && !flows_changed.exchange(false)) co_return Status();
+    const auto write = [&](Writer& w) -> Result<std::optional<Instant>> {
+      auto flows = tables::all_flows(w, std::nullopt);
+      if (!flows) return flows.error();
+      std::optional<Instant> next;
+      for (const auto& row : *flows) {
+        for (const auto& trigger : row.spec.triggers) {
+          const auto* const cron = std::get_if<wire::CronTrigger>(&trigger);
+          if (cron == nullptr) continue;
+          STRATA_TRY(serve(w, row, *cron, now));
+          const auto fire = next_fire(*cron, now);
+          if (fire && *fire && (!next || **fire < *next)) next = **fire;
+        }
+      }
+      return next;
+    };
+    const auto next = co_await ports.records.write(write);
+    if (!next) co_return next.error();
+    // At least each hour, should the wall clock be set.
+    const Instant hour = now + std::chrono::hours(1);
+    next_look = *next && **next < hour ? **next : hour;
+    co_return Status();
+  }
+
+  Status serve(Writer& w, const tables::FlowRow& row, const wire::CronTrigger& cron, Instant now) {
+    const std::string name = trigger_name(row.project, row.name, cron);
+    const auto last = tables::cursor(w, name);
+    if (!last) return last.error();
+    // A new schedule begins now: it owes nothing for the past.
+    if (!*last) return tables::set_cursor(w, name, now.micros);
+    const auto due = due_fire(cron, Instant{**last}, now);
+    if (!due) return due.error();
+    if (!*due) return {};
+    Order order;
+    order.cause = fmt::format("cron {}", to_rfc3339(**due));
+    order.key = fmt::format("{}:{}", name, (**due).micros);
+    STRATA_TRY(start_by_trigger(w, row, std::move(order)));
+    return tables::set_cursor(w, name, (**due).micros);
+  }
+
+  Task<Status> hear_events() {
+    if (!event_cursor) {
+      const auto newest = co_await ports.events.newest();
+      if (!newest) co_return newest.error();
+      const auto read = [](Reader& r) {
+        return tables::cursor(r, "events");
+      };
+      const auto stored = co_await ports.records.read(read);
+      if (!stored) co_return stored.error();
+      event_cursor = stored->value_or(*newest);
+    }
+    while (true) {
+      const auto events = co_await ports.events.since(*event_cursor);
+      if (!events) co_return events.error();
+      if (events->empty()) co_return Status();
+      const std::int64_t last = events->back().sequence;
+      const bool any = std::ranges::any_of(
+          *events, [](const kernel::Event& e) { return e.type == "object.created"; });
+      if (any) {
+        const auto write = [&](Writer& w) -> Status {
+          auto flows = tables::all_flows(w, std::nullopt);
+          if (!flows) return flows.error();
+          for (const auto& event : *events)
+            STRATA_TRY(react(w, *flows, event));
+          return tables::set_cursor(w, "events", last);
+        };
+        STRATA_CO_TRY(co_await ports.records.write(write));
+      }
+      event_cursor = last;
+    }
+  }
+
+  Status react(Writer& w, const std::vector<tables::FlowRow>& flows, const kernel::Event& event) {
+    constexpr std::string_view kLake = "lake:";
+    if (event.type != "object.created" || !event.subject.starts_with(kLake)) return {};
+    const std::string object = event.subject.substr(kLake.size());
+    const auto slash = object.find('/');
+    if (slash == std::string::npos) return {};
+    for (const auto& row : flows) {
+      if (row.project != event.project.str()) continue;
+      const bool wanted =
+          std::ranges::any_of(row.spec.triggers, [&](const wire::FlowTrigger& trigger) {
+            const auto* const t = std::get_if<wire::EventTrigger>(&trigger);
+            return t != nullptr && matches(*t, object.substr(0, slash), object.substr(slash + 1));
+          });
+      if (!wanted) continue;
+      Order order;
+      order.cause = "event object.created " + object;
+      order.key = fmt::format("event:{}", event.sequence);
+      order.params = event_params(row.spec, object.substr(0, slash), object.substr(slash + 1));
+      // The lake names an object's state by the first 16 digits of its digest.
+      const std::string digest = event.data.text("digest");
+      const auto colon = digest.find(':') + 1;
+      order.reason = kernel::NodeRef{"object", object, digest.substr(colon, 16)};
+      STRATA_TRY(start_by_trigger(w, row, std::move(order)));
+    }
+    return {};
+  }
+
+  // A pipeline that declares the parameters `bucket` and `key` is told which object it was.
+  static Json event_params(const wire::FlowSpec& spec, const std::string& bucket,
+                           const std::string& key) {
+    Json out = Json::object();
+    for (const auto& parameter : spec.parameters) {
+      if (parameter.type != wire::FlowParameterType::kString) continue;
+      if (parameter.name == "bucket") out.set("bucket", bucket);
+      if (parameter.name == "key") out.set("key", key);
+    }
+    return out;
+  }
+
+  Ports ports;
+  ContentStore content;
+  Engine engine;
+  std::optional<Instant> next_look;          // of the watching coroutine
+  std::optional<std::int64_t> event_cursor;  // of the watching coroutine
+  std::atomic<bool> flows_changed{false}, stopping{false};
+};
+
+Workflows::Workflows(Ports ports) : impl_(std::make_unique<Impl>(std::move(ports))) {}
+Workflows::~Workflows() = default;
+
+Status Workflows::start() {
+  STRATA_TRY(impl_->engine.start());
+  impl_->ports.scope.spawn(impl_->ports.loops.next(), impl_->watch(impl_->ports.scope.token()));
+  return {};
+}
+
+void Workflows::stop() {
+  impl_->engine.stop();
+}
+
+Task<Result<FlowSummary>> Workflows::apply(const Caller& caller, wire::FlowSpec spec,
+                                           bool dry_run) {
+  if (!spec.source.empty()) {
+    co_return invalid("source",
+                      "'source' names a folder beside the file: apply it with `strata flow apply`, "
+                      "which packs the "
+                      "folder, or upload a package and name it in 'package'");
+  }
+  for (const auto& step : spec.steps)
+    STRATA_CO_TRY(scheduler::check_fits(impl_->engine.capacity(), plan_of(step)));
+  if (!spec.package.empty()) {
+    auto look = [&] {
+      return impl_->content.unpacked(spec.package);
+    };
+    const auto package = co_await impl_->ports.pool.run(look);
+    if (!package) co_return package.error();
+  }
+  const Instant now = impl_->ports.clock.now();
+  if (dry_run) {
+    co_return summary_of(
+        {caller.project.str(), spec.name, wire::flow_version(spec), caller.user_name, 0, now, spec},
+        now);
+  }
+  const auto write = [&](Writer& w) -> Result<tables::FlowRow> {
+    const auto number = tables::put_flow(w, caller, spec, now);
+    if (!number) return number.error();
+    STRATA_TRY(impl_->ports.audit.record(w, caller, "flow.apply", "flow:" + spec.name,
+                                         Json::object({{"version", wire::flow_version(spec)}})));
+    return impl_->flow(w, caller.project.str(), spec.name);
+  };
+  const auto row = co_await impl_->ports.records.write(write);
+  if (!row) co_return row.error();
+  impl_->flows_changed = true;
+  impl_->ports.events.changed().notify_all();
+  co_return summary_of(*row, now);
+}
+
+Task<Result<std::vector<FlowSummary>>> Workflows::list(const Caller& caller) {
+  const auto read = [&](Reader& r) {
+    return tables::all_flows(r, caller.project.str());
+  };
+  const auto rows = co_await impl_->ports.records.read(read);
+  if (!rows) co_return rows.error();
+  std::vector<FlowSummary> out;
+  for (const auto& row : *rows)
+    out.push_back(summary_of(row, impl_->ports.clock.now()));
+  co_return out;
+}
+
+Task<Result<FlowSummary>> Workflows::get(const Caller& caller, const std::string& name) {
+  const auto read = [&](Reader& r) {
+    return impl_->flow(r, caller.project.str(), name);
+  };
+  const auto row = co_await impl_->ports.records.read(read);
+  if (!row) co_return row.error();
+  co_return summary_of(*row, impl_->ports.clock.now());
+}
+
+Task<Result<std::vector<FlowVersion>>> Workflows::versions(const Caller& caller,
+                                                           const std::string& name) {
+  const auto read = [&](Reader& r) {
+    return tables::versions(r, caller.project.str(), name);
+  };
+  co_return co_await impl_->ports.records.read(read);
+}
+
+Task<Status> Workflows::remove(const Caller& caller, const std::string& name) {
+  const auto write = [&](Writer& w) -> Status {
+    const auto removed = tables::remove_flow(w, caller.project.str(), name);
+    if (!removed) return removed.error();
+    if (!*removed) return no_flow(name);
+    return impl_->ports.audit.record(w, caller, "flow.delete", "flow:" + name);
+  };
+  co_return co_await impl_->ports.records.write(write);
+}
+
+Task<Result<std::string>> Workflows::add_package(const Caller&, std::string tar) {
+  if (tar.size() > kMaxPackage) co_return Error(Code::kTooLarge, "a package has at most 64 MiB");
+  auto keep = [&]() -> Result<std::string> {
+    const auto stored = impl_->content.keep_bytes(tar);
+    if (!stored) return stored.error();
+    // Unpacking checks it: a bad archive is refused here and not at the first step.
+    const auto folder = impl_->content.unpacked(stored->digest);
+    if (!folder) return folder.error();
+    return stored->digest;
+  };
+  co_return co_await impl_->ports.pool.run(keep);
+}
+
+Task<Result<FlowRun>> Workflows::run(const Caller& caller, const std::string& name,
+                                     const RunRequest& request) {
+  const auto write = [&](Writer& w) -> Result<tables::RunRow> {
+    const auto flow = impl_->flow(w, caller.project.str(), name);
+    if (!flow) return flow.error();
+    Impl::Order order;
+    order.project = caller.project.str();
+    order.user = caller.user_name;
+    order.cause = "manual";
+    order.key = request.idempotency_key;
+    order.params = request.params;
+    order.flow = &*flow;
+    auto row = impl_->create(w, order);
+    if (!row) return row;
+    STRATA_TRY(impl_->ports.audit.record(w, caller, "flow.run", "flow:" + name,
+                                         Json::object({{"run", row->run.id}})));
+    return row;
+  };
+  auto row = co_await impl_->ports.records.write(write);
+  if (!row) co_return row.error();
+  co_return view_of(std::move(*row));
+}
+
+Task<Result<std::vector<FlowRun>>> Workflows::runs(const Caller& caller, const RunFilter& filter) {
+  const auto read = [&](Reader& r) {
+    return tables::list_runs(r, caller.project.str(), filter);
+  };
+  auto rows = co_await impl_->ports.records.read(read);
+  if (!rows) co_return rows.error();
+  std::vector<FlowRun> out;
+  for (auto& row : *rows)
+    out.push_back(view_of(std::move(row)));
+  co_return out;
+}
+
+Task<Result<FlowRun>> Workflows::run_info(const Caller& caller, const std::string& id) {
+  const auto read = [&](Reader& r) {
+    return impl_->full_run(r, caller.project.str(), id);
+  };
+  co_return co_await impl_->ports.records.read(read);
+}
+
+Task<Result<FlowRun>> Workflows::cancel(const Caller& caller, const std::string& id) {
+  const std::string reason = fmt::format("cancelled by {}", caller.user_name);
+  const auto write = [&](Writer& w) -> Result<FlowRun> {
+    auto run = impl_->full_run(w, caller.project.str(), id);
+    if (!run || run->run.ended()) return run;
+    STRATA_TRY(tables::request_cancel(w, id));
+    STRATA_TRY(impl_->ports.audit.record(w, caller, "flow_run.cancel", "flow_run:" + id));
+    w.after_commit([this, id, reason] { impl_->engine.cancel(id, reason); });
+    run->run.state = scheduler::RunState::kCancelling;
+    return run;
+  };
+  co_return co_await impl_->ports.records.write(write);
+}
+
+Task<Result<std::unique_ptr<ByteSource>>> Workflows::logs(const Caller& caller,
+                                                          const LogRequest& request) {
+  const auto run = co_await run_info(caller, request.run);
+  if (!run) co_return run.error();
+  if (!request.step.empty()) {
+    const auto found = std::ranges::find(
+        run->run.tasks, request.step, [](const scheduler::Task& task) { return task.plan.step; });
+    if (found == run->run.tasks.end()) {
+      std::vector<std::string> names;
+      for (const auto& task : run->run.tasks)
+        names.push_back(task.plan.step);
+      const std::string nearest = did_you_mean(request.step, names);
+      co_return not_found(fmt::format("'{}' is not a step of this run{}", printable(request.step),
+                                      nearest.empty() ? "" : ". Did you mean '" + nearest + "'?"));
+    }
+  }
+  co_return open_logs(impl_->ports, caller.project.str(), request);
+}
+
+Task<Result<Workflows::OutputFile>> Workflows::output(const Caller& caller, const std::string& run,
+                                                      const std::string& step,
+                                                      const std::string& name) {
+  const auto info = co_await run_info(caller, run);
+  if (!info) co_return info.error();
+  const auto found = std::ranges::find_if(info->outputs, [&](const Output& output) {
+    return output.step == step && output.name == name;
+  });
+  if (found == info->outputs.end()) {
+    co_return not_found(
+        fmt::format("step '{}' of this run has no output '{}'", printable(step), printable(name)));
+  }
+  auto open = [&]() -> Result<OutputFile> {
+    const auto path = impl_->content.path_of(found->digest);
+    if (!path) return path.error();
+    auto file = impl_->ports.files.open(*path);
+    if (!file) return file.error();
+    return OutputFile{std::move(*file), found->size, found->digest};
+  };
+  co_return co_await impl_->ports.pool.run(open);
+}
+
+}  // namespace strata::resources::workflow

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+
+namespace strata::wire {
+
+// The payloads of MLflow's scoring protocol (POST /invocations), without knowledge of any model:
+// dataframe_split, dataframe_records, instances, inputs and text/csv, each as arrays of cells.
+
+struct ScoringCell {
+  enum class Kind : std::uint8_t { kMissing, kBool, kInt, kUnsigned, kDouble, kText };
+  Kind kind = Kind::kMissing;
+  std::uint32_t text = 0;  // kText: index into ScoringRequest::texts
+  union {
+    std::int64_t integer = 0;
+    std::uint64_t unsigned_integer;
+    double number;
+    bool boolean;
+  };
+};
+
+struct ScoringArray {
+  std::string name;                 // a column or input; empty where the payload has no names
+  std::vector<std::int64_t> shape;  // {rows} for a column
+  std::vector<ScoringCell> cells;   // row-major
+};
+
+enum class ScoringForm : std::uint8_t { kSplit, kRecords, kInstances, kInputs, kCsv };
+
+struct ScoringRequest {
+  ScoringForm form = ScoringForm::kSplit;
+  std::vector<ScoringArray> arrays;
+  std::vector<std::string> texts;
+};
+
+// `content_type` decides between JSON and CSV.
+// Errors: kUnsupportedMediaType for any other type or a charset that is not UTF-8; kMalformed and
+// kInvalidArgument naming the part of the payload that is wrong.
+Result<ScoringRequest> decode_scoring(std::string_view body, std::string_view content_type);
+
+}  // namespace strata::wire

@@ -1,0 +1,130 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace strata::wire {
+
+// What a tensor holds; the names are those of the Open Inference Protocol, with kText for BYTES.
+enum class ElementType : std::uint8_t {
+  kBool,
+  kUint8,
+  kUint16,
+  kUint32,
+  kUint64,
+  kInt8,
+  kInt16,
+  kInt32,
+  kInt64,
+  kFp16,
+  kFp32,
+  kFp64,
+  kText
+};
+
+// Bytes of one element; 0 for kText, whose elements have lengths of their own.
+std::size_t element_bytes(ElementType type);
+// "FP32", "BYTES" ... and back.
+std::string_view element_name(ElementType type);
+std::optional<ElementType> parse_element_name(std::string_view name);
+// "float32", "int64", "bool", "str" ... as numpy and MLflow signatures write them.
+std::optional<ElementType> parse_numpy_name(std::string_view name);
+
+// How many elements a shape has; nothing when a dimension is negative or the product does not fit.
+std::optional<std::size_t> element_count(std::span<const std::int64_t> shape);
+// "[2,4]", for messages.
+std::string show_shape(std::span<const std::int64_t> shape);
+
+// IEEE 754 half precision widened, exactly.
+float half_to_float(std::uint16_t half);
+
+// A named array in row-major order. Numbers are either owned or a view into bytes that the maker
+// keeps alive; texts are always owned. Numbers are aligned for their type. Movable, not copyable:
+// what holds much data is never copied by accident.
+class Tensor {
+ public:
+  Tensor() = default;
+  Tensor(std::string tensor_name, ElementType element_type, std::vector<std::int64_t> tensor_shape)
+      : name(std::move(tensor_name)),
+        type(element_type),
+        shape(std::move(tensor_shape)) {}
+  Tensor(Tensor&&) noexcept = default;
+  Tensor& operator=(Tensor&&) noexcept = default;
+  Tensor(const Tensor&) = delete;
+  Tensor& operator=(const Tensor&) = delete;
+
+  std::string name;
+  ElementType type = ElementType::kFp32;
+  std::vector<std::int64_t> shape;
+  std::vector<std::string> texts;  // the elements of a kText tensor
+
+  std::size_t count() const { return element_count(shape).value_or(0); }
+  std::span<const char> bytes() const { return bytes_; }
+
+  // Looks at `bytes`, which must outlive the tensor; copies them when they are not aligned for the
+  // type.
+  void view(std::string_view bytes);
+  // Room for `count` elements of T, zeroed, owned by the tensor.
+  template <class T>
+  std::span<T> allocate(std::size_t count) {
+    owned_.assign(count * sizeof(T), 0);
+    bytes_ = owned_;
+    return {reinterpret_cast<T*>(owned_.data()), count};
+  }
+  // Takes over bytes that already stand in their final form.
+  void adopt(std::vector<char> bytes) {
+    owned_ = std::move(bytes);
+    bytes_ = owned_;
+  }
+  template <class T>
+  std::span<const T> as() const {
+    return {reinterpret_cast<const T*>(bytes_.data()), bytes_.size() / sizeof(T)};
+  }
+
+ private:
+  std::vector<char> owned_;  // a vector's heap block stays put when it moves, so bytes_ stays right
+  std::span<const char> bytes_;
+};
+
+// Calls f with a value-initialised element of the C++ type behind `type`; kBool is std::uint8_t,
+// kFp16 std::uint16_t. Not for kText.
+template <class F>
+decltype(auto) with_element(ElementType type, F&& f) {
+  switch (type) {
+    case ElementType::kBool:
+    case ElementType::kUint8:
+      return f(std::uint8_t{});
+    case ElementType::kUint16:
+    case ElementType::kFp16:
+      return f(std::uint16_t{});
+    case ElementType::kUint32:
+      return f(std::uint32_t{});
+    case ElementType::kUint64:
+      return f(std::uint64_t{});
+    case ElementType::kInt8:
+      return f(std::int8_t{});
+    case ElementType::kInt16:
+      return f(std::int16_t{});
+    case ElementType::kInt32:
+      return f(std::int32_t{});
+    case ElementType::kInt64:
+      return f(std::int64_t{});
+    case ElementType::kFp32:
+      return f(float{});
+    case ElementType::kFp64:
+    case ElementType::kText:
+      break;
+  }
+  return f(double{});
+}
+
+// Appends one element as JSON: numbers in their shortest exact form, NaN and Infinity bare as
+// Python's json and tritonclient read them, texts quoted.
+void append_element_json(std::string& out, const Tensor& tensor, std::size_t index);
+
+}  // namespace strata::wire
