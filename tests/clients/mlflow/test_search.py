@@ -1,4 +1,4 @@
-"""The search language over runs: each filter and order against what a plain reading of the data gives."""
+"""Each filter and order over runs against what a plain reading of the data gives."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mlflow.entities import Metric, Param, RunTag, ViewType
 
 @pytest.fixture(scope="module")
 def corpus(server):
-    """Twelve runs with known values; the client is set up here because the fixture outlives a test."""
+    """Twelve runs with known values, made once for all tests."""
     import os
 
     os.environ.update(server.env)
@@ -18,16 +18,23 @@ def corpus(server):
     experiment = client.create_experiment("search-corpus")
     runs = {}
     for i in range(12):
-        run = client.create_run(experiment, run_name=f"run-{i}", start_time=1000 + i // 2,
-                                tags={"even": str(i % 2 == 0), "mlflow.user": "ann" if i < 6 else "Bob"})
+        run = client.create_run(
+            experiment,
+            run_name=f"run-{i}",
+            start_time=1000 + i // 2,
+            tags={"even": str(i % 2 == 0), "mlflow.user": "ann" if i < 6 else "Bob"},
+        )
         metrics = [Metric("acc", i / 10, 1, 1), Metric("a b/c", -i, 1, 1)]
         if i == 3:
             metrics.append(Metric("odd", float("nan"), 1, 1))
         if i in (4, 5):
             metrics.append(Metric("odd", float(i), 1, 1))
-        client.log_batch(run.info.run_id, metrics=metrics, params=[Param("kind", "GBDT" if i % 3 else "linear"),
-                                                                   Param("x.y", str(i))],
-                         tags=[RunTag("only", "1")] if i == 7 else [])
+        client.log_batch(
+            run.info.run_id,
+            metrics=metrics,
+            params=[Param("kind", "GBDT" if i % 3 else "linear"), Param("x.y", str(i))],
+            tags=[RunTag("only", "1")] if i == 7 else [],
+        )
         if i in (1, 2):
             client.set_terminated(run.info.run_id, "FAILED", end_time=5000 + i)
         runs[run.info.run_id] = i
@@ -95,13 +102,15 @@ def test_run_ids_are_found_by_list(corpus):
     client, experiment, runs = corpus
     some = [r for r, i in runs.items() if i in (2, 9)]
     quoted = ", ".join(f"'{r}'" for r in some)
-    assert {r.info.run_id for r in client.search_runs([experiment], f"run_id IN ({quoted})")} == set(some)
+    assert {
+        r.info.run_id for r in client.search_runs([experiment], f"run_id IN ({quoted})")
+    } == set(some)
     assert len(client.search_runs([experiment], f"attributes.run_id NOT IN ({quoted})")) == 10
     assert len(client.search_runs([experiment], f"run_id = '{some[0]}'")) == 1
 
 
 def test_the_natural_order_is_newest_first_then_by_id(corpus):
-    client, experiment, runs = corpus
+    client, experiment, _ = corpus
     found = client.search_runs([experiment])
     keys = [(-r.info.start_time, r.info.run_id) for r in found]
     assert keys == sorted(keys)
@@ -122,13 +131,17 @@ def test_the_natural_order_is_newest_first_then_by_id(corpus):
 )
 def test_an_order_puts_the_missing_last_and_nan_before_them(corpus, order, head):
     client, experiment, runs = corpus
-    assert [runs[r.info.run_id] for r in client.search_runs([experiment], order_by=order)][:3] == head
+    assert [runs[r.info.run_id] for r in client.search_runs([experiment], order_by=order)][
+        :3
+    ] == head
 
 
-@pytest.mark.parametrize("order", [[], ["metrics.odd DESC"], ["params.kind"], ["end_time", "metrics.acc DESC"]])
+@pytest.mark.parametrize(
+    "order", [[], ["metrics.odd DESC"], ["params.kind"], ["end_time", "metrics.acc DESC"]]
+)
 @pytest.mark.parametrize("size", [1, 5, 12])
 def test_pages_fit_together_in_every_order(corpus, order, size):
-    client, experiment, runs = corpus
+    client, experiment, _ = corpus
     whole = [r.info.run_id for r in client.search_runs([experiment], order_by=order)]
     paged, token = [], None
     while True:
@@ -166,5 +179,7 @@ def test_views_and_several_experiments(corpus):
     gone = client.create_run(other).info.run_id
     client.delete_run(gone)
     assert [r.info.run_id for r in client.search_runs([other])] == [kept]
-    assert [r.info.run_id for r in client.search_runs([other], run_view_type=ViewType.DELETED_ONLY)] == [gone]
+    assert [
+        r.info.run_id for r in client.search_runs([other], run_view_type=ViewType.DELETED_ONLY)
+    ] == [gone]
     assert len(client.search_runs([other, experiment], run_view_type=ViewType.ALL)) == 14

@@ -16,7 +16,11 @@ from mlflow.exceptions import MlflowException
 def test_an_experiment_lives_through_all_its_states(client, name):
     identifier = client.create_experiment(name, tags={"team": "a"})
     found = client.get_experiment_by_name(name)
-    assert (found.experiment_id, found.lifecycle_stage, found.tags) == (identifier, "active", {"team": "a"})
+    assert (found.experiment_id, found.lifecycle_stage, found.tags) == (
+        identifier,
+        "active",
+        {"team": "a"},
+    )
     with pytest.raises(MlflowException) as refused:
         client.create_experiment(name)
     assert refused.value.error_code == "RESOURCE_ALREADY_EXISTS"
@@ -48,10 +52,13 @@ def test_experiments_are_searched_and_paged(client, name):
     mine = f"name LIKE '{name}%'"
     first = client.search_experiments(filter_string=mine, order_by=["name DESC"], max_results=3)
     second = client.search_experiments(
-        filter_string=mine, order_by=["name DESC"], max_results=3, page_token=first.token)
+        filter_string=mine, order_by=["name DESC"], max_results=3, page_token=first.token
+    )
     assert [e.name[-1] for e in [*first, *second]] == list("43210")
     assert not second.token
-    assert [e.name[-1] for e in client.search_experiments(filter_string=mine + " AND tags.n = '2'")] == ["2"]
+    assert [
+        e.name[-1] for e in client.search_experiments(filter_string=mine + " AND tags.n = '2'")
+    ] == ["2"]
     assert len(client.search_experiments(filter_string=mine + " AND tags.other IS NULL")) == 5
     upper = f"name ILIKE '{name.upper()}%'"
     assert len(client.search_experiments(filter_string=upper)) == 5
@@ -78,7 +85,9 @@ def test_a_fluent_run_keeps_what_it_logs(mlflow, client, name):
     assert client.get_run(child.info.run_id).data.tags["mlflow.parentRunId"] == run.info.run_id
     frame = mlflow.search_runs(experiment_names=[name], filter_string="params.lr = '0.1'")
     assert list(frame["run_id"]) == [run.info.run_id]
-    assert [m.value for m in client.get_metric_history(run.info.run_id, "loss")] == [1.0 / (s + 1) for s in range(5)]
+    assert [m.value for m in client.get_metric_history(run.info.run_id, "loss")] == [
+        1.0 / (s + 1) for s in range(5)
+    ]
 
 
 def test_a_run_is_renamed_deleted_and_restored(client, experiment):
@@ -108,8 +117,12 @@ def test_params_are_written_once_and_a_batch_is_all_or_nothing(client, experimen
     client.log_batch(run, params=[Param("a", "1")])
     client.log_batch(run, params=[Param("a", "1"), Param("b", "2")])
     with pytest.raises(MlflowException) as refused:
-        client.log_batch(run, metrics=[Metric("m", 1, 1, 1)], params=[Param("c", "3"), Param("a", "other")],
-                         tags=[RunTag("t", "v")])
+        client.log_batch(
+            run,
+            metrics=[Metric("m", 1, 1, 1)],
+            params=[Param("c", "3"), Param("a", "other")],
+            tags=[RunTag("t", "v")],
+        )
     assert refused.value.error_code == "INVALID_PARAMETER_VALUE"
     data = client.get_run(run).data
     assert data.params == {"a": "1", "b": "2"} and data.metrics == {} and "t" not in data.tags
@@ -117,7 +130,9 @@ def test_params_are_written_once_and_a_batch_is_all_or_nothing(client, experimen
 
 def test_the_latest_metric_has_the_greatest_step_then_time_then_value(client, experiment):
     run = client.create_run(experiment).info.run_id
-    client.log_batch(run, metrics=[Metric("m", 5, 100, 3), Metric("m", 9, 200, 2), Metric("m", 7, 100, 3)])
+    client.log_batch(
+        run, metrics=[Metric("m", 5, 100, 3), Metric("m", 9, 200, 2), Metric("m", 7, 100, 3)]
+    )
     assert client.get_run(run).data.metrics == {"m": 7.0}
     client.log_metric(run, "m", 1, timestamp=99, step=3)
     assert client.get_run(run).data.metrics == {"m": 7.0}
@@ -150,7 +165,9 @@ def test_the_same_point_twice_counts_once(client, experiment):
 def test_a_long_history_is_whole_and_pages_fit_together(client, experiment):
     run = client.create_run(experiment).info.run_id
     for start in range(0, 12_000, 1000):
-        client.log_batch(run, metrics=[Metric("m", math.sin(i), i, i) for i in range(start, start + 1000)])
+        client.log_batch(
+            run, metrics=[Metric("m", math.sin(i), i, i) for i in range(start, start + 1000)]
+        )
     history = client.get_metric_history(run, "m")
     assert [(m.step, m.value) for m in history] == [(i, math.sin(i)) for i in range(12_000)]
     store = client._tracking_client.store
@@ -174,8 +191,10 @@ def test_a_sample_keeps_both_ends(client, experiment, server, client_env):
     url = server.http + "/ajax-api/2.0/mlflow/metrics/get-history-bulk-interval"
     points = requests.get(url, params=ask, headers=server.bearer()).json()["metrics"]
     assert len(points) == 10 and (points[0]["step"], points[-1]["step"]) == (0, 1999)
-    points = requests.get(url, params={**ask, "start_step": 100, "end_step": 110}, headers=server.bearer()).json()["metrics"]
-    assert [p["step"] for p in points][0] == 100 and points[-1]["step"] == 110
+    points = requests.get(
+        url, params={**ask, "start_step": 100, "end_step": 110}, headers=server.bearer()
+    ).json()["metrics"]
+    assert points[0]["step"] == 100 and points[-1]["step"] == 110
     refused = requests.get(url, params={**ask, "start_step": 100}, headers=server.bearer())
     assert refused.status_code == 400 and refused.json()["error_code"] == "INVALID_PARAMETER_VALUE"
 
@@ -185,8 +204,11 @@ def test_many_writers_of_one_run_lose_nothing(client, experiment):
 
     def write(worker: int) -> None:
         for i in range(20):
-            client.log_batch(run, metrics=[Metric(f"m{k}", worker, i, worker * 1000 + i) for k in range(5)],
-                             params=[Param("same", "value")])
+            client.log_batch(
+                run,
+                metrics=[Metric(f"m{k}", worker, i, worker * 1000 + i) for k in range(5)],
+                params=[Param("same", "value")],
+            )
 
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         list(pool.map(write, range(8)))
@@ -214,14 +236,23 @@ def test_datasets_and_their_contexts_are_kept(mlflow, client, name):
     mlflow.set_experiment(name)
     frame = pandas.DataFrame({"x": [1, 2], "y": [0, 1]})
     with mlflow.start_run() as run:
-        mlflow.log_input(mlflow.data.from_pandas(frame, name="rows", targets="y"), context="training", tags={"k": "v"})
+        mlflow.log_input(
+            mlflow.data.from_pandas(frame, name="rows", targets="y"),
+            context="training",
+            tags={"k": "v"},
+        )
     inputs = client.get_run(run.info.run_id).inputs.dataset_inputs
     assert [(i.dataset.name, {t.key: t.value for t in i.tags}) for i in inputs] == [
-        ("rows", {"k": "v", "mlflow.data.context": "training"})]
+        ("rows", {"k": "v", "mlflow.data.context": "training"})
+    ]
     ids = [run.info.experiment_id]
     for text, hits in {
-        "dataset.name = 'rows'": 1, "datasets.name LIKE 'ro%'": 1, "dataset.context = 'training'": 1,
-        "dataset.context IN ('test', 'training')": 1, "dataset.name NOT IN ('rows')": 0, "dataset.digest = 'x'": 0,
+        "dataset.name = 'rows'": 1,
+        "datasets.name LIKE 'ro%'": 1,
+        "dataset.context = 'training'": 1,
+        "dataset.context IN ('test', 'training')": 1,
+        "dataset.name NOT IN ('rows')": 0,
+        "dataset.digest = 'x'": 0,
     }.items():
         assert len(client.search_runs(ids, text)) == hits, text
 
@@ -238,7 +269,9 @@ def test_limits_and_bad_input_are_refused_as_the_callers_mistake(client, experim
         lambda: store.log_batch(run, [Metric("m" * 251, 1, 1, 1)], [], []),
         lambda: store.log_batch("0" * 32, [], [], []),
         lambda: store.search_runs([experiment], "metrics.a = 'x'", ViewType.ALL, 10, [], None),
-        lambda: store.search_runs([experiment], "", ViewType.ALL, 10, ["metrics.a", "metrics.a"], None),
+        lambda: store.search_runs(
+            [experiment], "", ViewType.ALL, 10, ["metrics.a", "metrics.a"], None
+        ),
         lambda: store.search_runs(["abc"], "", ViewType.ALL, 10, [], None),
         lambda: store.search_runs([experiment], "", ViewType.ALL, 50_001, [], None),
         lambda: store.search_runs([experiment], "", ViewType.ALL, 10, [], "nonsense"),
