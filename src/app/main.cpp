@@ -5,16 +5,19 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
-#include "app/cli.hpp"
-#include "app/cli_admin.hpp"
-#include "app/cli_endpoint.hpp"
-#include "app/cli_lineage.hpp"
-#include "app/cli_flow.hpp"
-#include "app/cli_model.hpp"
+#include "app/commands/cli.hpp"
+#include "app/commands/cli_admin.hpp"
+#include "app/commands/cli_endpoint.hpp"
+#include "app/commands/cli_flow.hpp"
+#include "app/commands/cli_lineage.hpp"
+#include "app/commands/cli_model.hpp"
+#include "app/commands/cli_node.hpp"
+#include "app/commands/cli_sql.hpp"
 #include "app/data_dir.hpp"
 #include "app/serve.hpp"
 #include "app/stop.hpp"
-#include "app/worker_agent.hpp"
+#include "app/workers/worker_agent.hpp"
+#include "app/workers/worker_warehouse.hpp"
 #include "base/text.hpp"
 
 namespace strata::app {
@@ -83,8 +86,9 @@ int run(int argc, char** argv) {
   app.add_option("-o,--output", context.output, "table or json")
       ->check(CLI::IsMember({"table", "json"}));
   add_server_commands(app, context, options);
-  for (const AddCommands add : {&add_admin_commands, &add_endpoint_commands, &add_flow_commands,
-                                &add_lineage_commands, &add_model_commands}) {
+  for (const AddCommands add :
+       {&add_admin_commands, &add_endpoint_commands, &add_flow_commands, &add_lineage_commands,
+        &add_model_commands, &add_node_commands, &add_sql_commands, &add_warehouse_worker}) {
     add(app, context);
   }
   try {

@@ -1,5 +1,10 @@
 #include "runtime/process.hpp"
 
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <poll.h>
@@ -9,11 +14,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <cerrno>
-#include <cstdlib>
-#include <cstring>
-#include <string_view>
 
 #include "base/text.hpp"
 
@@ -27,8 +27,8 @@ struct SpawnFailure {
   char step[24];
 };
 
-// Everything the child needs, made before fork(): between fork() and exec() a thread of a multi-threaded program may call
-// only async-signal-safe functions, so nothing there may allocate.
+// Everything the child needs, made before fork(): between fork() and exec() a thread of a
+// multi-threaded program may call only async-signal-safe functions, so nothing there may allocate.
 struct ChildPlan {
   const char* program = nullptr;
   std::vector<char*> argv;
@@ -49,9 +49,10 @@ struct ChildPlan {
 }
 
 void reset_signals() {
-  struct sigaction defaults {};
+  struct sigaction defaults{};
   defaults.sa_handler = SIG_DFL;
-  for (int number = 1; number < NSIG; ++number) ::sigaction(number, &defaults, nullptr);
+  for (int number = 1; number < NSIG; ++number)
+    ::sigaction(number, &defaults, nullptr);
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -100,12 +101,13 @@ Result<std::string> find_program(const std::string& name) {
   return not_found("the program '" + name + "' is not in PATH");
 }
 
-// The descriptors of the spec, completed by the parent's output and by /dev/null, so that 0, 1 and 2 always exist.
+// The descriptors of the spec, completed by the parent's output and by /dev/null, so that 0, 1 and
+// 2 always exist.
 std::vector<std::pair<int, int>> complete(const ProcessSpec& spec, int dev_null) {
   auto all = spec.descriptors;
   for (int number = 0; number <= 2; ++number) {
-    const bool named =
-        std::any_of(all.begin(), all.end(), [&](const auto& entry) { return entry.second == number; });
+    const bool named = std::any_of(all.begin(), all.end(),
+                                   [&](const auto& entry) { return entry.second == number; });
     if (named) continue;
     const bool inherit = number > 0 && spec.inherit_output && ::fcntl(number, F_GETFD) != -1;
     all.emplace_back(inherit ? number : dev_null, number);
@@ -116,7 +118,8 @@ std::vector<std::pair<int, int>> complete(const ProcessSpec& spec, int dev_null)
 std::vector<char*> pointers(const std::vector<std::string>& texts) {
   std::vector<char*> out;
   out.reserve(texts.size() + 1);
-  for (const auto& text : texts) out.push_back(const_cast<char*>(text.c_str()));
+  for (const auto& text : texts)
+    out.push_back(const_cast<char*>(text.c_str()));
   out.push_back(nullptr);
   return out;
 }
@@ -128,7 +131,9 @@ ExitStatus to_status(int status, const struct rusage& usage) {
   } else {
     out.code = WEXITSTATUS(status);
   }
-  const auto micros = [](const timeval& t) { return std::chrono::microseconds(t.tv_sec * 1'000'000 + t.tv_usec); };
+  const auto micros = [](const timeval& t) {
+    return std::chrono::microseconds(t.tv_sec * 1'000'000 + t.tv_usec);
+  };
   out.cpu = micros(usage.ru_utime) + micros(usage.ru_stime);
   out.max_rss_bytes = static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
   return out;
@@ -139,7 +144,8 @@ ExitStatus to_status(int status, const struct rusage& usage) {
 std::string ExitStatus::to_string() const {
   if (signal == 0) return "exited with code " + std::to_string(code);
   const char* name = ::sigdescr_np(signal);
-  return "was killed by signal " + std::to_string(signal) + (name != nullptr ? " (" + std::string(name) + ")" : "");
+  return "was killed by signal " + std::to_string(signal) +
+         (name != nullptr ? " (" + std::string(name) + ")" : "");
 }
 
 Result<ChildProcess> ChildProcess::spawn(const ProcessSpec& spec) {
@@ -161,7 +167,8 @@ Result<ChildProcess> ChildProcess::spawn(const ProcessSpec& spec) {
   if (spec.environment) {
     plan.environment = pointers(*spec.environment);
   } else {
-    for (char** entry = ::environ; *entry != nullptr; ++entry) plan.environment.push_back(*entry);
+    for (char** entry = ::environ; *entry != nullptr; ++entry)
+      plan.environment.push_back(*entry);
     plan.environment.push_back(nullptr);
   }
   plan.directory = spec.directory.empty() ? nullptr : spec.directory.c_str();
@@ -169,7 +176,8 @@ Result<ChildProcess> ChildProcess::spawn(const ProcessSpec& spec) {
   plan.report = report[1];
   plan.parent = ::getpid();
   plan.first_free = 3;
-  for (const auto& [from, to] : plan.descriptors) plan.first_free = std::max(plan.first_free, to + 1);
+  for (const auto& [from, to] : plan.descriptors)
+    plan.first_free = std::max(plan.first_free, to + 1);
 
   // All signals wait while the child is still this program, or a handler of ours could run in it.
   sigset_t all;
@@ -243,7 +251,8 @@ Result<std::optional<ExitStatus>> ChildProcess::wait_for(std::chrono::millisecon
     int left = -1;
     if (limit.count() >= 0) {
       const auto rest =
-          std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+          std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now())
+              .count();
       left = static_cast<int>(std::clamp<std::int64_t>(rest, 0, 1 << 30));
     }
     const int ready = ::poll(&watch, 1, left);
@@ -252,7 +261,7 @@ Result<std::optional<ExitStatus>> ChildProcess::wait_for(std::chrono::millisecon
     if (errno != EINTR) return from_errno(errno, "poll", "child process");
   }
   int status = 0;
-  struct rusage usage {};
+  struct rusage usage{};
   pid_t got = 0;
   do {
     got = ::wait4(pid_, &status, 0, &usage);
@@ -264,7 +273,8 @@ Result<std::optional<ExitStatus>> ChildProcess::wait_for(std::chrono::millisecon
 
 Status ChildProcess::signal(int number) {
   if (ended_) return {};
-  if (::syscall(SYS_pidfd_send_signal, pidfd_, number, nullptr, 0) == 0 || errno == ESRCH) return {};
+  if (::syscall(SYS_pidfd_send_signal, pidfd_, number, nullptr, 0) == 0 || errno == ESRCH)
+    return {};
   return from_errno(errno, "pidfd_send_signal", "child process");
 }
 

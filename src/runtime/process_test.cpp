@@ -34,7 +34,9 @@ struct Pipe {
   int ends[2];
 };
 
-ProcessSpec shell(const std::string& script) { return ProcessSpec{.argv = {"sh", "-c", script}}; }
+ProcessSpec shell(const std::string& script) {
+  return ProcessSpec{.argv = {"sh", "-c", script}};
+}
 
 TEST(Process, Reports_the_exit_code_and_keeps_it) {
   auto child = ChildProcess::spawn(shell("exit 7"));
@@ -55,7 +57,8 @@ TEST(Process, Tells_a_signal_from_an_exit_code) {
 
 TEST(Process, A_program_that_is_not_there_is_an_error_of_spawn) {
   EXPECT_EQ(ChildProcess::spawn({.argv = {"/no/such/program"}}).error().code, Code::kNotFound);
-  EXPECT_EQ(ChildProcess::spawn({.argv = {"no-such-program-anywhere"}}).error().code, Code::kNotFound);
+  EXPECT_EQ(ChildProcess::spawn({.argv = {"no-such-program-anywhere"}}).error().code,
+            Code::kNotFound);
   EXPECT_EQ(ChildProcess::spawn({.argv = {"sh"}, .directory = "/no/such/folder"}).error().code,
             Code::kNotFound);
 }
@@ -107,7 +110,8 @@ TEST(Process, Counts_the_time_that_it_used) {
 }
 
 TEST(Process, A_child_that_must_die_with_its_parent_does) {
-  // The middle process spawns the grandchild, which holds the pipe open, and then dies without a word.
+  // The middle process spawns the grandchild, which holds the pipe open, and then dies without a
+  // word.
   Pipe out;
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   const pid_t middle = ::fork();

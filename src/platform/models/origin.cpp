@@ -4,7 +4,7 @@
 #include "base/digest.hpp"
 #include "base/text.hpp"
 #include "platform/models/rows.hpp"
-#include "wire/mlflow_artifact.hpp"
+#include "wire/mlflow/mlflow_artifact.hpp"
 
 namespace strata::platform::models {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "kernel/records/records.hpp"
-#include "wire/mlflow_search.hpp"
+#include "wire/mlflow/mlflow_search.hpp"
 
 namespace strata::platform::search {
 

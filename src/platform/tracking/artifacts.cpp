@@ -1,7 +1,7 @@
 #include "base/text.hpp"
 #include "platform/search/search.hpp"
 #include "platform/tracking/tracking.hpp"
-#include "wire/mlflow_artifact.hpp"
+#include "wire/mlflow/mlflow_artifact.hpp"
 
 namespace strata::platform::tracking {
 

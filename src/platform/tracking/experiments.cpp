@@ -3,7 +3,7 @@
 #include "platform/tracking/rows.hpp"
 #include "platform/tracking/tracking.hpp"
 #include "platform/tracking/validate.hpp"
-#include "wire/mlflow_artifact.hpp"
+#include "wire/mlflow/mlflow_artifact.hpp"
 
 namespace strata::platform::tracking {
 

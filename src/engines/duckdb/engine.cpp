@@ -1,0 +1,321 @@
+#include "engines/duckdb/engine.hpp"
+
+#include <cerrno>
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/text.hpp"
+#include "engines/duckdb/encoder.hpp"
+#include "engines/duckdb/values.hpp"
+
+namespace strata::engines::duckdb {
+
+namespace {
+
+using wire::sql_engine::ColumnInfo;
+using wire::sql_engine::TableFacts;
+
+constexpr std::string_view kDatabaseFile = "warehouse/strata.duckdb";
+
+std::string text(std::string_view value) {
+  std::string out = "'";
+  for (const char c : value) {
+    if (c == '\'') out += c;
+    out += c;
+  }
+  return out + "'";
+}
+
+std::string name(std::string_view value) {
+  std::string out = "\"";
+  for (const char c : value) {
+    if (c == '"') out += c;
+    out += c;
+  }
+  return out + "\"";
+}
+
+std::string table_name(std::string_view schema, std::string_view table) {
+  return "warehouse." + name(schema) + "." + name(table);
+}
+
+double process_cpu_ms() {
+  struct rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  const auto ms = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) * 1e3 + static_cast<double>(t.tv_usec) / 1e3;
+  };
+  return ms(usage.ru_utime) + ms(usage.ru_stime);
+}
+
+// A former engine may still be writing its log back after its server was killed. It holds a lock on
+// the database until it ends; the server that waits for this process bounds the wait.
+Status wait_for_former_engine() {
+  const std::string path(kDatabaseFile);
+  const int file = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+  if (file < 0) return errno == ENOENT ? Status() : Status(from_errno(errno, "open", "database"));
+  struct flock lock{};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  int got = 0;
+  do {
+    got = ::fcntl(file, F_SETLKW, &lock);
+  } while (got != 0 && errno == EINTR);
+  const int number = errno;
+  ::close(file);  // which gives the lock back
+  if (got != 0) return from_errno(number, "fcntl", "database");
+  return {};
+}
+
+constexpr std::string_view kColumnsOf =
+    "SELECT schema_name, table_name, column_name, data_type FROM duckdb_columns() "
+    "WHERE database_name = 'warehouse' AND NOT internal";
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& options) {
+  auto library = Library::load(options.library);
+  if (!library) return std::move(library).error();
+  std::unique_ptr<Engine> engine(new Engine(std::move(*library)));
+  char* message = nullptr;
+  if (engine->library_->open_ext(":memory:", &engine->database_, nullptr, &message) !=
+      DuckDBSuccess) {
+    const std::string reason = message != nullptr ? message : "unknown";
+    engine->library_->free(message);
+    return Error(Code::kUnavailable, "the SQL engine does not start: " + reason);
+  }
+  STRATA_TRY(engine->configure(options));
+  return engine;
+}
+
+Engine::~Engine() {
+  if (database_ != nullptr) library_->close(&database_);
+}
+
+Status Engine::configure(const EngineOptions& options) {
+  Connection connection(*library_);
+  if (library_->connect(database_, connection.out()) != DuckDBSuccess)
+    return internal("the SQL engine refuses connections");
+  STRATA_TRY(wait_for_former_engine());
+  if (auto attached = run(connection, "ATTACH " + text(kDatabaseFile) + " AS warehouse");
+      !attached) {
+    const bool held = attached.error().message.contains("lock");
+    return Error(held ? Code::kUnavailable : Code::kDataLoss,
+                 "the warehouse cannot be opened: " + attached.error().message);
+  }
+  STRATA_TRY(run(connection, "CREATE SCHEMA IF NOT EXISTS warehouse.strata"));
+  std::string folders = text(options.spool);
+  for (const auto& folder : options.view_folders)
+    folders += ", " + text(folder);
+  const std::vector<std::string> settings = {
+      "autoinstall_known_extensions = false",
+      "autoload_known_extensions = false",
+      "memory_limit = " + text(std::to_string(options.memory_mb) + "MiB"),
+      "threads = " + std::to_string(options.threads),
+      "temp_directory = " + text(options.spool + "/tmp"),
+      "max_temp_directory_size = " + text("20GiB"),
+      "extension_directory = " + text(options.spool),
+      "home_directory = " + text(options.spool),
+      "secret_directory = " + text(options.spool),
+      "allow_persistent_secrets = false",
+      "allow_community_extensions = false",
+      "preserve_insertion_order = true",
+      "TimeZone = 'UTC'",
+      "allowed_directories = [" + folders + "]",
+      "enable_external_access = false",
+      "lock_configuration = true",  // last: nothing can be changed from here on
+  };
+  for (const auto& setting : settings)
+    STRATA_TRY(run(connection, "SET GLOBAL " + setting));
+  return {};
+}
+
+Result<Connection> Engine::connect() const {
+  Connection connection(*library_);
+  if (library_->connect(database_, connection.out()) != DuckDBSuccess) {
+    return Error(Code::kUnavailable, "the SQL engine refuses connections");
+  }
+  STRATA_TRY(run(connection, "USE warehouse.main"));
+  // The engine counts progress only where it would show a bar.
+  STRATA_TRY(run(connection, "PRAGMA disable_print_progress_bar"));
+  STRATA_TRY(run(connection, "PRAGMA enable_progress_bar"));
+  return connection;
+}
+
+Status Engine::run(const Connection& connection, const std::string& sql) const {
+  QueryResult result(*library_);
+  if (library_->query(connection.get(), sql.c_str(), result.out()) == DuckDBSuccess) return {};
+  const char* message = library_->result_error(result.out());
+  return Error(Code::kInternal,
+               message != nullptr ? message : "the SQL engine failed without a reason");
+}
+
+Result<std::vector<std::vector<std::string>>> Engine::rows(const Connection& connection,
+                                                           const std::string& sql) const {
+  QueryResult result(*library_);
+  if (library_->query(connection.get(), sql.c_str(), result.out()) != DuckDBSuccess) {
+    return Error(Code::kInternal, library_->result_error(result.out()));
+  }
+  std::vector<CellReader> cells;
+  for (idx_t i = 0; i < library_->column_count(result.out()); ++i) {
+    const Type type(*library_, library_->column_logical_type(result.out(), i));
+    cells.emplace_back(*library_, type.get());
+  }
+  std::vector<std::vector<std::string>> out;
+  while (true) {
+    Chunk chunk(*library_, library_->fetch_chunk(result.get()));
+    if (!chunk) return out;
+    for (idx_t i = 0; i < cells.size(); ++i)
+      cells[i].attach(library_->data_chunk_get_vector(chunk.get(), i));
+    for (idx_t row = 0; row < library_->data_chunk_get_size(chunk.get()); ++row) {
+      std::vector<std::string> line(cells.size());
+      for (std::size_t i = 0; i < cells.size(); ++i)
+        cells[i].append_text(line[i], row);
+      out.push_back(std::move(line));
+    }
+  }
+}
+
+Result<std::vector<TableFacts>> Engine::catalog(const Connection& connection) const {
+  auto tables =
+      rows(connection,
+           "SELECT schema_name, table_name, 'table', estimated_size FROM duckdb_tables() "
+           "WHERE database_name = 'warehouse' AND NOT internal AND NOT temporary UNION ALL "
+           "SELECT schema_name, view_name, 'view', -1 FROM duckdb_views() "
+           "WHERE database_name = 'warehouse' AND NOT internal AND NOT temporary ORDER BY 1, 2");
+  if (!tables) return std::move(tables).error();
+  auto columns = rows(connection, std::string(kColumnsOf) + " ORDER BY 1, 2, column_index");
+  if (!columns) return std::move(columns).error();
+  std::map<std::pair<std::string, std::string>, std::vector<ColumnInfo>> by_table;
+  for (auto& row : *columns)
+    by_table[{row[0], row[1]}].push_back({row[2], row[3]});
+  std::vector<TableFacts> out;
+  for (const auto& row : *tables) {
+    out.push_back(
+        {row[0], row[1], row[2], true, to_int(row[3]).value_or(-1), by_table[{row[0], row[1]}]});
+  }
+  return out;
+}
+
+Result<TableFacts> Engine::facts(const Connection& connection, const std::string& schema,
+                                 const std::string& table) const {
+  TableFacts out{schema, table, "table", false, -1, {}};
+  const std::string where = " WHERE database_name = 'warehouse' AND schema_name = " + text(schema);
+  auto kind =
+      rows(connection, "SELECT schema_name, table_name, 'table' FROM duckdb_tables()" + where +
+                           " AND lower(table_name) = lower(" + text(table) +
+                           ") UNION ALL SELECT schema_name, view_name, 'view' FROM duckdb_views()" +
+                           where + " AND lower(view_name) = lower(" + text(table) + ")");
+  if (!kind) return std::move(kind).error();
+  if (kind->empty()) return out;
+  out.exists = true;
+  out.name = kind->front()[1];
+  out.kind = kind->front()[2];
+  auto columns =
+      rows(connection, std::string(kColumnsOf) + " AND schema_name = " + text(out.schema) +
+                           " AND table_name = " + text(out.name) + " ORDER BY column_index");
+  if (!columns) return std::move(columns).error();
+  for (auto& row : *columns)
+    out.columns.push_back({row[2], row[3]});
+  if (out.kind == "table") {
+    auto count = rows(connection, "SELECT count(*) FROM " + table_name(out.schema, out.name));
+    if (count && !count->empty()) out.rows = to_int(count->front()[0]).value_or(-1);
+  }
+  return out;
+}
+
+Status Engine::refresh(const wire::sql_engine::SystemView& view) {
+  auto connection = connect();
+  if (!connection) return std::move(connection).error();
+  const std::lock_guard lock(views_);
+  std::string columns;
+  for (const auto& column : view.columns) {
+    columns +=
+        (columns.empty() ? "" : ", ") + ("NULL::" + column.type + " AS " + name(column.name));
+  }
+  std::string files;
+  for (const auto& file : view.files)
+    files += (files.empty() ? "" : ", ") + text(file);
+  const std::string body =
+      files.empty() ? "SELECT " + columns + " WHERE false"
+                    : "SELECT * FROM read_parquet([" + files + "], union_by_name = true)";
+  const std::string sql =
+      "CREATE OR REPLACE VIEW " + table_name("strata", view.name) + " AS " + body;
+  auto& known = view_sql_[view.name];
+  if (known == sql) return {};
+  STRATA_TRY(run(*connection, sql));
+  known = sql;
+  return {};
+}
+
+Status Engine::checkpoint() {
+  auto connection = connect();
+  if (!connection) return std::move(connection).error();
+  return run(*connection, "CHECKPOINT warehouse");
+}
+
+int Engine::Meter::begin() {
+  const std::lock_guard lock(mutex_);
+  settle();
+  running_[next_] = 0;
+  return next_++;
+}
+
+double Engine::Meter::end(int query) {
+  const std::lock_guard lock(mutex_);
+  settle();
+  const double used = running_[query];
+  running_.erase(query);
+  return used;
+}
+
+void Engine::Meter::settle() {
+  const double now = process_cpu_ms();
+  for (auto& [query, used] : running_)
+    used += (now - seen_) / static_cast<double>(running_.size());
+  seen_ = now;
+}
+
+EngineMessage read_message(std::string_view message, std::string_view sql) {
+  const auto excerpt = message.find("\nLINE ");
+  if (excerpt == std::string_view::npos) return {std::string(trim(message)), -1};
+  EngineMessage out{std::string(trim(message.substr(0, excerpt))), -1};
+  // "LINE 3: ...part of that line...\n             ^"
+  const std::string_view rest = message.substr(excerpt + 6);
+  const auto colon = rest.find(": ");
+  const auto end = rest.find('\n');
+  const auto caret = rest.find('^');
+  const auto line = to_int(rest.substr(0, colon));
+  if (colon == std::string_view::npos || end == std::string_view::npos ||
+      caret == std::string_view::npos || !line)
+    return out;
+  std::string_view shown = rest.substr(colon + 2, end - colon - 2);
+  const std::size_t offset = 5 + colon + 2;  // of the shown text in its line
+  std::int64_t column =
+      static_cast<std::int64_t>(caret - end - 1) - static_cast<std::int64_t>(offset);
+  if (shown.starts_with("...")) {
+    shown.remove_prefix(3);
+    column -= 3;
+  }
+  if (shown.ends_with("...")) shown.remove_suffix(3);
+  std::size_t begin = 0;
+  for (std::int64_t i = 1; i < *line && begin != std::string_view::npos; ++i) {
+    begin = sql.find('\n', begin);
+    if (begin != std::string_view::npos) ++begin;
+  }
+  const auto place = begin == std::string_view::npos ? begin : sql.find(shown, begin);
+  if (place == std::string_view::npos || column < 0) return out;
+  // The caret counts characters, places count bytes.
+  std::size_t at = place;
+  for (std::int64_t i = 0; i < column && at < sql.size(); ++i) {
+    ++at;
+    while (at < sql.size() && (static_cast<unsigned char>(sql[at]) & 0xC0U) == 0x80U)
+      ++at;
+  }
+  out.at = static_cast<std::int64_t>(at);
+  return out;
+}
+
+}  // namespace strata::engines::duckdb

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "engines/duckdb/library.hpp"
+#include "wire/sql_engine.hpp"
+
+namespace strata::engines::duckdb {
+
+// How the engine's process is set up; all paths but `library` are relative to `data`, so that no
+// message of the engine can show where the data directory is.
+struct EngineOptions {
+  std::string data;     // the server's data directory; becomes the working directory
+  std::string library;  // libduckdb.so
+  std::string spool;  // folder with a name nobody can guess: the only files that SQL may reach, and
+                      // spill files
+  std::vector<std::string> view_folders;  // where system views read
+  std::int64_t memory_mb = 1024;
+  int threads = 2;
+};
+
+// The database of the warehouse, opened and locked down. Threads: each connection is for one thread
+// at a time.
+class Engine {
+ public:
+  // Blocks. Errors: kNotFound (library), kUnavailable (another process holds the database),
+  // kDataLoss.
+  static Result<std::unique_ptr<Engine>> open(const EngineOptions& options);
+  ~Engine();
+
+  const Library& library() const { return *library_; }
+  // A connection whose default catalog is the warehouse.
+  Result<Connection> connect() const;
+  // Runs one statement for its effect.
+  Status run(const Connection& connection, const std::string& sql) const;
+  // All cells of a small result, as text; NULL is "".
+  Result<std::vector<std::vector<std::string>>> rows(const Connection& connection,
+                                                     const std::string& sql) const;
+
+  // All tables and views of users, without exact row counts.
+  Result<std::vector<wire::sql_engine::TableFacts>> catalog(const Connection& connection) const;
+  // The same of one table, its rows counted.
+  Result<wire::sql_engine::TableFacts> facts(const Connection& connection,
+                                             const std::string& schema,
+                                             const std::string& name) const;
+  // Makes the view show the files that are there now.
+  Status refresh(const wire::sql_engine::SystemView& view);
+  // Writes the log into the database file.
+  Status checkpoint();
+
+  // Processor time, shared out evenly among the queries that run at the same time.
+  class Meter {
+   public:
+    int begin();            // a query starts; its number
+    double end(int query);  // its milliseconds
+   private:
+    void settle();
+    std::mutex mutex_;
+    std::map<int, double> running_;
+    double seen_ = 0;
+    int next_ = 0;
+  };
+  Meter& meter() { return meter_; }
+
+ private:
+  explicit Engine(std::unique_ptr<const Library> library) : library_(std::move(library)) {}
+  Status configure(const EngineOptions& options);
+
+  std::unique_ptr<const Library> library_;
+  duckdb_database database_ = nullptr;
+  std::mutex views_;
+  std::map<std::string, std::string> view_sql_;
+  Meter meter_;
+};
+
+// The engine's message of an error without its excerpt of the statement, and the byte of `sql` at
+// which it points.
+struct EngineMessage {
+  std::string text;
+  std::int64_t at = -1;
+};
+EngineMessage read_message(std::string_view message, std::string_view sql);
+
+}  // namespace strata::engines::duckdb

@@ -1,0 +1,495 @@
+#include "engines/duckdb/session.hpp"
+
+#include <algorithm>
+#include <semaphore>
+#include <set>
+
+#include "base/text.hpp"
+#include "engines/duckdb/encoder.hpp"
+
+namespace strata::engines::duckdb {
+
+namespace {
+
+using namespace wire::sql_engine;
+
+constexpr std::size_t kPieceBytes = 256U << 10U;
+constexpr int kProgressEveryMs = 200;
+// Newer than the header.
+constexpr auto kMergeInto = static_cast<duckdb_statement_type>(30);
+constexpr std::string_view kExplain = "EXPLAIN (FORMAT json) ";
+
+// One failed statement, on its way out.
+using Outcome = std::expected<void, Failure>;
+
+std::string kind_of(duckdb_error_type type) {
+  switch (type) {
+    case DUCKDB_ERROR_OUT_OF_MEMORY:
+      return "out_of_memory";
+    case DUCKDB_ERROR_INTERRUPT:
+      return "interrupted";
+    case DUCKDB_ERROR_TRANSACTION:
+      return "conflict";
+    case DUCKDB_ERROR_FATAL:
+    case DUCKDB_ERROR_INTERNAL:
+      return "fatal";
+    case DUCKDB_ERROR_PERMISSION:
+      return "permission";
+    case DUCKDB_ERROR_IO:
+      return "io";
+    case DUCKDB_ERROR_CATALOG:
+      return "not_found";
+    default:
+      return "other";
+  }
+}
+
+// Some calls tell no type; the message always begins with it.
+std::string kind_of(std::string_view message) {
+  static constexpr std::pair<std::string_view, std::string_view> kinds[] = {
+      {"Out of Memory Error", "out_of_memory"},
+      {"INTERRUPT Error", "interrupted"},
+      {"TransactionContext Error", "conflict"},
+      {"FATAL Error", "fatal"},
+      {"INTERNAL Error", "fatal"},
+      {"Permission Error", "permission"},
+      {"IO Error", "io"},
+      {"Catalog Error", "not_found"}};
+  for (const auto& [start, kind] : kinds) {
+    if (message.starts_with(start)) return std::string(kind);
+  }
+  return "other";
+}
+
+// What the engine says it is, beside what the server read from the text: neither alone lets a
+// statement through.
+bool is_allowed(duckdb_statement_type type) {
+  switch (type) {
+    case DUCKDB_STATEMENT_TYPE_SELECT:
+    case DUCKDB_STATEMENT_TYPE_INSERT:
+    case DUCKDB_STATEMENT_TYPE_UPDATE:
+    case DUCKDB_STATEMENT_TYPE_DELETE:
+    case kMergeInto:
+    case DUCKDB_STATEMENT_TYPE_EXPLAIN:
+    case DUCKDB_STATEMENT_TYPE_CREATE:
+    case DUCKDB_STATEMENT_TYPE_CREATE_FUNC:
+    case DUCKDB_STATEMENT_TYPE_ALTER:
+    case DUCKDB_STATEMENT_TYPE_DROP:
+    case DUCKDB_STATEMENT_TYPE_TRANSACTION:
+    case DUCKDB_STATEMENT_TYPE_COPY:
+    case DUCKDB_STATEMENT_TYPE_ANALYZE:
+    case DUCKDB_STATEMENT_TYPE_VACUUM:
+    case DUCKDB_STATEMENT_TYPE_RELATION:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool reads_tables(duckdb_statement_type type) {
+  switch (type) {
+    case DUCKDB_STATEMENT_TYPE_SELECT:
+    case DUCKDB_STATEMENT_TYPE_INSERT:
+    case DUCKDB_STATEMENT_TYPE_UPDATE:
+    case DUCKDB_STATEMENT_TYPE_DELETE:
+    case kMergeInto:
+    case DUCKDB_STATEMENT_TYPE_CREATE:
+    case DUCKDB_STATEMENT_TYPE_COPY:
+      return true;
+    default:
+      return false;
+  }
+}
+
+class Session {
+ public:
+  Session(Engine& engine, MessageSocket& socket, Connection connection, RunRequest request)
+      : engine_(engine),
+        library_(engine.library()),
+        socket_(socket),
+        connection_(std::move(connection)),
+        request_(std::move(request)) {}
+
+  duckdb_connection connection() const { return connection_.get(); }
+
+  void run() {
+    const int metered = engine_.meter().begin();
+    Outcome outcome = run_all();
+    done_.cpu_ms = engine_.meter().end(metered);
+    if (!outcome) {
+      if (in_transaction_)
+        (void)engine_.run(connection_, "ROLLBACK");  // it failed already: this only frees it early
+      send(Say::kFailed, encode(outcome.error()));
+      return;
+    }
+    send(Say::kDone, encode(done_));
+  }
+
+ private:
+  Outcome run_all() {
+    for (const auto& view : request_.views) {
+      if (auto ready = engine_.refresh(view); !ready) return failed(ready.error().message, "");
+    }
+    const bool own = std::any_of(request_.statements.begin(), request_.statements.end(),
+                                 [](const auto& statement) { return statement.transaction; });
+    // A script is one transaction, unless it brings its own.
+    in_transaction_ = !own && request_.statements.size() > 1;
+    if (in_transaction_) {
+      if (auto begun = engine_.run(connection_, "BEGIN"); !begun)
+        return failed(begun.error().message, "");
+    }
+    for (index_ = 0; index_ < static_cast<int>(request_.statements.size()); ++index_) {
+      const bool last = index_ + 1 == static_cast<int>(request_.statements.size());
+      if (auto ran = run_one(request_.statements[static_cast<std::size_t>(index_)], last); !ran)
+        return ran;
+    }
+    --index_;
+    if (in_transaction_) {
+      if (auto committed = engine_.run(connection_, "COMMIT"); !committed)
+        return failed(committed.error().message, "");
+      in_transaction_ = false;
+    } else if (own && engine_.run(connection_, "ROLLBACK").ok()) {
+      return std::unexpected(
+          Failure{"the script began a transaction and did not end it, so it was rolled back; "
+                  "end it with COMMIT",
+                  "other", index_, -1, false});
+    }
+    return report();
+  }
+
+  Outcome run_one(const RunStatement& statement, bool last) {
+    const bool to_file = last && request_.format == Format::kParquet && statement.returns_rows;
+    std::string sql = statement.sql;
+    std::size_t before = 0;
+    if (to_file) {
+      const std::string head = "COPY (";
+      before = head.size();
+      sql = head + statement.sql + "\n) TO '" + request_.result_file +
+            "' (FORMAT parquet, COMPRESSION zstd)";
+      if (request_.limit > 0) {
+        const std::string limited = "COPY (FROM (";
+        before = limited.size();
+        sql = limited + statement.sql + "\n) LIMIT " + std::to_string(request_.limit) + ") TO '" +
+              request_.result_file + "' (FORMAT parquet, COMPRESSION zstd)";
+      }
+    }
+    Prepared prepared(library_);
+    if (library_.prepare(connection_.get(), sql.c_str(), prepared.out()) != DuckDBSuccess) {
+      return failed(library_.prepare_error(prepared.get()), sql, before);
+    }
+    const auto type = library_.prepared_statement_type(prepared.get());
+    if (!is_allowed(type)) {
+      return std::unexpected(
+          Failure{"this statement is not available here", "permission", index_, 0, false});
+    }
+    if (auto bound = bind(prepared); !bound) return bound;
+    if (reads_tables(type)) {
+      if (auto found = find_reads(sql, before); !found) return found;
+    }
+    return execute(prepared, sql, before, last, to_file);
+  }
+
+  Outcome execute(Prepared& prepared, const std::string& sql, std::size_t before, bool last,
+                  bool to_file) {
+    Pending pending(library_);
+    if (library_.pending_prepared_streaming(prepared.get(), pending.out()) != DuckDBSuccess) {
+      return failed(library_.pending_error(pending.get()), sql, before);
+    }
+    QueryResult result(library_);
+    if (library_.execute_pending(pending.get(), result.out()) != DuckDBSuccess) {
+      return failed(result, sql, before);
+    }
+    if (!last) return drain(result, sql);
+    if (to_file) return count_only(result, sql);
+    return stream(result, sql);
+  }
+
+  Outcome bind(Prepared& prepared) {
+    const idx_t wanted = library_.nparams(prepared.get());
+    const std::size_t given = request_.params.size();
+    if (wanted != given || (wanted > 0 && request_.statements.size() > 1)) {
+      return std::unexpected(Failure{
+          fmt::format("the statement has {} parameters and params has {} values", wanted, given),
+          "other", index_, -1, false});
+    }
+    for (idx_t i = 0; i < given; ++i) {
+      idx_t place = i + 1;
+      const Json* value = nullptr;
+      if (request_.params.is_object()) {
+        const auto& [key, member] = request_.params.as_object()[i];
+        value = &member;
+        if (library_.bind_parameter_index(prepared.get(), &place, key.c_str()) != DuckDBSuccess) {
+          return std::unexpected(
+              Failure{"the statement has no parameter $" + key, "other", index_, -1, false});
+        }
+      } else {
+        value = &request_.params.as_array()[i];
+      }
+      if (bind_value(prepared.get(), place, *value) != DuckDBSuccess) {
+        return std::unexpected(
+            Failure{fmt::format("the value of parameter {} cannot be bound", place), "other",
+                    index_, -1, false});
+      }
+    }
+    return {};
+  }
+
+  duckdb_state bind_value(duckdb_prepared_statement prepared, idx_t place, const Json& value) {
+    if (value.is_null()) return library_.bind_null(prepared, place);
+    if (value.is_bool()) return library_.bind_boolean(prepared, place, value.as_bool());
+    if (value.is_int()) return library_.bind_int64(prepared, place, value.as_int());
+    if (value.is_uint64()) return library_.bind_uint64(prepared, place, value.as_uint64());
+    if (value.is_number()) return library_.bind_double(prepared, place, value.as_double());
+    const std::string text = value.is_string() ? value.as_string() : value.dump();
+    return library_.bind_varchar_length(prepared, place, text.data(), text.size());
+  }
+
+  // Asks for the plan, whose scans name the tables behind views and subqueries; names that the
+  // optimizer dropped because they cannot contribute rows come from the parser.
+  Outcome find_reads(const std::string& sql, std::size_t before) {
+    const std::string question = std::string(kExplain) + sql;
+    Prepared prepared(library_);
+    if (library_.prepare(connection_.get(), question.c_str(), prepared.out()) != DuckDBSuccess)
+      return {};
+    if (auto bound = bind(prepared); !bound) return bound;
+    Pending pending(library_);
+    if (library_.pending_prepared_streaming(prepared.get(), pending.out()) != DuckDBSuccess) {
+      return failed(library_.pending_error(pending.get()), question, before + kExplain.size());
+    }
+    QueryResult result(library_);
+    if (library_.execute_pending(pending.get(), result.out()) != DuckDBSuccess) {
+      return failed(result, question, before + kExplain.size());
+    }
+    std::string plan;
+    if (auto read = last_column(result, plan); !read) return read;
+    if (auto json = parse_json(plan, JsonLimits{.depth = 500})) collect_scans(*json);
+    Value names(library_, library_.get_table_names(connection_.get(), sql.c_str(), true));
+    for (idx_t i = 0; names && i < library_.get_list_size(names.get()); ++i) {
+      const Value item(library_, library_.get_list_child(names.get(), i));
+      char* name = library_.get_varchar(item.get());
+      if (name != nullptr) mentioned_.insert(name);
+      library_.free(name);
+    }
+    return {};
+  }
+
+  Outcome last_column(QueryResult& result, std::string& out) {
+    std::vector<std::unique_ptr<Encoder>> unused;
+    auto encoder = make_encoder(library_, Format::kJson, result.get());
+    std::string rows = "[";
+    while (true) {
+      Chunk chunk(library_, library_.fetch_chunk(result.get()));
+      if (!chunk) break;
+      (void)(*encoder)->add(rows, chunk.get(), library_.data_chunk_get_size(chunk.get()));
+    }
+    auto json = parse_json(rows + "]");
+    if (json && json->size() > 0) {
+      const Json& row = json->as_array().back();
+      if (row.size() > 0 && row.as_array().back().is_string())
+        out = row.as_array().back().as_string();
+    }
+    return {};
+  }
+
+  void collect_scans(const Json& node) {
+    if (node.is_array()) {
+      for (const auto& child : node.as_array())
+        collect_scans(child);
+      return;
+    }
+    if (!node.is_object()) return;
+    const std::string table = node["extra_info"].text("Table");
+    const auto parts = split(table, '.');
+    if (parts.size() == 3 && parts[0] == "warehouse") reads_.insert({parts[1], parts[2]});
+    collect_scans(node["children"]);
+  }
+
+  Outcome drain(QueryResult& result, const std::string& sql) {
+    while (true) {
+      Chunk chunk(library_, library_.fetch_chunk(result.get()));
+      if (!chunk) break;
+    }
+    return check(result, sql);
+  }
+
+  // The count that COPY answers is the number of rows in the file.
+  Outcome count_only(QueryResult& result, const std::string& sql) {
+    send(Say::kHead, encode(Head{}));
+    std::string rows = "[";
+    auto encoder = make_encoder(library_, Format::kJson, result.get());
+    while (true) {
+      Chunk chunk(library_, library_.fetch_chunk(result.get()));
+      if (!chunk) break;
+      (void)(*encoder)->add(rows, chunk.get(), library_.data_chunk_get_size(chunk.get()));
+    }
+    const auto json = parse_json(rows + "]");
+    if (json && json->size() == 1 && json->as_array()[0].size() == 1 &&
+        json->as_array()[0].as_array()[0].is_int()) {
+      done_.rows = json->as_array()[0].as_array()[0].as_int();
+    }
+    return check(result, sql);
+  }
+
+  Outcome stream(QueryResult& result, const std::string& sql) {
+    auto encoder = make_encoder(library_, request_.format, result.get());
+    if (!encoder) return failed(encoder.error().message, "");
+    send(Say::kHead, encode(Head{columns_of(library_, result.get())}));
+    std::string out;
+    if (auto begun = (*encoder)->begin(out); !begun) return failed(begun.error().message, "");
+    while (!gone_) {
+      Chunk chunk(library_, library_.fetch_chunk(result.get()));
+      if (!chunk) break;
+      idx_t rows = library_.data_chunk_get_size(chunk.get());
+      const auto sent = static_cast<std::uint64_t>(done_.rows);
+      if (request_.limit > 0 && sent + rows > request_.limit) {
+        rows = request_.limit - sent;
+        done_.truncated = true;
+      }
+      if (rows > 0) {
+        if (auto added = (*encoder)->add(out, chunk.get(), rows); !added)
+          return failed(added.error().message, "");
+      }
+      done_.rows += static_cast<std::int64_t>(rows);
+      if (out.size() >= kPieceBytes) flush(out);
+      if (done_.truncated) break;
+    }
+    if (!done_.truncated) {
+      if (auto whole = check(result, sql); !whole) return whole;
+    }
+    if (auto ended = (*encoder)->end(out); !ended) return failed(ended.error().message, "");
+    flush(out);
+    return {};
+  }
+
+  void flush(std::string& out) {
+    if (!out.empty()) send(Say::kData, out);
+    out.clear();
+  }
+
+  void send(Say kind, std::string_view payload) {
+    if (!socket_.send(static_cast<char>(kind), payload))
+      gone_ = true;  // the query was given up: nobody is left to tell
+  }
+
+  Outcome check(QueryResult& result, const std::string& sql) {
+    const char* message = library_.result_error(result.out());
+    if (message == nullptr || *message == '\0') return {};
+    return failed(result, sql, 0);
+  }
+
+  Outcome failed(QueryResult& result, const std::string& sql, std::size_t before) {
+    const char* message = library_.result_error(result.out());
+    auto outcome = failed(message != nullptr ? message : "the SQL engine failed without a reason",
+                          sql, before);
+    const std::string kind = kind_of(library_.result_error_type(result.out()));
+    if (kind != "other") set_kind(outcome.error(), kind);
+    return outcome;
+  }
+
+  // `before`: bytes of `sql` that the server did not write.
+  Outcome failed(std::string_view message, const std::string& sql, std::size_t before = 0) const {
+    const auto read = read_message(message, sql);
+    Failure failure{read.text, "", index_, -1, false};
+    if (read.at >= static_cast<std::int64_t>(before))
+      failure.at = read.at - static_cast<std::int64_t>(before);
+    set_kind(failure, kind_of(message));
+    return std::unexpected(std::move(failure));
+  }
+
+  // After memory ran out or a fault the process may hold leftovers: better a new one.
+  static void set_kind(Failure& failure, const std::string& kind) {
+    failure.kind = kind;
+    failure.recycle = kind == "out_of_memory" || kind == "fatal";
+  }
+
+  Outcome report() {
+    for (const auto& mention : mentioned_)
+      resolve(mention);
+    done_.reads.assign(reads_.begin(), reads_.end());
+    for (const auto& [schema, table] : request_.writes) {
+      auto facts = engine_.facts(connection_, schema, table);
+      if (!facts) return failed(facts.error().message, "");
+      done_.writes.push_back(std::move(*facts));
+    }
+    if (request_.defines) {
+      auto catalog = engine_.catalog(connection_);
+      if (!catalog) return failed(catalog.error().message, "");
+      done_.has_catalog = true;
+      done_.catalog = std::move(*catalog);
+    }
+    return {};
+  }
+
+  // A name as the parser saw it, "schema.table" or "table", counts when it is a table now; views
+  // were looked through above.
+  void resolve(const std::string& mention) {
+    auto parts = split(mention, '.');
+    for (auto& part : parts) {
+      if (part.size() >= 2 && part.front() == '"') part = part.substr(1, part.size() - 2);
+    }
+    if (parts.size() == 3 && parts[0] == "warehouse") parts.erase(parts.begin());
+    if (parts.size() == 1) parts.insert(parts.begin(), "main");
+    if (parts.size() != 2 || reads_.contains({parts[0], parts[1]})) return;
+    auto found = engine_.facts(connection_, parts[0], parts[1]);
+    if (found && found->exists && found->kind == "table")
+      reads_.insert({found->schema, found->name});
+  }
+
+  Engine& engine_;
+  const Library& library_;
+  MessageSocket& socket_;
+  Connection connection_;
+  RunRequest request_;
+  Done done_;
+  int index_ = 0;
+  bool in_transaction_ = false;
+  bool gone_ = false;
+  std::set<std::pair<std::string, std::string>> reads_;
+  std::set<std::string> mentioned_;
+};
+
+// Listens while the statement runs: passes on how far it is, and interrupts it when the server says
+// so or is gone. Returns when the server has closed the socket.
+void watch(const Library& library, duckdb_connection connection, MessageSocket& socket,
+           const std::atomic<bool>& finished) {
+  while (true) {
+    if (socket.readable(kProgressEveryMs)) {
+      auto message = socket.receive();
+      if (!finished) library.interrupt(connection);
+      if (!message) return;
+      continue;
+    }
+    if (finished) continue;
+    // -1 while the engine cannot tell; the server also learns that the engine is alive.
+    const double percent = library.query_progress(connection).percentage;
+    if (!socket.send(static_cast<char>(Say::kProgress), std::to_string(percent))) return;
+  }
+}
+
+}  // namespace
+
+void serve_session(Engine& engine, MessageSocket socket, BlockingPool& threads) {
+  auto first = socket.receive();
+  if (!first || first->kind != static_cast<char>(Say::kRun)) return;
+  auto request = decode_run(first->payload);
+  auto connection = engine.connect();
+  if (!request || !connection) {
+    const Error& error = request ? connection.error() : request.error();
+    // When this does not arrive either, the server sees the socket close.
+    (void)socket.send(static_cast<char>(Say::kFailed),
+                      encode(Failure{error.message, "fatal", 0, -1, !connection.ok()}));
+    return;
+  }
+  Session session(engine, socket, std::move(*connection), std::move(*request));
+  std::atomic<bool> finished{false};
+  std::binary_semaphore gone(0);
+  threads.submit([&] {
+    watch(engine.library(), session.connection(), socket, finished);
+    gone.release();
+  });
+  session.run();
+  finished = true;
+  gone.acquire();
+}
+
+}  // namespace strata::engines::duckdb

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/result.hpp"
+#include "runtime/task.hpp"
+
+namespace strata {
+
+// One message between two processes of this program: a kind and its payload. A descriptor may
+// travel along.
+struct Message {
+  char kind = 0;
+  std::string payload;
+  int descriptor = -1;  // the receiver owns it; -1 when there was none
+};
+
+// One end of a local stream of messages (length, kind, payload over a Unix socket). The kernel's
+// socket buffer is the only queue: a sender waits for a slow receiver. Sending is thread-safe;
+// receiving is for one thread or coroutine at a time.
+class MessageSocket {
+ public:
+  static constexpr std::size_t kMaxPayload = 64U << 20U;
+
+  // Takes the descriptor over.
+  explicit MessageSocket(int descriptor);
+  MessageSocket(MessageSocket&&) noexcept;
+  MessageSocket& operator=(MessageSocket&&) noexcept;
+  ~MessageSocket();
+
+  static Result<std::pair<MessageSocket, MessageSocket>> pair();
+
+  // Blocks until the message is in the socket. `descriptor` is duplicated into the other process;
+  // ours stays open. Errors: kUnavailable when the other end is gone, kTooLarge.
+  Status send(char kind, std::string_view payload, int descriptor = -1);
+
+  // Blocks for the next message. Errors: kUnavailable when the other end is gone.
+  Result<Message> receive();
+  // The same without blocking the loop that awaits; on a thread without a loop it blocks.
+  Task<Result<Message>> next();
+
+  // Whether something can be received (or the other end is gone) within `limit_ms`; -1 waits for
+  // ever.
+  bool readable(int limit_ms);
+  // Both directions end; a receiver on either side wakes up. Thread-safe.
+  void shutdown();
+  int descriptor() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace strata

@@ -1,0 +1,312 @@
+#include "storage/warehouse/table_records.hpp"
+
+#include "base/bytes.hpp"
+#include "base/digest.hpp"
+
+namespace strata::storage::warehouse {
+
+namespace {
+
+using kernel::LineageEdge;
+using kernel::LineageNode;
+using kernel::NodeRef;
+using wire::sql_engine::TableFacts;
+
+constexpr kernel::Migration kMigrations[] = {{"warehouse", 1, R"(
+CREATE TABLE warehouse_queries (
+  project TEXT NOT NULL,
+  id TEXT NOT NULL,
+  user_name TEXT NOT NULL,
+  sql TEXT NOT NULL,
+  statement TEXT NOT NULL,
+  state TEXT NOT NULL,
+  started INTEGER NOT NULL,
+  elapsed_us INTEGER NOT NULL,
+  rows INTEGER NOT NULL,
+  bytes INTEGER NOT NULL,
+  cpu_ms REAL NOT NULL,
+  cost REAL NOT NULL,
+  error TEXT NOT NULL,
+  error_code TEXT NOT NULL,
+  PRIMARY KEY (project, id)
+);
+CREATE INDEX warehouse_queries_by_time ON warehouse_queries (project, started);
+CREATE TABLE warehouse_tables (
+  project TEXT NOT NULL,
+  schema_name TEXT NOT NULL,
+  name TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  row_count INTEGER NOT NULL,
+  columns TEXT NOT NULL,
+  schema_digest TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  updated INTEGER NOT NULL,
+  owner TEXT NOT NULL,
+  query TEXT NOT NULL,
+  dropped INTEGER NOT NULL,
+  PRIMARY KEY (project, schema_name, name)
+);
+)"}};
+
+std::string schema_digest(const TableFacts& facts) {
+  return content_digest(wire::sql_engine::to_json(facts.columns).dump());
+}
+
+struct Known {
+  std::int64_t version = 0;
+  bool dropped = true;
+  std::string digest;
+};
+
+Result<Known> known(kernel::Reader& reader, const ProjectId& project, const std::string& schema,
+                    const std::string& name) {
+  auto row = reader.first(
+      "SELECT version, dropped, schema_digest FROM warehouse_tables WHERE project = ? AND "
+      "schema_name = ? AND name = ?",
+      {project.str(), schema, name});
+  if (!row) return std::move(row).error();
+  if (!*row) return Known{};
+  return Known{(*row)->integer(0), (*row)->integer(1) != 0, (*row)->text(2)};
+}
+
+Status put_table(kernel::Writer& writer, const ProjectId& project, const TableFacts& facts,
+                 std::int64_t version, Instant now, const std::string& owner,
+                 const std::string& query) {
+  auto done = writer.execute(
+      "INSERT INTO warehouse_tables (project, schema_name, name, kind, row_count, columns, "
+      "schema_digest, version, "
+      "updated, owner, query, dropped) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0) "
+      "ON CONFLICT (project, schema_name, name) DO UPDATE SET kind = excluded.kind, row_count = "
+      "excluded.row_count, "
+      "columns = excluded.columns, schema_digest = excluded.schema_digest, version = "
+      "excluded.version, "
+      "updated = excluded.updated, query = excluded.query, "
+      "owner = CASE WHEN dropped = 1 THEN excluded.owner ELSE owner END, dropped = 0",
+      {project.str(), facts.schema, facts.name, facts.kind, facts.rows,
+       wire::sql_engine::to_json(facts.columns).dump(), schema_digest(facts), version, now.micros,
+       owner, query});
+  if (!done) return std::move(done).error();
+  return {};
+}
+
+Status drop_table(kernel::Writer& writer, const ProjectId& project, const std::string& schema,
+                  const std::string& name, Instant now) {
+  auto done = writer.execute(
+      "UPDATE warehouse_tables SET dropped = 1, updated = ? WHERE project = ? AND schema_name = ? "
+      "AND name = ?",
+      {now.micros, project.str(), schema, name});
+  if (!done) return std::move(done).error();
+  return {};
+}
+
+std::string short_digest(const std::string& digest) {
+  return digest.substr(digest.find(':') + 1).substr(0, 16);
+}
+
+NodeRef object_ref(const LakeObject& object) {
+  return {"object", object.bucket + "/" + object.key, short_digest(object.digest)};
+}
+
+NodeRef table_ref(const std::string& schema, const std::string& name, std::int64_t version) {
+  return {"table", schema + "." + name, std::to_string(version)};
+}
+
+// Reports one query's part of the graph.
+class Report {
+ public:
+  Report(kernel::Writer& writer, kernel::EventBus& events, kernel::Lineage& lineage,
+         const QueryOutcome& outcome)
+      : writer_(writer),
+        events_(events),
+        lineage_(lineage),
+        outcome_(outcome),
+        query_{"query", outcome.info.id, ""} {}
+
+  Status run() {
+    if (outcome_.tables_read.empty() && outcome_.tables_written.empty() &&
+        outcome_.objects_read.empty() && outcome_.objects_written.empty()) {
+      return {};
+    }
+    LineageNode node{query_, "", outcome_.info.user, outcome_.ended,
+                     Json::object({{"sql", outcome_.info.sql.substr(0, 4000)},
+                                   {"statement", outcome_.info.statement},
+                                   {"rows", outcome_.info.rows}})};
+    STRATA_TRY(lineage_.report(writer_, outcome_.project, node));
+    if (!outcome_.task.empty()) STRATA_TRY(edge({"task", outcome_.task, ""}, query_, "ran"));
+    STRATA_TRY(reads());
+    for (const auto& facts : outcome_.tables_written)
+      STRATA_TRY(written(facts));
+    for (const auto& object : outcome_.objects_written)
+      STRATA_TRY(edge(query_, object_ref(object), "wrote"));
+    return {};
+  }
+
+ private:
+  Status reads() {
+    for (const auto& object : outcome_.objects_read)
+      STRATA_TRY(edge(object_ref(object), query_, "read"));
+    for (const auto& [schema, name] : outcome_.tables_read) {
+      auto table = known(writer_, outcome_.project, schema, name);
+      if (!table) return std::move(table).error();
+      // A table that the same script made is an inner step of it.
+      if (table->dropped) continue;
+      STRATA_TRY(edge(table_ref(schema, name, table->version), query_, "read"));
+    }
+    return {};
+  }
+
+  Status written(const TableFacts& facts) {
+    auto before = known(writer_, outcome_.project, facts.schema, facts.name);
+    if (!before) return std::move(before).error();
+    const std::string subject = "table:" + facts.schema + "." + facts.name;
+    if (!facts.exists) {
+      if (before->dropped) return {};
+      STRATA_TRY(drop_table(writer_, outcome_.project, facts.schema, facts.name, outcome_.ended));
+      return events_.publish(writer_, outcome_.project, "table.dropped", subject,
+                             Json::object({{"query", outcome_.info.id}}));
+    }
+    const std::int64_t version = before->version + 1;
+    STRATA_TRY(put_table(writer_, outcome_.project, facts, version, outcome_.ended,
+                         outcome_.info.user, outcome_.info.id));
+    const NodeRef ref = table_ref(facts.schema, facts.name, version);
+    const std::string digest = schema_digest(facts);
+    LineageNode node{ref, "", outcome_.info.user, outcome_.ended,
+                     Json::object({{"kind", facts.kind},
+                                   {"rows", facts.rows},
+                                   {"schema_digest", digest},
+                                   {"columns", wire::sql_engine::to_json(facts.columns)}})};
+    STRATA_TRY(lineage_.report(writer_, outcome_.project, node));
+    STRATA_TRY(edge(query_, ref, "wrote"));
+    return events_.publish(writer_, outcome_.project, "table.committed", subject,
+                           Json::object({{"version", version},
+                                         {"rows", facts.rows},
+                                         {"schema_digest", digest},
+                                         {"query", outcome_.info.id}}));
+  }
+
+  Status edge(const NodeRef& from, const NodeRef& to, std::string relation) {
+    return lineage_.report(writer_, outcome_.project,
+                           LineageEdge{from, to, std::move(relation), outcome_.ended});
+  }
+
+  kernel::Writer& writer_;
+  kernel::EventBus& events_;
+  kernel::Lineage& lineage_;
+  const QueryOutcome& outcome_;
+  NodeRef query_;
+};
+
+}  // namespace
+
+std::span<const kernel::Migration> warehouse_migrations() {
+  return kMigrations;
+}
+
+Status insert_query(kernel::Writer& writer, const ProjectId& project, const QueryInfo& info) {
+  auto done = writer.execute(
+      "INSERT INTO warehouse_queries (project, id, user_name, sql, statement, state, started, "
+      "elapsed_us, rows, bytes, "
+      "cpu_ms, cost, error, error_code) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+      "ON CONFLICT (project, id) DO UPDATE SET state = excluded.state, elapsed_us = "
+      "excluded.elapsed_us, "
+      "rows = excluded.rows, bytes = excluded.bytes, cpu_ms = excluded.cpu_ms, cost = "
+      "excluded.cost, "
+      "error = excluded.error, error_code = excluded.error_code",
+      {project.str(), info.id, info.user, info.sql, info.statement, info.state, info.started.micros,
+       info.elapsed_us, info.rows, info.bytes, info.cpu_ms, info.cost, info.error,
+       info.error_code});
+  if (!done) return std::move(done).error();
+  return {};
+}
+
+Status commit_outcome(kernel::Writer& writer, kernel::EventBus& events, kernel::Lineage& lineage,
+                      const QueryOutcome& outcome) {
+  STRATA_TRY(insert_query(writer, outcome.project, outcome.info));
+  STRATA_TRY(Report(writer, events, lineage, outcome).run());
+  if (outcome.catalog)
+    return reconcile_tables(writer, outcome.project, *outcome.catalog, outcome.ended);
+  return {};
+}
+
+Status reconcile_tables(kernel::Writer& writer, const ProjectId& project,
+                        const std::vector<TableFacts>& catalog, Instant now) {
+  std::map<std::pair<std::string, std::string>, bool> present;
+  for (const auto& facts : catalog) {
+    if (facts.schema == "strata") continue;
+    present[{facts.schema, facts.name}] = true;
+    auto before = known(writer, project, facts.schema, facts.name);
+    if (!before) return std::move(before).error();
+    if (!before->dropped && before->digest == schema_digest(facts)) continue;
+    STRATA_TRY(put_table(writer, project, facts, before->version + 1, now, "", ""));
+  }
+  auto rows = writer.query(
+      "SELECT schema_name, name FROM warehouse_tables WHERE project = ? AND dropped = 0",
+      {project.str()});
+  if (!rows) return std::move(rows).error();
+  for (const auto& row : *rows) {
+    if (present.contains({row.text(0), row.text(1)})) continue;
+    STRATA_TRY(drop_table(writer, project, row.text(0), row.text(1), now));
+  }
+  return {};
+}
+
+Status close_lost_queries(kernel::Writer& writer) {
+  auto done = writer.execute(
+      "UPDATE warehouse_queries SET state = 'unknown', error = 'the server ended while this "
+      "statement ran; its changes "
+      "are either all there or not at all', error_code = 'unavailable' WHERE state = 'running'");
+  if (!done) return std::move(done).error();
+  return {};
+}
+
+Result<std::vector<QueryInfo>> read_history(kernel::Reader& reader, const ProjectId& project,
+                                            const std::string& user, const std::string& id,
+                                            int limit) {
+  auto rows = reader.query(
+      "SELECT id, user_name, sql, statement, state, started, elapsed_us, rows, bytes, cpu_ms, "
+      "cost, error, error_code "
+      "FROM warehouse_queries WHERE project = ? AND (? = '' OR user_name = ?) AND (? = '' OR id = "
+      "?) "
+      "ORDER BY started DESC LIMIT ?",
+      {project.str(), user, user, id, id, limit});
+  if (!rows) return std::move(rows).error();
+  std::vector<QueryInfo> out;
+  for (const auto& row : *rows) {
+    QueryInfo info;
+    info.id = row.text(0);
+    info.user = row.text(1);
+    info.sql = row.text(2);
+    info.statement = row.text(3);
+    info.state = row.text(4);
+    info.started = Instant{row.integer(5)};
+    info.elapsed_us = row.integer(6);
+    info.rows = row.integer(7);
+    info.bytes = row.integer(8);
+    info.cpu_ms = row.real(9);
+    info.cost = row.real(10);
+    info.error = row.text(11);
+    info.error_code = row.text(12);
+    out.push_back(std::move(info));
+  }
+  return out;
+}
+
+Result<std::vector<TableInfo>> read_tables(kernel::Reader& reader, const ProjectId& project) {
+  auto rows = reader.query(
+      "SELECT schema_name, name, kind, row_count, columns, version, updated, owner FROM "
+      "warehouse_tables "
+      "WHERE project = ? AND dropped = 0 ORDER BY schema_name, name",
+      {project.str()});
+  if (!rows) return std::move(rows).error();
+  std::vector<TableInfo> out;
+  for (const auto& row : *rows) {
+    auto columns = parse_json(row.text(4));
+    if (!columns) return columns.error().wrap("the columns of a table cannot be read");
+    out.push_back({row.text(0), row.text(1), row.text(2), row.integer(3),
+                   wire::sql_engine::columns_from(*columns), row.integer(5),
+                   Instant{row.integer(6)}, row.text(7)});
+  }
+  return out;
+}
+
+}  // namespace strata::storage::warehouse

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernel/events/events.hpp"
+#include "kernel/lineage/lineage.hpp"
+#include "kernel/records/records.hpp"
+#include "storage/warehouse/object_access.hpp"
+#include "storage/warehouse/warehouse.hpp"
+
+namespace strata::storage::warehouse {
+
+// What a finished query leaves behind, for the records.
+struct QueryOutcome {
+  QueryInfo info;
+  ProjectId project;
+  std::string task;  // whose statement it was, when a step of a pipeline asked
+  Instant ended;
+  std::vector<std::pair<std::string, std::string>> tables_read;  // schema, name
+  std::vector<wire::sql_engine::TableFacts> tables_written;
+  std::vector<LakeObject> objects_read;
+  std::vector<LakeObject> objects_written;
+  std::optional<std::vector<wire::sql_engine::TableFacts>> catalog;
+};
+
+// Rows of warehouse_queries and warehouse_tables. All calls belong into a read or write of the
+// records.
+Status insert_query(kernel::Writer& writer, const ProjectId& project, const QueryInfo& info);
+// History, versions, lineage and events of one query.
+Status commit_outcome(kernel::Writer& writer, kernel::EventBus& events, kernel::Lineage& lineage,
+                      const QueryOutcome& outcome);
+// Brings the list of tables in line with what the engine has: tables that a lost commit made or
+// changed get a new version.
+Status reconcile_tables(kernel::Writer& writer, const ProjectId& project,
+                        const std::vector<wire::sql_engine::TableFacts>& catalog, Instant now);
+// Queries that no server runs any more.
+Status close_lost_queries(kernel::Writer& writer);
+
+// `user` empty for all users'.
+Result<std::vector<QueryInfo>> read_history(kernel::Reader& reader, const ProjectId& project,
+                                            const std::string& user, const std::string& id,
+                                            int limit);
+Result<std::vector<TableInfo>> read_tables(kernel::Reader& reader, const ProjectId& project);
+
+std::span<const kernel::Migration> warehouse_migrations();
+
+}  // namespace strata::storage::warehouse

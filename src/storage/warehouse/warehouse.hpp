@@ -1,0 +1,198 @@
+#pragma once
+
+// The warehouse: SQL over tables and lake files in an engine process of its own. Scripts commit as
+// a whole and durably, reach files only with their caller's rights, and fail alone; versions,
+// lineage, events and history follow in one commit. The contract in full stands at the class
+// Warehouse.
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kernel/audit/audit.hpp"
+#include "kernel/events/events.hpp"
+#include "kernel/identity/identity.hpp"
+#include "kernel/lineage/lineage.hpp"
+#include "kernel/records/records.hpp"
+#include "runtime/byte_source.hpp"
+#include "runtime/clock.hpp"
+#include "runtime/pool.hpp"
+#include "runtime/random.hpp"
+#include "runtime/scope.hpp"
+#include "runtime/signal.hpp"
+#include "storage/warehouse/engine_host.hpp"
+#include "storage/warehouse/object_access.hpp"
+#include "storage/warehouse/sql_text.hpp"
+#include "wire/sql_engine.hpp"
+
+namespace strata::storage::warehouse {
+
+using wire::sql_engine::ColumnInfo;
+using wire::sql_engine::Format;
+
+struct QueryRequest {
+  std::string
+      sql;  // one statement, or a script that runs as one transaction and answers its last result
+  Json params;  // array or object of values for ?, $1 or $name; for single statements
+  Format format = Format::kJson;
+  std::uint64_t limit = 0;  // rows of the answer; 0 for all
+  std::chrono::milliseconds timeout{300'000};
+  std::string id;  // chosen by the caller so that it can cancel; made here when empty
+};
+
+struct QueryInfo {
+  std::string id;
+  std::string user;
+  std::string sql;
+  std::string statement;  // "SELECT", "CREATE TABLE"; the last one's of a script
+  std::string state;  // "queued", "running", "finished", "failed", "cancelled" or "unknown" (the
+                      // server died meanwhile)
+  Instant started;
+  std::int64_t elapsed_us = 0;
+  std::int64_t rows = 0;
+  std::int64_t bytes = 0;
+  double cpu_ms = 0;
+  double cost = 0;       // in the node's currency; 0 where no price is set
+  double progress = -1;  // percent while it runs; -1 unknown
+  std::string error;
+  std::string error_code;
+};
+
+struct TableInfo {
+  std::string schema;
+  std::string name;
+  std::string kind;        // "table", "view" or "system view"
+  std::int64_t rows = -1;  // -1 unknown
+  std::vector<ColumnInfo> columns;
+  std::int64_t version = 0;  // counts the commits that changed it
+  Instant updated;
+  std::string owner;
+};
+
+// The bytes of an answer as they arrive. Destroyed before its end, it cancels the query. An error
+// in the middle breaks the stream off, so that nobody takes a part for the whole.
+class QueryStream : public ByteSource {
+ public:
+  virtual const std::string& id() const = 0;
+};
+
+// SQL over tables and over the lake's files, in an engine process of its own.
+//
+// Promises: a script's changes are committed as a whole before its answer ends, and survive power
+// loss; a statement reaches lake objects with its caller's rights and no other files; what kills or
+// exhausts the engine fails alone. After a commit follow, in one commit of the records: the
+// versions of the changed tables, lineage (object and table -> query -> table and object), the
+// event "table.committed" and the query's history. A server that dies in between finds changed
+// tables when the engine starts next, and gives them a new version then. Costs: 33 MB and some 100
+// ms for the first query; the process ends after five idle minutes. At most kSlots queries run,
+// twice eight times as many wait. Threads: all methods from any loop.
+class Warehouse {
+ public:
+  static constexpr int kSlots = 4;
+  static constexpr int kMaxWaiting = 64;
+  static constexpr std::size_t kMaxObjects = 10'000;  // that one query may name by patterns
+
+  struct Ports {
+    kernel::Records& records;
+    kernel::Audit& audit;
+    kernel::EventBus& events;
+    kernel::Lineage& lineage;
+    ObjectAccess& objects;
+    BlockingPool& pool;
+    TaskScope& scope;
+    LoopGroup& loops;
+    const Clock& clock;
+    Random& random;
+    kernel::Caller system;  // whose project the tables belong to
+    // What so much processor time costs on this node; may be empty.
+    std::function<double(std::chrono::microseconds cpu)> cost;
+  };
+  Warehouse(Ports ports, EngineHostOptions engine);
+  ~Warehouse();
+  static std::span<const kernel::Migration> migrations();
+
+  // Marks queries that a dead server left running as unknown. Blocks.
+  Status start();
+  // Ends the engine; queries that still run fail. Blocks.
+  void stop();
+
+  // Runs a script. Returns when its first bytes, or all of a short answer, are there: most errors
+  // are seen here. Errors: kInvalidArgument, kUnsupported, field "sql:LINE:COLUMN";
+  // kPermissionDenied (sql:query, lake:read, and lake:write for changes), kResourceExhausted
+  // (memory, or too many queries wait), kDeadlineExceeded, kCancelled, kUnavailable (the engine
+  // died), kConflict (another transaction changed the same rows: retry), and the lake's.
+  Task<Result<std::unique_ptr<QueryStream>>> query(const kernel::Caller& caller,
+                                                   QueryRequest request);
+  // The whole answer of a short query, for callers inside of the server. Errors: kTooLarge.
+  Task<Result<Json>> query_json(const kernel::Caller& caller, QueryRequest request);
+
+  // Errors: kNotFound, also for other users' queries unless the caller is an administrator.
+  Task<Status> cancel(const kernel::Caller& caller, std::string id);
+  Task<Result<QueryInfo>> find(const kernel::Caller& caller, std::string id);
+  // Newest first, those that run included.
+  Task<Result<std::vector<QueryInfo>>> history(const kernel::Caller& caller, int limit);
+  Task<Result<std::vector<TableInfo>>> tables(const kernel::Caller& caller);
+
+  // A read-only view strata.NAME over Parquet files that another part of the server writes.
+  struct SystemView {
+    std::string name;
+    std::string folder;               // below the data directory; nothing else is opened to SQL
+    std::vector<ColumnInfo> columns;  // its shape while there are no files
+    // The files that make up the view now, with absolute paths; may block.
+    std::function<std::vector<std::string>()> files;
+  };
+  // Before start().
+  void add_system_view(SystemView view);
+
+  EngineHost& engine() { return host_; }
+
+ private:
+  struct Run;
+  class Stream;
+  friend class Stream;
+
+  Task<Result<void>> prepare(std::shared_ptr<Run> run);
+  Task<Result<void>> begin(std::shared_ptr<Run> run);
+  Task<Result<void>> materialise(std::shared_ptr<Run> run);
+  Task<Result<std::vector<std::string>>> keys_of(std::shared_ptr<Run> run, LakePath path);
+  Task<Result<std::string>> materialise_path(std::shared_ptr<Run> run, LakePath path,
+                                             std::size_t number);
+  Task<Result<std::string>> prepare_output(std::shared_ptr<Run> run, LakePath target,
+                                           std::size_t number);
+  Task<Result<void>> store_outputs(std::shared_ptr<Run> run);
+  Task<Result<bool>> advance(std::shared_ptr<Run> run);
+  Task<Result<void>> finish(std::shared_ptr<Run> run, std::optional<Error> error);
+  Task<void> abandon(std::shared_ptr<Run> run);
+  Task<Result<void>> record(std::shared_ptr<Run> run);
+  Task<void> record_later(std::shared_ptr<Run> run);
+  Task<Result<void>> admit(std::shared_ptr<Run> run);
+  void leave(Run& run);
+  Error explain(const Run& run, const wire::sql_engine::Failure& failure) const;
+  Error engine_died(Run& run);
+  std::string tail(const Run& run) const;
+  void interrupt(Run& run, Code why);
+  QueryInfo describe(const Run& run) const;
+  Status reconcile(const std::vector<wire::sql_engine::TableFacts>& catalog);
+  Task<void> watch_idle();
+
+  Ports ports_;
+  EngineHost host_;
+  std::string data_;
+  mutable std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<Run>> running_;
+  int busy_ = 0;
+  int waiting_ = 0;
+  std::atomic<bool> ended_{false};
+  Signal freed_;
+  Signal stopping_;
+  std::vector<SystemView> views_;
+};
+
+}  // namespace strata::storage::warehouse
