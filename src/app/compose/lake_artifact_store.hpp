@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "platform/tracking/artifacts.hpp"
+#include "platform/tracking/tracking.hpp"
 #include "storage/lake/lake.hpp"
 
 namespace strata::app {

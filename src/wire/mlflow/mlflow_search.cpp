@@ -23,32 +23,52 @@ struct Rules {
 };
 
 const Rules& rules_of(Subject subject) {
-  static const Rules runs{{"artifact_uri", "run_id", "run_name", "status", "user_id"},
-                          {"start_time", "end_time"},
-                          {"artifact_uri", "run_id", "run_name", "status", "user_id", "start_time", "end_time"},
-                          {"run_id"}, true, true, true};
+  static const Rules runs{
+      {"artifact_uri", "run_id", "run_name", "status", "user_id"},
+      {"start_time", "end_time"},
+      {"artifact_uri", "run_id", "run_name", "status", "user_id", "start_time", "end_time"},
+      {"run_id"},
+      true,
+      true,
+      true};
   static const Rules experiments{{"name", "experiment_id"},
                                  {"creation_time", "last_update_time"},
                                  {"name", "experiment_id", "creation_time", "last_update_time"},
-                                 {"experiment_id"}, false, false, true};
-  static const Rules registered{{"name"}, {}, {"name", "creation_timestamp", "last_updated_timestamp"},
-                                {"name"}, false, false, false};
-  static const Rules versions{{"name", "run_id", "source_path"},
-                              {"version_number"},
-                              {"name", "version_number", "creation_timestamp", "last_updated_timestamp"},
-                              {"name", "run_id"}, false, false, false};
-  static const Rules logged{{"name", "model_id", "model_type", "status", "source_run_id", "experiment_id"},
-                            {"creation_timestamp", "last_updated_timestamp"},
-                            {"name", "model_id", "model_type", "status", "source_run_id", "experiment_id",
-                             "creation_timestamp", "last_updated_timestamp"},
-                            {"name", "model_id", "model_type", "status", "source_run_id", "experiment_id"},
-                            true, false, false};
+                                 {"experiment_id"},
+                                 false,
+                                 false,
+                                 true};
+  static const Rules registered{
+      {"name"}, {},   {"name", "creation_timestamp", "last_updated_timestamp"}, {"name"}, false,
+      false,    false};
+  static const Rules versions{
+      {"name", "run_id", "source_path"},
+      {"version_number"},
+      {"name", "version_number", "creation_timestamp", "last_updated_timestamp"},
+      {"name", "run_id"},
+      false,
+      false,
+      false};
+  static const Rules logged{
+      {"name", "model_id", "model_type", "status", "source_run_id", "experiment_id"},
+      {"creation_timestamp", "last_updated_timestamp"},
+      {"name", "model_id", "model_type", "status", "source_run_id", "experiment_id",
+       "creation_timestamp", "last_updated_timestamp"},
+      {"name", "model_id", "model_type", "status", "source_run_id", "experiment_id"},
+      true,
+      false,
+      false};
   switch (subject) {
-    case Subject::kRuns: return runs;
-    case Subject::kExperiments: return experiments;
-    case Subject::kRegisteredModels: return registered;
-    case Subject::kModelVersions: return versions;
-    case Subject::kLoggedModels: return logged;
+    case Subject::kRuns:
+      return runs;
+    case Subject::kExperiments:
+      return experiments;
+    case Subject::kRegisteredModels:
+      return registered;
+    case Subject::kModelVersions:
+      return versions;
+    case Subject::kLoggedModels:
+      return logged;
   }
   return runs;
 }
@@ -57,22 +77,30 @@ bool contains(const std::vector<std::string>& all, std::string_view one) {
   return std::find(all.begin(), all.end(), one) != all.end();
 }
 
-Error refuse(std::string message) { return invalid("filter", std::move(message)); }
+Error refuse(std::string message) {
+  return invalid("filter", std::move(message));
+}
 
 std::string_view entity_name(Entity entity) {
   switch (entity) {
-    case Entity::kAttribute: return "attribute";
-    case Entity::kMetric: return "metric";
-    case Entity::kParam: return "parameter";
-    case Entity::kTag: return "tag";
-    case Entity::kDataset: return "dataset";
+    case Entity::kAttribute:
+      return "attribute";
+    case Entity::kMetric:
+      return "metric";
+    case Entity::kParam:
+      return "parameter";
+    case Entity::kTag:
+      return "tag";
+    case Entity::kDataset:
+      return "dataset";
   }
   return "attribute";
 }
 
 std::string unquote(std::string text) {
   for (const char quote : {'\'', '"', '`'}) {
-    if (text.size() >= 2 && text.front() == quote && text.back() == quote) return text.substr(1, text.size() - 2);
+    if (text.size() >= 2 && text.front() == quote && text.back() == quote)
+      return text.substr(1, text.size() - 2);
   }
   return text;
 }
@@ -84,7 +112,8 @@ std::string resolve_alias(std::string key, Subject subject) {
   }
   if (subject == Subject::kLoggedModels) {
     if (key == "creation_time" || key == "creation_timestamp_ms") return "creation_timestamp";
-    if (key == "last_updated_time" || key == "last_updated_timestamp_ms") return "last_updated_timestamp";
+    if (key == "last_updated_time" || key == "last_updated_timestamp_ms")
+      return "last_updated_timestamp";
   }
   if (subject == Subject::kRegisteredModels && key == "timestamp") return "last_updated_timestamp";
   return key;
@@ -97,23 +126,35 @@ struct Identifier {
 
 Result<Entity> entity_of(const std::string& prefix, const Rules& rules) {
   static const std::map<std::string, Entity, std::less<>> kNames = {
-      {"metric", Entity::kMetric},       {"metrics", Entity::kMetric},       {"parameter", Entity::kParam},
-      {"parameters", Entity::kParam},    {"param", Entity::kParam},          {"params", Entity::kParam},
-      {"tag", Entity::kTag},             {"tags", Entity::kTag},             {"attribute", Entity::kAttribute},
-      {"attributes", Entity::kAttribute}, {"attr", Entity::kAttribute},      {"run", Entity::kAttribute},
-      {"dataset", Entity::kDataset},     {"datasets", Entity::kDataset}};
+      {"metric", Entity::kMetric},
+      {"metrics", Entity::kMetric},
+      {"parameter", Entity::kParam},
+      {"parameters", Entity::kParam},
+      {"param", Entity::kParam},
+      {"params", Entity::kParam},
+      {"tag", Entity::kTag},
+      {"tags", Entity::kTag},
+      {"attribute", Entity::kAttribute},
+      {"attributes", Entity::kAttribute},
+      {"attr", Entity::kAttribute},
+      {"run", Entity::kAttribute},
+      {"dataset", Entity::kDataset},
+      {"datasets", Entity::kDataset}};
   const auto found = kNames.find(prefix);
-  const bool known = found != kNames.end() &&
-                     (rules.data || (found->second != Entity::kMetric && found->second != Entity::kParam)) &&
-                     (rules.datasets || found->second != Entity::kDataset);
+  const bool known =
+      found != kNames.end() &&
+      (rules.data || (found->second != Entity::kMetric && found->second != Entity::kParam)) &&
+      (rules.datasets || found->second != Entity::kDataset);
   if (known) return found->second;
   std::vector<std::string> valid = {"attribute", "tag"};
   if (rules.data) valid.insert(valid.end(), {"metric", "parameter"});
   if (rules.datasets) valid.push_back("dataset");
-  return refuse(fmt::format("Invalid entity type '{}'. Valid values are {}", prefix, join(valid, ", ")));
+  return refuse(
+      fmt::format("Invalid entity type '{}'. Valid values are {}", prefix, join(valid, ", ")));
 }
 
-Result<Identifier> identifier_of(const std::string& text, Subject subject, const std::vector<std::string>& attributes) {
+Result<Identifier> identifier_of(const std::string& text, Subject subject,
+                                 const std::vector<std::string>& attributes) {
   const Rules& rules = rules_of(subject);
   Identifier id;
   // A dot inside the first quoted part belongs to a key, not between entity and key.
@@ -128,10 +169,13 @@ Result<Identifier> identifier_of(const std::string& text, Subject subject, const
   }
   if (id.entity == Entity::kAttribute) id.key = resolve_alias(std::move(id.key), subject);
   if (id.entity == Entity::kAttribute && !contains(attributes, id.key)) {
-    return refuse(fmt::format("Invalid attribute key '{}' specified. Valid keys are {}", id.key, join(attributes, ", ")));
+    return refuse(fmt::format("Invalid attribute key '{}' specified. Valid keys are {}", id.key,
+                              join(attributes, ", ")));
   }
-  if (id.entity == Entity::kDataset && id.key != "name" && id.key != "digest" && id.key != "context") {
-    return refuse(fmt::format("Invalid dataset key '{}' specified. Valid keys are name, digest, context", id.key));
+  if (id.entity == Entity::kDataset && id.key != "name" && id.key != "digest" &&
+      id.key != "context") {
+    return refuse(fmt::format(
+        "Invalid dataset key '{}' specified. Valid keys are name, digest, context", id.key));
   }
   if (id.key.empty()) return refuse("a key is missing behind '" + text + "'");
   return id;
@@ -147,12 +191,16 @@ std::optional<Comparator> symbol_comparator(std::string_view text) {
   return std::nullopt;
 }
 
-bool is_ordering(Comparator c) { return c >= Comparator::kLess && c <= Comparator::kGreaterEqual; }
+bool is_ordering(Comparator c) {
+  return c >= Comparator::kLess && c <= Comparator::kGreaterEqual;
+}
 
 class FilterParser {
  public:
   FilterParser(std::vector<Token> tokens, Subject subject)
-      : tokens_(std::move(tokens)), subject_(subject), rules_(rules_of(subject)) {}
+      : tokens_(std::move(tokens)),
+        subject_(subject),
+        rules_(rules_of(subject)) {}
 
   Result<std::vector<Clause>> parse() {
     std::vector<Clause> clauses;
@@ -164,25 +212,29 @@ class FilterParser {
       auto clause = parse_clause();
       if (!clause) return std::move(clause).error();
       clauses.push_back(std::move(*clause));
-      if (clauses.size() > kMaxClauses) return refuse(fmt::format("A filter may have at most {} clauses", kMaxClauses));
+      if (clauses.size() > kMaxClauses)
+        return refuse(fmt::format("A filter may have at most {} clauses", kMaxClauses));
     }
     return clauses;
   }
 
  private:
   bool is_keyword(std::size_t at, std::string_view word) const {
-    return at < tokens_.size() && tokens_[at].kind == TokenKind::kWord && equal_ignoring_case(tokens_[at].text, word);
+    return at < tokens_.size() && tokens_[at].kind == TokenKind::kWord &&
+           equal_ignoring_case(tokens_[at].text, word);
   }
 
   Result<Clause> parse_clause() {
     const Token& left = tokens_[at_];
     if (left.kind != TokenKind::kWord || is_keyword(at_, "OR") || is_keyword(at_, "NOT")) {
-      return refuse(fmt::format("Invalid clause(s) in filter string: '{}'. Clauses look like metrics.loss < 0.1 and are "
-                                "joined by AND",
-                                left.text));
+      return refuse(fmt::format(
+          "Invalid clause(s) in filter string: '{}'. Clauses look like metrics.loss < 0.1 and are "
+          "joined by AND",
+          left.text));
     }
     std::vector<std::string> attributes = rules_.text_attributes;
-    attributes.insert(attributes.end(), rules_.number_attributes.begin(), rules_.number_attributes.end());
+    attributes.insert(attributes.end(), rules_.number_attributes.begin(),
+                      rules_.number_attributes.end());
     auto id = identifier_of(left.text, subject_, attributes);
     if (!id) return std::move(id).error();
     ++at_;
@@ -191,10 +243,11 @@ class FilterParser {
     if (!comparator) return std::move(comparator).error();
     clause.comparator = *comparator;
     STRATA_TRY(check_comparator(clause));
-    if (clause.comparator == Comparator::kIsNull || clause.comparator == Comparator::kIsNotNull) return clause;
+    if (clause.comparator == Comparator::kIsNull || clause.comparator == Comparator::kIsNotNull)
+      return clause;
     if (at_ >= tokens_.size()) {
-      return refuse(fmt::format("Invalid comparison clause. Expected a value behind '{} {}'", left.text,
-                                comparator_name(clause.comparator)));
+      return refuse(fmt::format("Invalid comparison clause. Expected a value behind '{} {}'",
+                                left.text, comparator_name(clause.comparator)));
     }
     STRATA_TRY(parse_value(clause, tokens_[at_]));
     ++at_;
@@ -205,12 +258,15 @@ class FilterParser {
     if (at_ < tokens_.size() && tokens_[at_].kind == TokenKind::kOperator) {
       const auto found = symbol_comparator(tokens_[at_].text);
       if (!found) {
-        return refuse(fmt::format("Invalid comparator '{}' not one of =, !=, <, <=, >, >=", tokens_[at_].text));
+        return refuse(fmt::format("Invalid comparator '{}' not one of =, !=, <, <=, >, >=",
+                                  tokens_[at_].text));
       }
       ++at_;
       return *found;
     }
-    const auto words = [&](Comparator comparator, std::initializer_list<std::string_view> all) -> std::optional<Comparator> {
+    const auto words =
+        [&](Comparator comparator,
+            std::initializer_list<std::string_view> all) -> std::optional<Comparator> {
       std::size_t i = at_;
       for (const auto word : all) {
         if (!is_keyword(i++, word)) return std::nullopt;
@@ -224,7 +280,8 @@ class FilterParser {
     if (auto c = words(Comparator::kNotIn, {"NOT", "IN"})) return *c;
     if (auto c = words(Comparator::kIsNotNull, {"IS", "NOT", "NULL"})) return *c;
     if (auto c = words(Comparator::kIsNull, {"IS", "NULL"})) return *c;
-    return refuse(fmt::format("Invalid clause(s) in filter string: '{}' is not followed by a comparison", left));
+    return refuse(fmt::format(
+        "Invalid clause(s) in filter string: '{}' is not followed by a comparison", left));
   }
 
   bool is_number(const Clause& clause) const {
@@ -236,12 +293,14 @@ class FilterParser {
     const auto c = clause.comparator;
     bool allowed = false;
     if (c == Comparator::kIsNull || c == Comparator::kIsNotNull) {
-      allowed = rules_.null_checks && (clause.entity == Entity::kTag || clause.entity == Entity::kParam);
+      allowed =
+          rules_.null_checks && (clause.entity == Entity::kTag || clause.entity == Entity::kParam);
     } else if (is_number(clause)) {
       allowed = c == Comparator::kEqual || c == Comparator::kNotEqual || is_ordering(c);
     } else if (c == Comparator::kIn || c == Comparator::kNotIn) {
-      allowed = clause.entity == Entity::kDataset || subject_ == Subject::kLoggedModels ||
-                (clause.entity == Entity::kAttribute && contains(rules_.list_attributes, clause.key));
+      allowed =
+          clause.entity == Entity::kDataset || subject_ == Subject::kLoggedModels ||
+          (clause.entity == Entity::kAttribute && contains(rules_.list_attributes, clause.key));
     } else {
       allowed = !is_ordering(c);
     }
@@ -250,14 +309,15 @@ class FilterParser {
       allowed = false;
     }
     if (allowed) return {};
-    return refuse(fmt::format("Invalid comparator '{}' for {} '{}'", comparator_name(c), entity_name(clause.entity),
-                              clause.key));
+    return refuse(fmt::format("Invalid comparator '{}' for {} '{}'", comparator_name(c),
+                              entity_name(clause.entity), clause.key));
   }
 
   Status parse_value(Clause& clause, const Token& token) const {
     if (clause.comparator == Comparator::kIn || clause.comparator == Comparator::kNotIn) {
       if (token.kind != TokenKind::kList) {
-        return refuse(fmt::format("Expected a list of quoted string values for '{}'. Got value {}", clause.key, token.text));
+        return refuse(fmt::format("Expected a list of quoted string values for '{}'. Got value {}",
+                                  clause.key, token.text));
       }
       clause.value = token.items;
       return {};
@@ -269,8 +329,9 @@ class FilterParser {
       clause.value = token.text.substr(1, token.text.size() - 2);
       return {};
     }
-    return refuse(fmt::format("Expected a quoted string value for {} '{}' (e.g. 'my-value'). Got value {}",
-                              entity_name(clause.entity), clause.key, token.text));
+    return refuse(
+        fmt::format("Expected a quoted string value for {} '{}' (e.g. 'my-value'). Got value {}",
+                    entity_name(clause.entity), clause.key, token.text));
   }
 
   static Status parse_number(Clause& clause, const Token& token) {
@@ -283,14 +344,15 @@ class FilterParser {
         }
       }
       double value = 0;
-      const auto read = std::from_chars(token.text.data(), token.text.data() + token.text.size(), value);
+      const auto read =
+          std::from_chars(token.text.data(), token.text.data() + token.text.size(), value);
       if (read.ec == std::errc() && read.ptr == token.text.data() + token.text.size()) {
         clause.value = value;
         return {};
       }
     }
-    return refuse(fmt::format("Expected numeric value type for {} '{}'. Found {}", entity_name(clause.entity), clause.key,
-                              token.text));
+    return refuse(fmt::format("Expected numeric value type for {} '{}'. Found {}",
+                              entity_name(clause.entity), clause.key, token.text));
   }
 
   std::vector<Token> tokens_;
@@ -302,8 +364,8 @@ class FilterParser {
 }  // namespace
 
 std::string_view comparator_name(Comparator comparator) {
-  static constexpr std::array<std::string_view, 12> kNames = {"=",    "!=",    "<",  "<=",     ">",       ">=",
-                                                              "LIKE", "ILIKE", "IN", "NOT IN", "IS NULL", "IS NOT NULL"};
+  static constexpr std::array<std::string_view, 12> kNames = {
+      "=", "!=", "<", "<=", ">", ">=", "LIKE", "ILIKE", "IN", "NOT IN", "IS NULL", "IS NOT NULL"};
   return kNames[static_cast<std::size_t>(comparator)];
 }
 
@@ -326,7 +388,8 @@ Result<OrderTerm> parse_order(std::string_view text, Subject subject) {
   if (tokens->size() == 2) {
     const Token& direction = (*tokens)[1];
     term.descending = equal_ignoring_case(direction.text, "desc");
-    if (direction.kind != TokenKind::kWord || (!term.descending && !equal_ignoring_case(direction.text, "asc"))) {
+    if (direction.kind != TokenKind::kWord ||
+        (!term.descending && !equal_ignoring_case(direction.text, "asc"))) {
       return bad("The ordering is ASC or DESC.");
     }
   }
@@ -336,13 +399,15 @@ Result<OrderTerm> parse_order(std::string_view text, Subject subject) {
                         : subject == Subject::kLoggedModels
                             ? id->entity == Entity::kAttribute || id->entity == Entity::kMetric
                             : id->entity == Entity::kAttribute;
-  if (!sortable) return bad(fmt::format("Results cannot be ordered by a {}.", entity_name(id->entity)));
+  if (!sortable)
+    return bad(fmt::format("Results cannot be ordered by a {}.", entity_name(id->entity)));
   term.entity = id->entity;
   term.key = std::move(id->key);
   return term;
 }
 
-Result<std::vector<OrderTerm>> parse_orders(const std::vector<std::string>& texts, Subject subject) {
+Result<std::vector<OrderTerm>> parse_orders(const std::vector<std::string>& texts,
+                                            Subject subject) {
   std::vector<OrderTerm> terms;
   for (const auto& text : texts) {
     auto term = parse_order(text, subject);

@@ -10,16 +10,32 @@
 
 namespace strata::wire::mlflow {
 
-// The filter and order-by language of MLflow's search calls, as its client 3.17 and its server accept it: comparisons joined by
-// AND (the word may be missing), keys quoted by "..." or `...`, values by '...' or "...". Which keys and comparisons are legal
-// depends on what is searched for.
-enum class Subject : std::uint8_t { kRuns, kExperiments, kRegisteredModels, kModelVersions, kLoggedModels };
+// The filter and order-by language of MLflow's search calls, as its client 3.17 and its server
+// accept it: comparisons joined by AND (the word may be missing), keys quoted by "..." or `...`,
+// values by '...' or "...". Which keys and comparisons are legal depends on what is searched for.
+enum class Subject : std::uint8_t {
+  kRuns,
+  kExperiments,
+  kRegisteredModels,
+  kModelVersions,
+  kLoggedModels
+};
 
 enum class Entity : std::uint8_t { kAttribute, kMetric, kParam, kTag, kDataset };
 
 enum class Comparator : std::uint8_t {
-  kEqual, kNotEqual, kLess, kLessEqual, kGreater, kGreaterEqual,
-  kLike, kIlike, kIn, kNotIn, kIsNull, kIsNotNull,
+  kEqual,
+  kNotEqual,
+  kLess,
+  kLessEqual,
+  kGreater,
+  kGreaterEqual,
+  kLike,
+  kIlike,
+  kIn,
+  kNotIn,
+  kIsNull,
+  kIsNotNull,
 };
 std::string_view comparator_name(Comparator comparator);
 
@@ -27,7 +43,8 @@ struct Clause {
   Entity entity = Entity::kAttribute;
   std::string key;  // aliases such as "created" or "run name" are already resolved
   Comparator comparator = Comparator::kEqual;
-  // The type fits the key: a number for metrics and numeric attributes, a list for IN and NOT IN, else a text.
+  // The type fits the key: a number for metrics and numeric attributes, a list for IN and NOT IN,
+  // else a text.
   std::variant<std::monostate, std::int64_t, double, std::string, std::vector<std::string>> value;
 };
 

@@ -6,13 +6,19 @@ namespace strata::wire::mlflow {
 
 namespace {
 
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_space(char c) {
+  return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
+}
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 bool is_word(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '_' ||
          static_cast<unsigned char>(c) >= 0x80;
 }
-bool is_operator(char c) { return c == '<' || c == '>' || c == '=' || c == '!' || c == '~'; }
+bool is_operator(char c) {
+  return c == '<' || c == '>' || c == '=' || c == '!' || c == '~';
+}
 
 class Lexer {
  public:
@@ -21,7 +27,8 @@ class Lexer {
   Result<std::vector<Token>> all() {
     std::vector<Token> tokens;
     while (true) {
-      while (at_ < text_.size() && is_space(text_[at_])) ++at_;
+      while (at_ < text_.size() && is_space(text_[at_]))
+        ++at_;
       if (at_ == text_.size()) return tokens;
       auto token = next();
       if (!token) return std::move(token).error();
@@ -39,8 +46,9 @@ class Lexer {
       if (const auto end = number_end(); end != 0) return take(TokenKind::kNumber, end);
     }
     if (is_word(c) || c == '"' || c == '`') return word();
-    return invalid("filter", fmt::format("Invalid clause(s) in filter string: unexpected '{}' at position {}",
-                                         printable(text_.substr(at_, 1)), at_ + 1));
+    return invalid("filter",
+                   fmt::format("Invalid clause(s) in filter string: unexpected '{}' at position {}",
+                               printable(text_.substr(at_, 1)), at_ + 1));
   }
 
   bool starts_number(std::size_t at) const {
@@ -48,20 +56,24 @@ class Lexer {
     return at < text_.size() && is_digit(text_[at]);
   }
 
-  // End of a decimal number at the cursor, or 0 when what stands there is a name that begins with a digit.
+  // End of a decimal number at the cursor, or 0 when what stands there is a name that begins with a
+  // digit.
   std::size_t number_end() const {
     std::size_t end = at_;
     if (text_[end] == '-') ++end;
-    while (end < text_.size() && is_digit(text_[end])) ++end;
+    while (end < text_.size() && is_digit(text_[end]))
+      ++end;
     if (end < text_.size() && text_[end] == '.') {
       ++end;
-      while (end < text_.size() && is_digit(text_[end])) ++end;
+      while (end < text_.size() && is_digit(text_[end]))
+        ++end;
     }
     if (end < text_.size() && (text_[end] == 'e' || text_[end] == 'E')) {
       std::size_t exponent = end + 1;
       if (exponent < text_.size() && (text_[exponent] == '-' || text_[exponent] == '+')) ++exponent;
       if (exponent < text_.size() && is_digit(text_[exponent])) {
-        while (exponent < text_.size() && is_digit(text_[exponent])) ++exponent;
+        while (exponent < text_.size() && is_digit(text_[exponent]))
+          ++exponent;
         end = exponent;
       }
     }
@@ -76,7 +88,8 @@ class Lexer {
 
   Token run(TokenKind kind, bool (*belongs)(char)) {
     std::size_t end = at_;
-    while (end < text_.size() && belongs(text_[end])) ++end;
+    while (end < text_.size() && belongs(text_[end]))
+      ++end;
     return take(kind, end);
   }
 
@@ -91,8 +104,10 @@ class Lexer {
       }
       return i + 1;
     }
-    return invalid("filter", fmt::format("Invalid clause(s) in filter string: the quote {} at position {} is not closed",
-                                         quote, at + 1));
+    return invalid(
+        "filter",
+        fmt::format("Invalid clause(s) in filter string: the quote {} at position {} is not closed",
+                    quote, at + 1));
   }
 
   Result<Token> quoted_text() {
@@ -107,7 +122,8 @@ class Lexer {
         if (!closed) return std::move(closed).error();
         end = *closed;
       } else if (is_word(text_[end])) {
-        while (end < text_.size() && is_word(text_[end])) ++end;
+        while (end < text_.size() && is_word(text_[end]))
+          ++end;
       } else {
         break;
       }
@@ -144,7 +160,8 @@ class Lexer {
       }
     }
     return invalid("filter",
-                   "While parsing a list in the query, expected a non-empty list of quoted string values such as ('a', 'b')");
+                   "While parsing a list in the query, expected a non-empty list of quoted string "
+                   "values such as ('a', 'b')");
   }
 
   std::string_view text_;
@@ -153,6 +170,8 @@ class Lexer {
 
 }  // namespace
 
-Result<std::vector<Token>> lex_search(std::string_view text) { return Lexer(text).all(); }
+Result<std::vector<Token>> lex_search(std::string_view text) {
+  return Lexer(text).all();
+}
 
 }  // namespace strata::wire::mlflow

@@ -17,8 +17,9 @@ struct Token {
   std::vector<std::string> items;  // of a list
 };
 
-// A word is a dotted name whose parts may be quoted by " or `; a text is quoted by '; a list stands in parentheses.
-// Errors: kInvalidArgument for an open quote or parenthesis, or a character that starts no token.
+// A word is a dotted name whose parts may be quoted by " or `; a text is quoted by '; a list stands
+// in parentheses. Errors: kInvalidArgument for an open quote or parenthesis, or a character that
+// starts no token.
 Result<std::vector<Token>> lex_search(std::string_view text);
 
 }  // namespace strata::wire::mlflow

@@ -6,14 +6,17 @@ namespace strata::wire::mlflow {
 namespace {
 
 std::string show(const Clause& clause) {
-  static constexpr std::array<std::string_view, 5> kEntities = {"attribute", "metric", "param", "tag", "dataset"};
-  std::string out = fmt::format("{}|{}|{}|", kEntities[static_cast<std::size_t>(clause.entity)], clause.key,
-                                comparator_name(clause.comparator));
-  if (const auto* whole = std::get_if<std::int64_t>(&clause.value)) out += fmt::format("{}", *whole);
+  static constexpr std::array<std::string_view, 5> kEntities = {"attribute", "metric", "param",
+                                                                "tag", "dataset"};
+  std::string out = fmt::format("{}|{}|{}|", kEntities[static_cast<std::size_t>(clause.entity)],
+                                clause.key, comparator_name(clause.comparator));
+  if (const auto* whole = std::get_if<std::int64_t>(&clause.value))
+    out += fmt::format("{}", *whole);
   if (const auto* real = std::get_if<double>(&clause.value)) out += fmt::format("{}", *real);
   if (const auto* text = std::get_if<std::string>(&clause.value)) out += *text;
   if (const auto* list = std::get_if<std::vector<std::string>>(&clause.value)) {
-    for (const auto& item : *list) out += "[" + item + "]";
+    for (const auto& item : *list)
+      out += "[" + item + "]";
   }
   return out;
 }
@@ -22,7 +25,8 @@ std::string parsed(std::string_view text, Subject subject = Subject::kRuns) {
   const auto clauses = parse_filter(text, subject);
   if (!clauses) return "error";
   std::string out;
-  for (const auto& clause : *clauses) out += (out.empty() ? "" : " & ") + show(clause);
+  for (const auto& clause : *clauses)
+    out += (out.empty() ? "" : " & ") + show(clause);
   return out;
 }
 
@@ -69,7 +73,8 @@ TEST(MlflowFilter, Reads_every_form_that_the_stock_server_reads) {
       {"tags.x = ''", "tag|x|=|"},
       {"tags.\xC3\xA4 = '\xE2\x82\xAC'", "tag|\xC3\xA4|=|\xE2\x82\xAC"},
   };
-  for (const auto& one : cases) EXPECT_EQ(parsed(one.filter), one.expected) << one.filter;
+  for (const auto& one : cases)
+    EXPECT_EQ(parsed(one.filter), one.expected) << one.filter;
 }
 
 TEST(MlflowFilter, Refuses_what_the_stock_server_refuses) {
@@ -113,20 +118,23 @@ TEST(MlflowFilter, Refuses_what_the_stock_server_refuses) {
       "tags.x IS",
       "tags.x IS NOT",
   };
-  for (const auto* filter : cases) EXPECT_EQ(parsed(filter), "error") << filter;
+  for (const auto* filter : cases)
+    EXPECT_EQ(parsed(filter), "error") << filter;
 }
 
 TEST(MlflowFilter, Each_subject_has_its_own_keys) {
   EXPECT_EQ(parsed("name LIKE 'a%'", Subject::kExperiments), "attribute|name|LIKE|a%");
   EXPECT_EQ(parsed("tags.x IS NULL", Subject::kExperiments), "tag|x|IS NULL|");
   EXPECT_EQ(parsed("creation_time > 5", Subject::kExperiments), "attribute|creation_time|>|5");
-  EXPECT_EQ(parsed("experiment_id IN ('1', '2')", Subject::kExperiments), "attribute|experiment_id|IN|[1][2]");
+  EXPECT_EQ(parsed("experiment_id IN ('1', '2')", Subject::kExperiments),
+            "attribute|experiment_id|IN|[1][2]");
   EXPECT_EQ(parsed("experiment_id LIKE '1'", Subject::kExperiments), "error");
   EXPECT_EQ(parsed("metrics.a = 1", Subject::kExperiments), "error");
   EXPECT_EQ(parsed("name ILIKE '%x%' AND tags.a = 'b'", Subject::kRegisteredModels),
             "attribute|name|ILIKE|%x% & tag|a|=|b");
   EXPECT_EQ(parsed("run_id = 'x'", Subject::kRegisteredModels), "error");
-  EXPECT_EQ(parsed("version_number >= 2", Subject::kModelVersions), "attribute|version_number|>=|2");
+  EXPECT_EQ(parsed("version_number >= 2", Subject::kModelVersions),
+            "attribute|version_number|>=|2");
   EXPECT_EQ(parsed("source_path IN ('a')", Subject::kModelVersions), "error");
   EXPECT_EQ(parsed("tags.x IS NULL", Subject::kModelVersions), "error");
   EXPECT_EQ(parsed("creation_time > 5 AND status = 'READY'", Subject::kLoggedModels),
@@ -136,14 +144,16 @@ TEST(MlflowFilter, Each_subject_has_its_own_keys) {
 
 TEST(MlflowFilter, A_flood_of_clauses_is_refused) {
   std::string many;
-  for (int i = 0; i < 101; ++i) many += "metrics.a = 1 ";
+  for (int i = 0; i < 101; ++i)
+    many += "metrics.a = 1 ";
   EXPECT_EQ(parsed(many), "error");
 }
 
 std::string ordered(std::string_view text, Subject subject = Subject::kRuns) {
   const auto term = parse_order(text, subject);
   if (!term) return "error";
-  return fmt::format("{} {}{}", static_cast<int>(term->entity), term->key, term->descending ? " desc" : "");
+  return fmt::format("{} {}{}", static_cast<int>(term->entity), term->key,
+                     term->descending ? " desc" : "");
 }
 
 TEST(MlflowOrder, Reads_fields_with_and_without_direction) {
@@ -153,7 +163,8 @@ TEST(MlflowOrder, Reads_fields_with_and_without_direction) {
   EXPECT_EQ(ordered("start_time desc"), "0 start_time desc");
   EXPECT_EQ(ordered("attribute.created"), "0 start_time");
   EXPECT_EQ(ordered("timestamp DESC", Subject::kRegisteredModels), "0 last_updated_timestamp desc");
-  for (const auto* bad : {"", "metrics.a foo", "metrics.a DESC params.b", "'x'", "dataset.name", "foo", "metrics.a,"}) {
+  for (const auto* bad : {"", "metrics.a foo", "metrics.a DESC params.b", "'x'", "dataset.name",
+                          "foo", "metrics.a,"}) {
     EXPECT_EQ(ordered(bad), "error") << bad;
   }
   EXPECT_EQ(ordered("tags.a", Subject::kModelVersions), "error");
