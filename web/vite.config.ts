@@ -11,7 +11,8 @@ function files_below(folder: string): string[] {
   });
 }
 
-// Writes the .gz and .br form beside each file; the server embeds all three and compresses nothing itself.
+// Writes the .gz and .br form beside each file; the server embeds all three and compresses nothing
+// itself.
 function compressed(): Plugin {
   return {
     name: 'compressed',
@@ -20,7 +21,10 @@ function compressed(): Plugin {
       for (const path of files_below('dist')) {
         const bytes = readFileSync(path);
         const brotli = brotliCompressSync(bytes, {
-          params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length },
+          params: {
+            [constants.BROTLI_PARAM_QUALITY]: 11,
+            [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length,
+          },
         });
         if (brotli.length >= bytes.length) continue;
         writeFileSync(`${path}.br`, brotli);
@@ -34,7 +38,12 @@ const server = process.env.STRATA_URL ?? 'http://127.0.0.1:7700';
 
 export default defineConfig({
   plugins: [svelte(), compressed()],
-  build: { target: 'es2022', modulePreload: { polyfill: false }, assetsInlineLimit: 0, reportCompressedSize: false },
+  build: {
+    target: 'es2022',
+    modulePreload: { polyfill: false },
+    assetsInlineLimit: 0,
+    reportCompressedSize: false,
+  },
   server: {
     proxy: {
       '/api': server,

@@ -9,15 +9,26 @@ const kUnits: [number, Intl.RelativeTimeFormatUnit][] = [
   [Infinity, 'year'],
 ];
 const kSeconds: Record<string, number> = {
-  second: 1, minute: 60, hour: 3600, day: 86_400, month: 86_400 * 30, year: 86_400 * 365,
+  second: 1,
+  minute: 60,
+  hour: 3600,
+  day: 86_400,
+  month: 86_400 * 30,
+  year: 86_400 * 365,
 };
 const kShort: Record<string, string> = {
-  second: 's', minute: 'min', hour: 'h', day: 'd', month: 'mo', year: 'y',
+  second: 's',
+  minute: 'min',
+  hour: 'h',
+  day: 'd',
+  month: 'mo',
+  year: 'y',
 };
 
 export type TimeValue = string | number | null | undefined;
 
-// A time as the server sends it: RFC 3339, or milliseconds since 1970 where MLflow's protocol says so.
+// A time as the server sends it: RFC 3339, or milliseconds since 1970 where MLflow's protocol says
+// so.
 export function to_date(value: TimeValue): Date | null {
   if (value === null || value === undefined || value === '' || value === 0) return null;
   const date = new Date(value);
@@ -40,7 +51,12 @@ export function exact_time(value: TimeValue): string {
   const date = to_date(value);
   if (!date) return 'no time';
   return date.toLocaleString(undefined, {
-    year: 'numeric', month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', second: '2-digit',
+    year: 'numeric',
+    month: 'short',
+    day: 'numeric',
+    hour: '2-digit',
+    minute: '2-digit',
+    second: '2-digit',
     timeZoneName: 'short',
   });
 }
@@ -54,7 +70,8 @@ export function duration(ms: number | null | undefined): string {
   const seconds = ms / 1000;
   if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} m ${Math.round(seconds % 60)} s`;
-  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} m`;
+  if (seconds < 86_400)
+    return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} m`;
   return `${Math.floor(seconds / 86_400)} d ${Math.floor((seconds % 86_400) / 3600)} h`;
 }
 
@@ -69,7 +86,8 @@ export function bytes(count: number | null | undefined): string {
   if (count < 1024) return `${count} B`;
   let value = count / 1024;
   for (const unit of ['KiB', 'MiB', 'GiB', 'TiB']) {
-    if (value < 1024 || unit === 'TiB') return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${unit}`;
+    if (value < 1024 || unit === 'TiB')
+      return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${unit}`;
     value /= 1024;
   }
   return `${count} B`;
@@ -88,7 +106,9 @@ export function measure(value: number | string | null | undefined): string {
   if (Number.isInteger(number) && Math.abs(number) < 1e9) return number.toLocaleString('en-US');
   const size = Math.abs(number);
   if (size >= 1e9 || size < 1e-4) return number.toExponential(2);
-  return size >= 1000 ? number.toLocaleString('en-US', { maximumFractionDigits: 1 }) : number.toPrecision(4);
+  return size >= 1000
+    ? number.toLocaleString('en-US', { maximumFractionDigits: 1 })
+    : number.toPrecision(4);
 }
 
 export function short_id(id: string): string {

@@ -1,5 +1,5 @@
-// Places a directed graph in layers, left to right. Layers by longest path, order within a layer by the barycentre of
-// the neighbours (Sugiyama, Tagawa and Toda 1981), a few sweeps.
+// Places a directed graph in layers, left to right. Layers by longest path, order within a layer by
+// the barycentre of the neighbours (Sugiyama, Tagawa and Toda 1981), a few sweeps.
 
 export interface Edge {
   from: string;
@@ -50,7 +50,11 @@ function layers_of(ids: string[], edges: Edge[]): Map<string, number> {
   return layer;
 }
 
-function neighbours(edges: Edge[], key: 'from' | 'to', value: 'from' | 'to'): Map<string, string[]> {
+function neighbours(
+  edges: Edge[],
+  key: 'from' | 'to',
+  value: 'from' | 'to',
+): Map<string, string[]> {
   const all = new Map<string, string[]>();
   for (const edge of edges) {
     const list = all.get(edge[key]);
@@ -61,7 +65,9 @@ function neighbours(edges: Edge[], key: 'from' | 'to', value: 'from' | 'to'): Ma
 }
 
 function sort_row(rows: string[][], i: number, near: Map<string, string[]>): void {
-  const place = new Map(rows.flatMap((row) => row.map((id, j) => [id, (j + 0.5) / row.length] as const)));
+  const place = new Map(
+    rows.flatMap((row) => row.map((id, j) => [id, (j + 0.5) / row.length] as const)),
+  );
   const row = rows[i]!;
   const weight = new Map(
     row.map((id) => {

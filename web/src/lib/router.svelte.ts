@@ -1,5 +1,5 @@
-// Addresses and pages. The address holds all state that a reload or a colleague should see: the path names the object,
-// the query holds tab, filter, sort and range.
+// Addresses and pages. The address holds all state that a reload or a colleague should see: the
+// path names the object, the query holds tab, filter, sort and range.
 
 import type { Component } from 'svelte';
 
@@ -46,7 +46,13 @@ class Router {
     if (event.defaultPrevented || event.button !== 0) return;
     if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     const anchor = (event.target as Element).closest?.('a');
-    if (!anchor || anchor.target || anchor.hasAttribute('download') || anchor.origin !== location.origin) return;
+    if (
+      !anchor ||
+      anchor.target ||
+      anchor.hasAttribute('download') ||
+      anchor.origin !== location.origin
+    )
+      return;
     if (anchor.getAttribute('href')?.startsWith('#')) return;
     event.preventDefault();
     this.go(anchor.pathname + anchor.search);

@@ -1,5 +1,6 @@
-// Who is signed in. The token comes from the link that the server prints (#token=...) or from the sign-in page; it
-// is kept in this browser only and sent as a bearer token. There are no cookies, so no other site can act for the user.
+// Who is signed in. The token comes from the link that the server prints (#token=...) or from the
+// sign-in page; it is kept in this browser only and sent as a bearer token. There are no cookies,
+// so no other site can act for the user.
 
 const kKey = 'strata.token';
 

@@ -6,6 +6,9 @@ export interface Snippets {
   python?: string;
 }
 
+// A text of several lines.
+export const code = (...lines: string[]): string => lines.join('\n');
+
 export function shell_quote(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

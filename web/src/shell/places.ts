@@ -18,7 +18,10 @@ export const groups: { title: string; places: Place[] }[] = [
       { title: 'SQL', href: '/sql', icon: 'sql', key: 's' },
     ],
   },
-  { title: 'Work', places: [{ title: 'Pipelines', href: '/pipelines', icon: 'pipelines', key: 'p' }] },
+  {
+    title: 'Work',
+    places: [{ title: 'Pipelines', href: '/pipelines', icon: 'pipelines', key: 'p' }],
+  },
   {
     title: 'Models',
     places: [
@@ -35,5 +38,7 @@ export const places = groups.flatMap((group) => group.places);
 
 export function is_at(place: Place, path: string): boolean {
   if (place.href === '/endpoints' && path.startsWith('/predictions')) return true;
-  return place.href === '/' ? path === '/' : path === place.href || path.startsWith(`${place.href}/`);
+  return place.href === '/'
+    ? path === '/'
+    : path === place.href || path.startsWith(`${place.href}/`);
 }

@@ -14,6 +14,9 @@ export function brief(rows: unknown[], most: number): string {
   if (typeof first !== 'object') return value_text(first) + more;
   const entries = Object.entries(first);
   const single = entries.length === 1;
-  const text = entries.slice(0, most).map(([k, v]) => (single ? value_text(v) : `${k} ${value_text(v)}`)).join(', ');
+  const text = entries
+    .slice(0, most)
+    .map(([k, v]) => (single ? value_text(v) : `${k} ${value_text(v)}`))
+    .join(', ');
   return text + (entries.length > most ? ', …' : '') + more;
 }

@@ -5,10 +5,17 @@ import type { SignatureField } from '../../api';
 export function example_of(inputs: SignatureField[]): unknown {
   if (!inputs.length) return { inputs: [[0]] };
   if (inputs.some((field) => field.shape)) {
-    const whole = Object.fromEntries(inputs.map((field) => [field.name, tensor_of(field.shape ?? '')]));
+    const whole = Object.fromEntries(
+      inputs.map((field) => [field.name, tensor_of(field.shape ?? '')]),
+    );
     return { inputs: inputs.length === 1 ? whole[inputs[0]!.name] : whole };
   }
-  return { dataframe_split: { columns: inputs.map((f) => f.name), data: [inputs.map((f) => value_of(f.type))] } };
+  return {
+    dataframe_split: {
+      columns: inputs.map((f) => f.name),
+      data: [inputs.map((f) => value_of(f.type))],
+    },
+  };
 }
 
 function value_of(type: string): unknown {

@@ -1,6 +1,6 @@
 // A pipeline's parts as the graph, the Gantt chart and the lists show them.
 
-import type { FlowRun, FlowSpec, RunStep, Trigger } from '../../api';
+import type { FlowRun, FlowSpec, RunStep, Trigger, Usage } from '../../api';
 import { between, bytes, duration } from '../../lib/format';
 import type { GraphEdge, GraphNode } from '../../kit/Graph.svelte';
 import { mood_of } from '../../kit/State.svelte';
@@ -19,8 +19,12 @@ export function step_state(state: string): string {
 export function spec_graph(spec: FlowSpec): { nodes: GraphNode[]; edges: GraphEdge[] } {
   const steps = Object.entries(spec.steps);
   return {
-    nodes: steps.map(([name, step]) => ({ id: name, title: name, icon: 'play' as const,
-      note: step.python ? `Python ${step.python}` : (step.command ?? []).join(' ') })),
+    nodes: steps.map(([name, step]) => ({
+      id: name,
+      title: name,
+      icon: 'play' as const,
+      note: step.python ? `Python ${step.python}` : (step.command ?? []).join(' '),
+    })),
     edges: steps.flatMap(([name, step]) => (step.needs ?? []).map((from) => ({ from, to: name }))),
   };
 }
@@ -28,15 +32,26 @@ export function spec_graph(spec: FlowSpec): { nodes: GraphNode[]; edges: GraphEd
 export function run_graph(run: FlowRun, now: number): { nodes: GraphNode[]; edges: GraphEdge[] } {
   const steps = run.steps ?? [];
   return {
-    nodes: steps.map((step) => ({ id: step.step, title: step.step, mood: mood_of(step_state(step.state)),
-      icon: icon_of(step.state), note: step_note(step, now) })),
+    nodes: steps.map((step) => ({
+      id: step.step,
+      title: step.step,
+      mood: mood_of(step_state(step.state)),
+      icon: icon_of(step.state),
+      note: step_note(step, now),
+    })),
     edges: steps.flatMap((step) => step.needs.map((from) => ({ from, to: step.step }))),
   };
 }
 
 function icon_of(state: string): GraphNode['icon'] {
   const mood = mood_of(step_state(state));
-  return mood === 'good' ? 'check' : mood === 'bad' ? 'cross' : mood === 'running' ? 'play' : 'clock';
+  return mood === 'good'
+    ? 'check'
+    : mood === 'bad'
+      ? 'cross'
+      : mood === 'running'
+        ? 'play'
+        : 'clock';
 }
 
 export function step_note(step: RunStep, now: number): string {
@@ -47,13 +62,16 @@ export function step_note(step: RunStep, now: number): string {
 
 export function ending_of(attempt: RunStep['attempts'][number]): string {
   if (attempt.exit_code === null) return attempt.state;
-  const code = attempt.ending === 'exited' ? `exit ${attempt.exit_code}` : (attempt.ending ?? '').replaceAll('_', ' ');
+  const code =
+    attempt.ending === 'exited'
+      ? `exit ${attempt.exit_code}`
+      : (attempt.ending ?? '').replaceAll('_', ' ');
   return attempt.message ? `${code}: ${attempt.message}` : code;
 }
 
-export function usage_text(attempt: RunStep['attempts'][number]): string {
-  if (!attempt.usage) return '–';
-  return `${duration(attempt.usage.cpu_seconds * 1000)} CPU, ${bytes(attempt.usage.max_rss_bytes)}`;
+export function usage_text(usage: Usage | null): string {
+  if (!usage) return '–';
+  return `${duration(usage.cpu_seconds * 1000)} CPU, ${bytes(usage.max_rss_bytes)} memory`;
 }
 
 export const is_over = (state: string) => ['succeeded', 'failed', 'cancelled'].includes(state);
