@@ -25,7 +25,6 @@ constexpr std::array kIsa = {"sse4_2",    "avx",        "avx2",     "fma",      
 // What cannot be read is as good as empty: each fact has a default.
 std::string read_file(const std::string& path) {
   return SystemFiles().read_all(path).value_or("");
-};
 }
 
 // The value behind "name : " of the first line that has it.
