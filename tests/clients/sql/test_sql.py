@@ -64,6 +64,13 @@ def wait_for(what, limit=30.0):
     raise AssertionError("it did not happen in time")
 
 
+def ended(server, query, state):
+    """The query's history once it is in that state."""
+    url = f"{server.http}/api/v1/sql/queries/{query}"
+    facts = requests.get(url, headers=server.bearer(), timeout=30).json()
+    return facts if facts.get("state") == state else None
+
+
 def engine_pid(server):
     """The engine is a child of the server whose command line says `warehouse`."""
     for path in pathlib.Path(f"/proc/{server.process.pid}/task").glob("*/children"):
@@ -301,11 +308,7 @@ def test_timeouts_and_cancelling_stop_a_statement(server):
         )
         assert requests.delete(url, headers=server.bearer(), timeout=30).status_code == 204
         assert running.result(timeout=30)["code"] == "cancelled"
-    past = wait_for(
-        lambda: (lambda q: q if q.get("state") == "cancelled" else None)(
-            requests.get(url, headers=server.bearer(), timeout=30).json()
-        )
-    )
+    past = wait_for(lambda: ended(server, query, "cancelled"))
     assert past["error"]["code"] == "cancelled"
     assert requests.delete(url, headers=server.bearer(), timeout=30).status_code == 404
 
@@ -429,19 +432,14 @@ def test_nodes_tell_what_they_are_and_cost(server):
     def node():
         return json.loads(server.strata("node", "list", "-o", "json").stdout)["nodes"][0]
 
-    facts = wait_for(lambda: (lambda n: n if n["measured"] else None)(node()))
+    wait_for(lambda: node()["measured"])
+    facts = node()
     assert facts["cores"] >= 1 and facts["memory_bytes"] > 0 and facts["isa"]
     assert facts["measured"]["memory_gb_s"] > 0 and facts["measured"]["fdatasync_p99_us"] > 0
     server.strata("node", "price", facts["name"], "--per-hour", "3600", "--currency", "EUR")
     assert node()["price"] == {"per_hour": 3600, "currency": "EUR"}
     query = ask(server, "SELECT sum(hash(range)) FROM range(3000000)")["query_id"]
-    past = wait_for(
-        lambda: (lambda q: q if q.get("state") == "finished" else None)(
-            requests.get(
-                f"{server.http}/api/v1/sql/queries/{query}", headers=server.bearer(), timeout=30
-            ).json()
-        )
-    )
+    past = wait_for(lambda: ended(server, query, "finished"))
     assert past["cpu_ms"] > 0 and past["cost"] == pytest.approx(
         past["cpu_ms"] / 1000 / facts["cores"], rel=1e-3
     )
