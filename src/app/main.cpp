@@ -77,7 +77,8 @@ void add_server_commands(CLI::App& app, CliContext& context, ServeOptions& optio
 
 int refuse_command(const CLI::App& app, const std::string& word) {
   std::vector<std::string> known;
-  for (const auto* command : app.get_subcommands({})) known.push_back(command->get_name());
+  for (const auto* command : app.get_subcommands({}))
+    known.push_back(command->get_name());
   const std::string nearest = did_you_mean(word, known);
   std::fprintf(stderr, "strata: '%s' is not a command. %s\n", word.c_str(),
                nearest.empty() ? "Run strata --help for all of them."

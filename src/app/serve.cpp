@@ -8,9 +8,9 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "app/compose/parts.hpp"
 #include "app/core.hpp"
 #include "app/data_dir.hpp"
-#include "app/compose/parts.hpp"
 #include "base/log.hpp"
 #include "doors/http/openapi.hpp"
 #include "doors/http/server.hpp"

@@ -4,13 +4,13 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
-#include <thread>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include "base/text.hpp"
+#include "runtime/clock.hpp"
 #include "base/time.hpp"
 #include "resources/workflow/workflow.hpp"
 #include "wire/flow/flow_spec.hpp"
@@ -212,7 +212,7 @@ Status wait_for_run(ApiClient& client, CliContext& context, const std::string& i
       return Error(Code::kInternal,
                    fmt::format("run {} {}: {}", id, run->text("state"), run->text("reason")));
     }
-    std::this_thread::sleep_for(std::chrono::milliseconds(150));
+    sleep_blocking(std::chrono::milliseconds(150));
   }
 }
 

@@ -2,8 +2,8 @@
 
 #include <memory>
 
-#include "app/core.hpp"
 #include "app/compose/lake_artifact_store.hpp"
+#include "app/core.hpp"
 #include "doors/mlflow/mlflow.hpp"
 #include "doors/rest/rest.hpp"
 #include "platform/models/models.hpp"

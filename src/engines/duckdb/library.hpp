@@ -13,7 +13,8 @@ namespace strata::engines::duckdb {
 #define STRATA_DUCKDB_CALLS(X)                                                                    \
   X(library_version)                                                                              \
   X(open_ext)                                                                                     \
-  X(close) X(connect) X(disconnect) X(interrupt) X(query_progress) X(query) X(destroy_result) X(  \
+  X(close)                                                                                        \
+  X(connect) X(disconnect) X(interrupt) X(query_progress) X(query) X(destroy_result) X(           \
       result_error) X(result_error_type) X(column_count) X(column_name) X(column_logical_type)    \
       X(rows_changed) X(result_statement_type) X(fetch_chunk) X(destroy_data_chunk) X(            \
           data_chunk_get_size) X(data_chunk_get_vector) X(prepare) X(prepare_error)               \

@@ -22,7 +22,7 @@ struct FlowDocument {
   std::string text;  // a scalar as it was written
   std::vector<FlowDocument> items;
   std::vector<Member> members;  // keys are scalars
-  int line = 0, column = 0;                                    // from 1; 0 when not known (JSON)
+  int line = 0, column = 0;     // from 1; 0 when not known (JSON)
 
   const FlowDocument* find(std::string_view key) const;
   bool is_null() const { return kind == Kind::kScalar && value.is_null(); }

@@ -57,12 +57,11 @@ TEST(OipRequest, Large_integers_and_named_numbers_survive) {
 }
 
 TEST(OipRequest, Binary_tensors_follow_the_header_in_the_order_of_the_inputs) {
-  const std::string header =
-      R"({"inputs":[{"name":"a","shape":[1],"datatype":"FP64",)"
-      R"("parameters":{"binary_data_size":8}},)"
-      R"({"name":"b","shape":[2],"datatype":"BYTES",)"
-      R"("parameters":{"binary_data_size":11}}],)"
-      R"("parameters":{"binary_data_output":true}})";
+  const std::string header = R"({"inputs":[{"name":"a","shape":[1],"datatype":"FP64",)"
+                             R"("parameters":{"binary_data_size":8}},)"
+                             R"({"name":"b","shape":[2],"datatype":"BYTES",)"
+                             R"("parameters":{"binary_data_size":11}}],)"
+                             R"("parameters":{"binary_data_output":true}})";
   const double value = 0.1;
   std::string body = header;
   body.append(reinterpret_cast<const char*>(&value), 8);

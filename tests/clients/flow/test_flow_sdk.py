@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import subprocess
 import sys
 
 import pytest
 
-from conftest import SDK
+SDK = pathlib.Path(__file__).resolve().parents[3] / "sdk" / "python" / "src"
+
 
 PIPELINE = '''
 import strata

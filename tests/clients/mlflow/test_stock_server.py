@@ -10,6 +10,7 @@ import sys
 import time
 
 import pytest
+from waits import pause
 import requests
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
@@ -43,7 +44,7 @@ def stock(tmp_path_factory):
         except requests.exceptions.ConnectionError:
             assert process.poll() is None, (folder / "log.txt").read_text()
         assert time.monotonic() < deadline, "the stock server did not become ready"
-        time.sleep(0.2)
+        pause(0.2)
     yield url
     os.killpg(process.pid, signal.SIGTERM)
     process.wait(timeout=30)
