@@ -1,10 +1,10 @@
-#include "wire/mlflow_search.hpp"
+#include "wire/mlflow/mlflow_search.hpp"
 
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
-#include "wire/mlflow_artifact.hpp"
+#include "wire/mlflow/mlflow_artifact.hpp"
 
 // The first byte chooses the subject, the rest is a filter, an order and a path.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
