@@ -1,4 +1,4 @@
-"""The protocol's edges as curl sees them: probes, roots, errors, leniency, callers without rights."""
+"""The protocol's edges as curl sees them: probes, roots, errors, leniency, missing rights."""
 
 from __future__ import annotations
 

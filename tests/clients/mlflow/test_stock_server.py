@@ -7,11 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 import pytest
-from waits import pause
 import requests
+import urllib3
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
@@ -36,15 +35,11 @@ def stock(tmp_path_factory):
         start_new_session=True,
     )
     url = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 120
-    while True:
-        try:
-            if requests.get(url + "/health", timeout=5).text == "OK":
-                break
-        except requests.exceptions.ConnectionError:
-            assert process.poll() is None, (folder / "log.txt").read_text()
-        assert time.monotonic() < deadline, "the stock server did not become ready"
-        pause(0.2)
+    patience = urllib3.Retry(connect=240, backoff_factor=0.5, backoff_max=0.5)
+    with requests.Session() as session:
+        session.mount(url, requests.adapters.HTTPAdapter(max_retries=patience))
+        ready = session.get(url + "/health", timeout=60)
+    assert ready.text == "OK", (folder / "log.txt").read_text()
     yield url
     os.killpg(process.pid, signal.SIGTERM)
     process.wait(timeout=30)
