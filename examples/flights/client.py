@@ -19,6 +19,10 @@ class SqlError(RuntimeError):
     pass
 
 
+class RequestError(RuntimeError):
+    pass
+
+
 class Platform:
     """A running server. Methods block; errors of the server are raised with its own words."""
 
@@ -52,7 +56,7 @@ class Platform:
     def get(self, path: str):
         answer = self._session.get(f"{self.url}{path}", timeout=60)
         if not answer.ok:
-            raise RuntimeError(f"GET {path} failed ({answer.status_code}): {answer.text.strip()}")
+            raise RequestError(f"GET {path} failed ({answer.status_code}): {answer.text.strip()}")
         return answer.json()
 
     def put_file(self, key: str, path, progress=None) -> None:

@@ -10,7 +10,7 @@
 
 #include "app/core.hpp"
 #include "app/data_dir.hpp"
-#include "app/parts.hpp"
+#include "app/compose/parts.hpp"
 #include "base/log.hpp"
 #include "doors/http/openapi.hpp"
 #include "doors/http/server.hpp"

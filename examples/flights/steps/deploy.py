@@ -9,11 +9,29 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from client import connect  # noqa: E402
+from client import RequestError, connect  # noqa: E402
 from project import ENDPOINT, MODEL, hand_over, taken_from  # noqa: E402
 
 CONFLICT = 5  # exit status of the command line: the endpoint is already there
 WAIT_SECONDS = 60
+
+
+def wait_for(platform, version: int) -> dict:
+    """The endpoint's metadata as soon as it answers with that version."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            served = platform.get(f"/v2/models/{ENDPOINT}")
+            state = f"it serves version {', '.join(served['versions'])}"
+            if str(version) in served["versions"]:
+                return served
+        except RequestError as error:
+            state = str(error)
+        if time.monotonic() > deadline:
+            raise SystemExit(
+                f"after {WAIT_SECONDS} s the endpoint lacks version {version}: {state}"
+            )
+        time.sleep(0.2)
 
 
 def main() -> None:
@@ -33,17 +51,7 @@ def main() -> None:
             f"{' '.join(command)} failed ({created.returncode}): {created.stderr.strip()}"
         )
     platform = connect()
-    deadline = time.monotonic() + WAIT_SECONDS
-    while True:
-        served = platform.get(f"/v2/models/{ENDPOINT}")
-        if str(registered["version"]) in [str(version) for version in served.get("versions", [])]:
-            break
-        if time.monotonic() > deadline:
-            raise SystemExit(
-                f"after {WAIT_SECONDS} s the endpoint serves {served.get('versions')}, "
-                f"not version {registered['version']}"
-            )
-        time.sleep(0.2)
+    served = wait_for(platform, registered["version"])
     hand_over(
         "deploy",
         {"endpoint": ENDPOINT, "url": f"{platform.url}/v2/models/{ENDPOINT}", "metadata": served},

@@ -133,11 +133,14 @@ def digests(folder: Path) -> dict[str, str]:
     return {"model.lgb": of_file["model.lgb"], "folder": hashlib.sha256(lines.encode()).hexdigest()}
 
 
-def commit() -> dict[str, str]:
-    """The code's commit: as told by whoever started the step, or that of its checkout."""
-    if os.environ.get("FLIGHTS_COMMIT"):
-        return {"git.commit": os.environ["FLIGHTS_COMMIT"]}
-    return {"git.commit": checkout_commit()}
+def commit_tags() -> dict[str, str]:
+    """The code's commit, as told by whoever started the step, or that of its checkout. A task runs
+    in a copy without .git, so mlflow cannot find its own tag."""
+    commit = os.environ.get("FLIGHTS_COMMIT") or checkout_commit()
+    tags = {"git.commit": commit}
+    if commit != "unknown":
+        tags["mlflow.source.git.commit"] = commit.removesuffix("+changes")
+    return tags
 
 
 def main() -> None:
@@ -155,7 +158,7 @@ def main() -> None:
         "owner": owner,
         "training_set.sha256": digest,
         "training_set.uri": platform.object_uri(key),
-    } | commit()
+    } | commit_tags()
     with mlflow.start_run(run_name="lightgbm", tags=tags) as run:
         schema = Schema(
             [ColSpec("double", name) for name in feature_names()] + [ColSpec("boolean", "late")]

@@ -18,6 +18,7 @@ using platform::deployment::Prediction;
 
 namespace {
 
+constexpr std::int64_t kMaxWaitSeconds = 20;
 constexpr std::string_view kCreateSchema = R"({
   "type": "object", "required": ["name", "model"], "additionalProperties": false,
   "properties": {
@@ -107,7 +108,10 @@ Task<Response> list_endpoints(const Authorized& call, Endpoints& endpoints) {
 }
 
 Task<Response> get_endpoint(const Authorized& call, Endpoints& endpoints) {
-  const auto info = endpoints.get(call.caller(), call.param("name"));
+  const auto wait = query_integer(call.request(), "wait", 0, 0, kMaxWaitSeconds);
+  if (!wait) co_return error_response(wait.error(), call.request());
+  const auto info =
+      co_await endpoints.settled(call.caller(), call.param("name"), std::chrono::seconds(*wait));
   if (!info) co_return error_response(info.error(), call.request());
   co_return Response::json(endpoint_json(*info));
 }
@@ -172,7 +176,9 @@ std::vector<Route> endpoint_routes(Endpoints& endpoints, BlockingPool& pool) {
                       with(&get_endpoint),
                       Doc{.operation = "getEndpoint",
                           .summary = "One endpoint: what it follows, what answers and why not",
-                          .tag = "endpoints"});
+                          .tag = "endpoints",
+                          .query_parameters = "wait:integer:answer when no model is being loaded, "
+                                              "after so many seconds at the latest"});
   routes.emplace_back(Method::kDelete, "/api/v1/endpoints/{name}", Permission::kEndpointWrite,
                       Limits{}, with(&delete_endpoint),
                       Doc{.operation = "deleteEndpoint",

@@ -269,93 +269,124 @@ Result<Inputs> Binding::bind(std::vector<Tensor> tensors) const {
 }
 
 Result<Inputs> Binding::bind(const wire::ScoringRequest& request) const {
-  const bool csv = request.form == wire::ScoringForm::kCsv;
+  return contract_.columns.empty() ? bind_arrays(request) : bind_frame(request);
+}
+
+// Values without column names as named columns, in the signature's order.
+Result<std::vector<wire::ScoringArray>> Binding::name_columns(
+    const wire::ScoringArray& whole) const {
+  const std::size_t width = contract_.columns.size();
+  std::vector<wire::ScoringArray> columns;
+  if (width == 1) {
+    columns.push_back(whole);
+    columns[0].name = contract_.columns[0].name;
+    return columns;
+  }
+  if (whole.shape.size() != 2 || static_cast<std::size_t>(whole.shape[1]) != width) {
+    return invalid("body",
+                   fmt::format("body: values without column names have shape {}; needed are "
+                               "rows of {} values, or names",
+                               wire::show_shape(whole.shape), width));
+  }
+  for (std::size_t c = 0; c < width; ++c) {
+    auto& column = columns.emplace_back();
+    column.name = contract_.columns[c].name;
+    column.shape = {whole.shape[0]};
+    for (std::size_t at = c; at < whole.cells.size(); at += width) {
+      column.cells.push_back(whole.cells[at]);
+    }
+  }
+  return columns;
+}
+
+// An absent optional column gives an empty tensor, which finish() fills in.
+Result<Tensor> Binding::bind_column(const Column& column, const wire::ScoringArray* sent,
+                                    const wire::ScoringRequest& request) const {
+  const std::string what = label("column", column.name);
+  if (sent == nullptr) {
+    if (!column.required) return Tensor();
+    return invalid(column.name,
+                   fmt::format("{}: is missing; the model's signature requires it", what));
+  }
+  if (sent->shape.size() > 2 || (sent->shape.size() == 2 && sent->shape[1] != 1)) {
+    return invalid(column.name, fmt::format("{}: has shape {}; a column has one value for each row",
+                                            what, wire::show_shape(sent->shape)));
+  }
+  // pandas holds a missing value in a floating-point column as NaN, required or not.
+  const bool floating =
+      column.element == ElementType::kFp64 || column.element == ElementType::kFp32;
+  const CellRules rules{floating || !column.required, request.form == wire::ScoringForm::kCsv,
+                        column_type_name(column.type)};
+  auto tensor = convert(*sent, request.texts, column.element, rules, what);
+  if (!tensor) return tensor;
+  tensor->name = column.name;
+  tensor->shape = {static_cast<std::int64_t>(sent->cells.size())};
+  return tensor;
+}
+
+Result<Inputs> Binding::bind_frame(const wire::ScoringRequest& request) const {
+  std::vector<wire::ScoringArray> named;
   const bool unnamed = request.arrays.size() == 1 && request.arrays[0].name.empty();
+  if (unnamed) {
+    auto columns = name_columns(request.arrays[0]);
+    if (!columns) return std::move(columns).error();
+    named = *std::move(columns);
+  }
+  const auto& arrays = unnamed ? named : request.arrays;
   std::vector<Tensor> tensors;
-  if (!contract_.columns.empty()) {
-    std::vector<wire::ScoringArray> pieces;
-    if (unnamed && contract_.columns.size() > 1) {
-      const auto& whole = request.arrays[0];
-      const std::size_t width = contract_.columns.size();
-      if (whole.shape.size() != 2 || static_cast<std::size_t>(whole.shape[1]) != width) {
-        return invalid(
-            "body",
-            fmt::format("body: values without column names have shape {}; needed are rows of {} "
-                        "values, or names",
-                        wire::show_shape(whole.shape), width));
-      }
-      for (std::size_t c = 0; c < width; ++c) {
-        auto& piece = pieces.emplace_back(contract_.columns[c].name, std::vector{whole.shape[0]},
-                                          std::vector<wire::ScoringCell>{});
-        for (std::size_t at = c; at < whole.cells.size(); at += width)
-          piece.cells.push_back(whole.cells[at]);
-      }
-    }
-    for (std::size_t i = 0; i < contract_.columns.size(); ++i) {
-      const auto& column = contract_.columns[i];
-      const wire::ScoringArray* sent = nullptr;
-      if (!pieces.empty()) {
-        sent = &pieces[i];
-      } else if (unnamed) {
-        sent = &request.arrays[0];
-      } else {
-        for (const auto& array : request.arrays) {
-          if (array.name == column.name) sent = &array;
-        }
-      }
-      const std::string what = label("column", column.name);
-      if (sent == nullptr) {
-        if (column.required)
-          return invalid(column.name,
-                         fmt::format("{}: is missing; the model's signature requires it", what));
-        tensors.emplace_back();
-        continue;
-      }
-      if (sent->shape.size() > 2 || (sent->shape.size() == 2 && sent->shape[1] != 1)) {
-        return invalid(column.name,
-                       fmt::format("{}: has shape {}; a column has one value for each row", what,
-                                   wire::show_shape(sent->shape)));
-      }
-      // pandas holds a missing value in a floating-point column as NaN whether the signature
-      // requires it or not.
-      const bool floating =
-          column.element == ElementType::kFp64 || column.element == ElementType::kFp32;
-      const CellRules rules{floating || !column.required, csv, column_type_name(column.type)};
-      auto tensor = convert(*sent, request.texts, column.element, rules, what);
-      if (!tensor) return std::move(tensor).error();
-      tensor->name = column.name;
-      tensor->shape = {static_cast<std::int64_t>(sent->cells.size())};
-      tensors.push_back(*std::move(tensor));
-    }
-    return finish(std::move(tensors));
+  for (const auto& column : contract_.columns) {
+    const auto sent = std::find_if(arrays.begin(), arrays.end(),
+                                   [&](const auto& array) { return array.name == column.name; });
+    auto tensor = bind_column(column, sent == arrays.end() ? nullptr : &*sent, request);
+    if (!tensor) return std::move(tensor).error();
+    tensors.push_back(*std::move(tensor));
   }
-  // A data frame for a model of one tensor is its rows of columns.
-  const bool frame = request.form == wire::ScoringForm::kSplit ||
-                     request.form == wire::ScoringForm::kRecords || csv;
+  return finish(std::move(tensors));
+}
+
+// A data frame for a model of one tensor: its rows of columns as one array.
+Result<wire::ScoringArray> Binding::join_columns(const wire::ScoringRequest& request) const {
   wire::ScoringArray joined;
-  if (frame && !unnamed && contract_.tensors.size() == 1 && !request.arrays.empty() &&
-      request.arrays[0].shape.size() == 1) {
-    const auto rows = static_cast<std::size_t>(request.arrays[0].shape[0]);
-    joined.shape = {request.arrays[0].shape[0], static_cast<std::int64_t>(request.arrays.size())};
-    for (std::size_t r = 0; r < rows; ++r) {
-      for (const auto& array : request.arrays) {
-        if (array.cells.size() != rows)
-          return invalid(array.name, "body: columns have different numbers of rows");
-        joined.cells.push_back(array.cells[r]);
-      }
+  const auto rows = static_cast<std::size_t>(request.arrays[0].shape[0]);
+  joined.shape = {request.arrays[0].shape[0], static_cast<std::int64_t>(request.arrays.size())};
+  for (const auto& array : request.arrays) {
+    if (array.shape.size() != 1 || array.cells.size() != rows) {
+      return invalid(array.name, fmt::format("{}: is no column of {} values",
+                                             label("column", array.name), rows));
     }
   }
+  for (std::size_t r = 0; r < rows; ++r) {
+    for (const auto& array : request.arrays)
+      joined.cells.push_back(array.cells[r]);
+  }
+  return joined;
+}
+
+Result<Inputs> Binding::bind_arrays(const wire::ScoringRequest& request) const {
+  const bool csv = request.form == wire::ScoringForm::kCsv;
+  const bool frame = csv || request.form == wire::ScoringForm::kSplit ||
+                     request.form == wire::ScoringForm::kRecords;
+  const bool one = contract_.tensors.size() == 1;
+  const bool unnamed = request.arrays.size() == 1 && request.arrays[0].name.empty();
+  const wire::ScoringArray* whole = one && unnamed ? &request.arrays[0] : nullptr;
+  wire::ScoringArray joined;
+  if (one && frame && !unnamed && !request.arrays.empty() && request.arrays[0].shape.size() == 1) {
+    auto columns = join_columns(request);
+    if (!columns) return std::move(columns).error();
+    joined = *std::move(columns);
+    whole = &joined;
+  }
+  std::vector<Tensor> tensors;
   for (const auto& spec : contract_.tensors) {
-    const wire::ScoringArray* sent = joined.shape.empty() ? nullptr : &joined;
-    if (sent == nullptr && unnamed && contract_.tensors.size() == 1) sent = &request.arrays[0];
+    const wire::ScoringArray* sent = whole;
     for (const auto& array : request.arrays) {
-      if (sent == nullptr && array.name == spec.name) sent = &array;
+      if (whole == nullptr && array.name == spec.name) sent = &array;
     }
-    if (sent == nullptr)
-      return invalid(spec.name, fmt::format("{}: is missing", label("input", spec.name)));
+    const std::string what = label("input", spec.name);
+    if (sent == nullptr) return invalid(spec.name, fmt::format("{}: is missing", what));
     const bool floating = spec.type == ElementType::kFp64 || spec.type == ElementType::kFp32;
     const CellRules rules{floating, csv, element_name(spec.type)};
-    auto tensor = convert(*sent, request.texts, spec.type, rules, label("input", spec.name));
+    auto tensor = convert(*sent, request.texts, spec.type, rules, what);
     if (!tensor) return std::move(tensor).error();
     tensor->name = spec.name;
     tensors.push_back(*std::move(tensor));

@@ -9,9 +9,9 @@
 
 #include "base/result.hpp"
 #include "platform/deployment/model_runner.hpp"
-#include "wire/mlmodel.hpp"
-#include "wire/scoring.hpp"
-#include "wire/tensor.hpp"
+#include "wire/inference/mlmodel.hpp"
+#include "wire/inference/scoring.hpp"
+#include "wire/inference/tensor.hpp"
 
 namespace strata::platform::deployment {
 
@@ -64,6 +64,12 @@ class Binding {
  private:
   Status bind_columns_of(const wire::MlSchema& schema, const ModelInterface& interface);
   Status bind_tensors_of(const wire::MlSchema& schema, const ModelInterface& interface);
+  Result<Inputs> bind_frame(const wire::ScoringRequest& request) const;
+  Result<Inputs> bind_arrays(const wire::ScoringRequest& request) const;
+  Result<std::vector<wire::ScoringArray>> name_columns(const wire::ScoringArray& whole) const;
+  Result<wire::ScoringArray> join_columns(const wire::ScoringRequest& request) const;
+  Result<wire::Tensor> bind_column(const Column& column, const wire::ScoringArray* sent,
+                                   const wire::ScoringRequest& request) const;
   Result<Inputs> bind_matrix(const wire::Tensor& matrix) const;
   Result<Inputs> finish(std::vector<wire::Tensor> tensors) const;
   wire::Tensor blank_column(std::size_t index, std::size_t rows) const;

@@ -200,6 +200,19 @@ Result<EndpointInfo> Endpoints::get(const kernel::Caller& caller, std::string_vi
   return info(*found->second);
 }
 
+Task<Result<EndpointInfo>> Endpoints::settled(const kernel::Caller& caller, std::string name,
+                                              std::chrono::milliseconds limit) {
+  // A change between the look and the wait is not noticed by the signal, so no wait is long.
+  constexpr std::chrono::milliseconds kLook{100};
+  const auto until = ports_.clock.steady() + limit;
+  while (true) {
+    auto now = get(caller, name);
+    if (!now || now->state != EndpointState::kLoading || ports_.clock.steady() >= until)
+      co_return now;
+    co_await settled_.wait(kLook);
+  }
+}
+
 Result<std::shared_ptr<const LiveModel>> Endpoints::find(const ProjectId& project,
                                                          std::string_view name,
                                                          std::string_view version) const {

@@ -1,5 +1,15 @@
 #pragma once
 
+// Deployment: endpoints that answer with the model that a reference names now.
+//
+// Promises: a request is answered by the version that was live when it came in, wholly; when an
+// alias moves, the new version is fetched, checked by digest, tried and only then published in one
+// step, so no request fails or waits for it; when that goes wrong the old version goes on and get()
+// says why. What answers was hashed as it was loaded. Every answer is in the prediction log's hands
+// before the caller gets it. Owns the folder of model files, kept by digest. Cost: find() and
+// predict() take no lock; a model that needs less than kInlineMicros runs on the calling thread,
+// others on the pool. Following a moved alias takes as long as fetching and loading the model.
+
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -78,15 +88,7 @@ struct Answer {
   const std::vector<wire::Tensor>& outputs() const { return exchange->outputs; }
 };
 
-// Deployment: endpoints that answer with the model that a reference names now.
-//
-// Promises: a request is answered by the version that was live when it came in, wholly; when an
-// alias moves, the new version is fetched, checked by digest, tried and only then published in one
-// step, so no request fails or waits for it; when that goes wrong the old version goes on and get()
-// says why. What answers was hashed as it was loaded. Every answer is in the prediction log's hands
-// before the caller gets it. Owns the folder of model files, kept by digest. Cost: find() and
-// predict() take no lock; a model that needs less than kInlineMicros runs on the calling thread,
-// others on the pool. Following a moved alias takes as long as fetching and loading the model.
+// The room's service; its contract stands at the top of this file.
 class Endpoints {
  public:
   static constexpr double kInlineMicros = 1000;
@@ -123,6 +125,10 @@ class Endpoints {
   Task<Status> remove(const kernel::Caller& caller, std::string name);
   std::vector<EndpointInfo> list(const kernel::Caller& caller) const;
   Result<EndpointInfo> get(const kernel::Caller& caller, std::string_view name) const;
+
+  // The same as get(), but waits while a model is being loaded, at most `limit`.
+  Task<Result<EndpointInfo>> settled(const kernel::Caller& caller, std::string name,
+                                     std::chrono::milliseconds limit);
 
   // What answers under that name now. Errors: kNotFound for an unknown name or a `version` that is
   // not live, kUnavailable before the first version is loaded.
@@ -161,6 +167,7 @@ class Endpoints {
   mutable std::mutex mutex_;  // over endpoints_ and their mutable parts
   std::map<Key, std::shared_ptr<Endpoint>> endpoints_;
   std::atomic<std::shared_ptr<const Routing>> routing_;
+  Signal settled_;  // an endpoint is no longer loading
 };
 
 }  // namespace strata::platform::deployment

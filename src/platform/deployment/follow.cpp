@@ -4,8 +4,8 @@
 #include "base/log.hpp"
 #include "platform/deployment/deployment.hpp"
 #include "platform/deployment/endpoint_state.hpp"
-#include "wire/mlmodel.hpp"
-#include "wire/scoring.hpp"
+#include "wire/inference/mlmodel.hpp"
+#include "wire/inference/scoring.hpp"
 
 namespace strata::platform::deployment {
 
@@ -78,11 +78,14 @@ Task<void> Endpoints::follow(std::shared_ptr<Endpoint> endpoint) {
       endpoint->again = false;
     }
     const auto done = co_await bring_up(endpoint);
-    const std::lock_guard lock(mutex_);
-    endpoint->error = done ? std::string() : done.error().to_string();
-    endpoint->state = done ? EndpointState::kReady : EndpointState::kFailed;
+    {
+      const std::lock_guard lock(mutex_);
+      endpoint->error = done ? std::string() : done.error().to_string();
+      endpoint->state = done ? EndpointState::kReady : EndpointState::kFailed;
+      if (!done) endpoint->retry_at = ports_.clock.steady() + kRetryAfter;
+    }
+    settled_.notify_all();
     if (done) continue;
-    endpoint->retry_at = ports_.clock.steady() + kRetryAfter;
     log::warn("endpoint.load_failed",
               Json::object({{"endpoint", endpoint->name}, {"error", endpoint->error}}));
   }

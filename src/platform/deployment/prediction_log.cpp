@@ -54,7 +54,6 @@ PredictionLog::PredictionLog(std::string folder, Files& files, const Clock& cloc
                                 "Flushes of the prediction log that failed")) {}
 
 PredictionLog::~PredictionLog() {
-  close();
   for (Node* node = head_.exchange(nullptr); node != nullptr;)
     delete std::exchange(node, node->next);
 }
@@ -92,7 +91,6 @@ Status PredictionLog::open() {
       drop_joined(series);
     }
   }
-  thread_ = std::thread([this] { run(); });
   return {};
 }
 
@@ -116,15 +114,6 @@ void PredictionLog::drop_joined(Series& series) {
     segment.level = level_of(segment.from, segment.to);
 }
 
-void PredictionLog::close() {
-  {
-    const std::lock_guard lock(mutex_);
-    closing_ = true;
-  }
-  wake_.release();
-  if (thread_.joinable()) thread_.join();
-}
-
 void PredictionLog::append(std::shared_ptr<const Exchange> exchange) {
   const std::size_t bytes = exchange->bytes();
   auto* node = new Node{std::move(exchange), head_.load(std::memory_order_relaxed)};
@@ -133,66 +122,45 @@ void PredictionLog::append(std::shared_ptr<const Exchange> exchange) {
   }
   const std::size_t before = pending_.fetch_add(bytes, std::memory_order_relaxed);
   // Half full: do not wait for the second to pass.
-  if (before < kMaxPending / 2 && before + bytes >= kMaxPending / 2) wake_.release();
+  if (before < kMaxPending / 2 && before + bytes >= kMaxPending / 2) half_full_.notify_all();
 }
 
-std::vector<std::shared_ptr<const Exchange>> PredictionLog::take_all() {
-  std::vector<std::shared_ptr<const Exchange>> batch;
+// Needs writing_.
+void PredictionLog::take_all() {
+  const auto before = static_cast<std::ptrdiff_t>(batch_.size());
   for (Node* node = head_.exchange(nullptr, std::memory_order_acquire); node != nullptr;) {
-    batch.push_back(std::move(node->exchange));
+    batch_.push_back(std::move(node->exchange));
     delete std::exchange(node, node->next);
   }
-  std::reverse(batch.begin(), batch.end());
-  return batch;
+  std::reverse(batch_.begin() + before, batch_.end());
 }
 
-void PredictionLog::run() {
-  std::vector<std::shared_ptr<const Exchange>> batch;
-  bool closing = false;
-  while (!closing) {
-    (void)wake_.try_acquire_for(kFlushEvery);
-    std::uint64_t asked = 0;
-    {
-      const std::lock_guard lock(mutex_);
-      closing = closing_;
-      asked = asked_;
-    }
-    // What could not be written stays and is tried again; appending stops when too much waits.
-    auto fresh = take_all();
-    batch.insert(batch.end(), std::make_move_iterator(fresh.begin()),
-                 std::make_move_iterator(fresh.end()));
-    Status written;
-    if (!batch.empty()) written = write(batch);
-    if (!written) {
-      failures_.add();
-      log::error("predictions.flush", Json::object({{"error", written.error().to_string()}}));
-    }
-    remove_obsolete();
-    const std::lock_guard lock(mutex_);
-    last_ = std::move(written);
-    done_ = asked;
-    flushed_.notify_all();
+Task<void> PredictionLog::keep(BlockingPool& pool, std::stop_token stop) {
+  auto write_all = [this] {
+    return flush();
+  };
+  while (!stop.stop_requested()) {
+    co_await half_full_.wait(kFlushEvery);
+    const auto written = co_await pool.run(write_all);
+    if (written) continue;
+    failures_.add();
+    log::error("predictions.flush", Json::object({{"error", written.error().to_string()}}));
   }
-  const std::lock_guard lock(mutex_);
-  ended_ = true;
-  flushed_.notify_all();
 }
 
 Status PredictionLog::flush() {
-  std::unique_lock lock(mutex_);
-  const std::uint64_t ticket = ++asked_;
-  wake_.release();
-  flushed_.wait(lock, [&] { return done_ >= ticket || ended_; });
-  if (done_ < ticket) return Error(Code::kUnavailable, "the prediction log is closed");
-  if (!last_) return last_.error();
-  return {};
+  const std::lock_guard lock(writing_);
+  take_all();
+  auto written = write();
+  remove_obsolete();
+  return written;
 }
 
 // Writes one file for each model and takes out of `batch` what was written, so that a retry repeats
 // nothing.
-Status PredictionLog::write(std::vector<std::shared_ptr<const Exchange>>& batch) {
+Status PredictionLog::write() {
   std::map<const ModelIdentity*, std::vector<const Exchange*>> by_model;
-  for (const auto& exchange : batch)
+  for (const auto& exchange : batch_)
     by_model[exchange->model.get()].push_back(exchange.get());
   Status status;
   for (const auto& [model, exchanges] : by_model) {
@@ -200,18 +168,18 @@ Status PredictionLog::write(std::vector<std::shared_ptr<const Exchange>>& batch)
     if (!status) break;
     join_small(key_of(model->project, model->endpoint));
     std::size_t bytes = 0;
-    for (auto& exchange : batch) {
+    for (auto& exchange : batch_) {
       if (exchange == nullptr || exchange->model.get() != model) continue;
       bytes += exchange->bytes();
       // The identity must outlive its group; the last exchange of a group may be its last owner.
       if (exchange.get() != exchanges.back()) exchange = nullptr;
     }
     std::replace_if(
-        batch.begin(), batch.end(), [&](const auto& e) { return e.get() == exchanges.back(); },
+        batch_.begin(), batch_.end(), [&](const auto& e) { return e.get() == exchanges.back(); },
         nullptr);
     pending_.fetch_sub(bytes, std::memory_order_relaxed);
   }
-  std::erase(batch, nullptr);
+  std::erase(batch_, nullptr);
   return status;
 }
 

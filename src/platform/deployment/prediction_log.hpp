@@ -1,16 +1,14 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <semaphore>
+#include <stop_token>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 #include "base/json.hpp"
@@ -20,7 +18,9 @@
 #include "platform/deployment/binding.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/files.hpp"
-#include "wire/parquet.hpp"
+#include "runtime/pool.hpp"
+#include "runtime/signal.hpp"
+#include "wire/parquet/parquet.hpp"
 
 namespace strata::platform::deployment {
 
@@ -90,14 +90,16 @@ class PredictionLog {
 
   // Finds what earlier processes wrote. Blocks.
   Status open();
-  // Writes what waits and ends the writing thread.
-  void close();
+  // Flushes every kFlushEvery on a thread of `pool` until it is asked to stop; the owner then
+  // flushes a last time.
+  Task<void> keep(BlockingPool& pool, std::stop_token stop);
 
   // Whether there is room for more. Ask before a model runs.
   bool has_room() const { return pending_.load(std::memory_order_relaxed) < kMaxPending; }
   void append(std::shared_ptr<const Exchange> exchange);
 
-  // Writes what was appended before the call. Errors: what the file system said.
+  // Writes what was appended before the call, on the calling thread. Errors: what the file system
+  // said; nothing is lost then, the next flush tries again.
   Status flush();
 
   // Errors: kNotFound.
@@ -129,9 +131,8 @@ class PredictionLog {
     std::chrono::steady_clock::time_point when;
   };
 
-  void run();
-  std::vector<std::shared_ptr<const Exchange>> take_all();
-  Status write(std::vector<std::shared_ptr<const Exchange>>& batch);
+  void take_all();
+  Status write();
   Status write_segment(const ModelIdentity& model, const std::vector<const Exchange*>& exchanges);
   Status store(const std::string& key, const wire::ParquetTable& table, Segment& segment);
   void join_small(const std::string& key);
@@ -151,18 +152,14 @@ class PredictionLog {
 
   std::atomic<Node*> head_{nullptr};
   std::atomic<std::size_t> pending_{0};
-  std::counting_semaphore<> wake_{0};
+  Signal half_full_;
 
-  std::mutex mutex_;  // over what follows
-  std::condition_variable flushed_;
-  std::uint64_t asked_ = 0;  // flushes asked for and done
-  std::uint64_t done_ = 0;
-  Status last_;
-  bool closing_ = false;
-  bool ended_ = false;
+  std::mutex writing_;  // held for the whole of a flush; over batch_
+  std::vector<std::shared_ptr<const Exchange>> batch_;  // taken from the queue, not written yet
+
+  std::mutex mutex_;  // over what follows; never held while a file is written
   std::map<std::string, Series, std::less<>> series_;  // by "<project>/<endpoint>"
   std::vector<Obsolete> obsolete_;
-  std::thread thread_;
 };
 
 // The rows of some exchanges with one model as a table.

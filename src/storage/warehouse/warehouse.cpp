@@ -493,6 +493,7 @@ Task<Result<void>> Warehouse::record(std::shared_ptr<Run> run) {
   QueryOutcome outcome;
   outcome.info = run->info;
   outcome.project = ports_.system.project;
+  outcome.task = run->caller.task;
   outcome.ended = ports_.clock.now();
   if (run->info.state == "finished") {
     outcome.tables_read = run->done.reads;

@@ -1,0 +1,181 @@
+// The kernel's rooms on the records that the server really uses.
+
+#include <gtest/gtest.h>
+
+#include "engines/sqlite/sqlite_records.hpp"
+#include "kernel/audit/audit.hpp"
+#include "kernel/events/events.hpp"
+#include "kernel/identity/identity.hpp"
+#include "kernel/lineage/lineage.hpp"
+#include "runtime/random.hpp"
+
+namespace strata::kernel {
+namespace {
+
+class KernelTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto opened = engines::sqlite::SqliteRecords::open(
+        testing::TempDir() + "kernel_" + SystemRandom().hex(6) + ".db", 2);
+    ASSERT_TRUE(opened.ok());
+    records_ = *std::move(opened);
+    audit_.emplace(*records_, clock_);
+    events_.emplace(*records_, clock_);
+    lineage_.emplace(*records_, clock_);
+    const auto hook = [this](Writer& w, const Caller& by, std::string_view action,
+                             std::string_view target) {
+      return audit_->record(w, by, action, target);
+    };
+    identity_.emplace(*records_, clock_, random_, "master key", hook);
+    for (const auto steps : {Identity::migrations(), Audit::migrations(), EventBus::migrations(),
+                             Lineage::migrations()}) {
+      ASSERT_TRUE(records_->migrate(steps).ok());
+    }
+    ASSERT_TRUE(identity_->load().ok());
+    root_ = identity_->system_caller();
+  }
+
+  IssuedToken token(const std::string& user, const std::string& scope = "all",
+                    std::optional<std::chrono::milliseconds> lifetime = {}) {
+    TokenRequest request;
+    request.user_name = user;
+    request.scope = scope;
+    request.lifetime = lifetime;
+    return sync_wait(identity_->create_token(root_, request)).value();
+  }
+
+  void connect(const NodeRef& from, const NodeRef& to, const std::string& relation) {
+    const auto report = [&](Writer& w) {
+      return lineage_->report(w, root_.project, LineageEdge{from, to, relation, clock_.now()});
+    };
+    ASSERT_TRUE(records_->write_blocking(report).ok());
+  }
+
+  ManualClock clock_{Instant::from_seconds(1'000'000)};
+  SystemRandom random_;
+  std::unique_ptr<engines::sqlite::SqliteRecords> records_;
+  std::optional<Audit> audit_;
+  std::optional<EventBus> events_;
+  std::optional<Lineage> lineage_;
+  std::optional<Identity> identity_;
+  Caller root_;
+};
+
+TEST_F(KernelTest, A_token_proves_its_user_until_it_expires_or_is_revoked) {
+  const auto lasting = token("admin");
+  const auto brief = token("admin", "all", std::chrono::minutes(5));
+  EXPECT_EQ(identity_->authenticate(lasting.token)->user_name, "admin");
+  EXPECT_TRUE(identity_->authenticate(brief.token).ok());
+  clock_.advance(std::chrono::minutes(5));
+  EXPECT_EQ(identity_->authenticate(brief.token).error().code, Code::kExpired);
+  ASSERT_TRUE(sync_wait(identity_->revoke_token(root_, lasting.info.id)).ok());
+  EXPECT_EQ(identity_->authenticate(lasting.token).error().code, Code::kUnauthenticated);
+}
+
+TEST_F(KernelTest, An_access_key_leads_to_the_secret_that_its_owner_was_shown) {
+  const auto issued = token("admin");
+  const auto key = identity_->access_key(issued.info.access_key_id);
+  ASSERT_TRUE(key.ok());
+  EXPECT_EQ(key->secret, issued.secret_access_key);
+  EXPECT_FALSE(identity_->access_key("STRAUNKNOWN").ok());
+}
+
+TEST_F(KernelTest, No_secret_is_stored) {
+  const auto issued = token("admin");
+  const auto dump = [&](Reader& r) {
+    return r.query("SELECT * FROM tokens");
+  };
+  const auto rows = records_->read_blocking(dump);
+  for (const auto& row : *rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      EXPECT_EQ(row.text(i).find(issued.token), std::string::npos);
+      EXPECT_EQ(row.text(i).find(issued.secret_access_key), std::string::npos);
+    }
+  }
+}
+
+TEST_F(KernelTest, A_role_and_a_scope_both_limit_what_a_token_may_do) {
+  ASSERT_TRUE(sync_wait(identity_->create_user(root_, "vera", "sales", Role::kViewer)).ok());
+  const auto viewer = identity_->authenticate(token("vera").token);
+  EXPECT_TRUE(viewer->may(Permission::kLakeRead));
+  EXPECT_FALSE(viewer->may(Permission::kLakeWrite));
+  const auto narrow = identity_->authenticate(token("admin", "lake:read,endpoint:predict").token);
+  EXPECT_TRUE(narrow->may(Permission::kPredict));
+  EXPECT_FALSE(narrow->may(Permission::kAdmin));
+  TokenRequest wider;
+  wider.user_name = "admin";
+  EXPECT_EQ(sync_wait(identity_->create_token(*narrow, wider)).error().code,
+            Code::kPermissionDenied);
+}
+
+TEST_F(KernelTest, A_scope_with_a_slip_names_the_one_that_was_meant) {
+  const auto scopes = parse_scopes("lake:reed");
+  ASSERT_FALSE(scopes.ok());
+  EXPECT_NE(scopes.error().message.find("lake:read"), std::string::npos);
+}
+
+TEST_F(KernelTest, A_disabled_user_is_refused_with_all_tokens) {
+  ASSERT_TRUE(sync_wait(identity_->create_user(root_, "ned", "sales", Role::kMember)).ok());
+  const auto issued = token("ned");
+  ASSERT_TRUE(sync_wait(identity_->set_user_disabled(root_, "ned", true)).ok());
+  EXPECT_EQ(identity_->authenticate(issued.token).error().code, Code::kPermissionDenied);
+  EXPECT_EQ(identity_->act_as("ned").error().code, Code::kPermissionDenied);
+}
+
+TEST_F(KernelTest, An_event_exists_exactly_if_its_transaction_committed) {
+  const auto publish = [&](bool keep) {
+    return records_->write_blocking([&](Writer& w) -> Status {
+      STRATA_TRY(events_->publish(w, root_.project, "object.created", "lake:b/k"));
+      if (!keep) return Error(Code::kConflict, "no");
+      return {};
+    });
+  };
+  EXPECT_FALSE(publish(false).ok());
+  EXPECT_TRUE(publish(true).ok());
+  const auto seen = sync_wait(events_->since(0));
+  ASSERT_EQ(seen->size(), 1U);
+  EXPECT_EQ(seen->front().subject, "lake:b/k");
+  EXPECT_TRUE(sync_wait(events_->since(seen->front().sequence))->empty());
+}
+
+TEST_F(KernelTest, Lineage_walks_both_ways_and_only_as_far_as_the_asked_time) {
+  const NodeRef raw{"object", "raw/flights.csv", "aa"}, table{"table", "raw.flights", "1"};
+  const NodeRef run{"run", "r1", ""}, model{"model", "flights", "1"};
+  connect(raw, table, "wrote");
+  clock_.advance(std::chrono::seconds(10));
+  connect(table, run, "read");
+  connect(run, model, "registered");
+  const auto up = sync_wait(lineage_->walk(root_.project, model, Direction::kUpstream));
+  ASSERT_EQ(up->nodes.size(), 4U);
+  EXPECT_EQ(up->nodes.front().ref, model);
+  EXPECT_EQ(up->nodes.back().ref, raw);
+  const NodeRef newest{"object", "raw/flights.csv", ""};
+  const auto down = sync_wait(lineage_->walk(root_.project, newest, Direction::kDownstream));
+  EXPECT_EQ(down->nodes.size(), 4U);
+  const auto early = sync_wait(lineage_->walk(root_.project, raw, Direction::kDownstream,
+                                              clock_.now() - std::chrono::seconds(5)));
+  EXPECT_EQ(early->nodes.size(), 2U);
+}
+
+TEST_F(KernelTest, A_thing_is_named_as_people_type_it) {
+  EXPECT_EQ(NodeRef::parse("s3://raw/a/b.csv")->to_string(), "object:raw/a/b.csv");
+  EXPECT_EQ(NodeRef::parse("model:flights@3")->version, "3");
+  for (const char* bad : {"flights", "planet:earth", "model:", ""}) {
+    EXPECT_FALSE(NodeRef::parse(bad).ok()) << bad;
+  }
+}
+
+TEST_F(KernelTest, Lineage_survives_cycles_and_repeated_reports) {
+  const NodeRef a{"table", "a", "1"}, b{"table", "b", "1"};
+  connect(a, b, "read");
+  connect(a, b, "read");
+  connect(b, a, "read");
+  const auto graph = sync_wait(lineage_->walk(root_.project, a, Direction::kUpstream));
+  EXPECT_EQ(graph->nodes.size(), 2U);
+  EXPECT_EQ(graph->edges.size(), 2U);
+  const auto other = sync_wait(lineage_->walk(ProjectId("other"), a, Direction::kUpstream));
+  EXPECT_EQ(other.error().code, Code::kNotFound);
+}
+
+}  // namespace
+}  // namespace strata::kernel

@@ -1,0 +1,143 @@
+#include "platform/deployment/prediction_log.hpp"
+
+#include <filesystem>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "runtime/random.hpp"
+
+namespace strata::platform::deployment {
+namespace {
+
+using wire::ElementType;
+using wire::Tensor;
+
+class PredictionLogTest : public testing::Test {
+ protected:
+  PredictionLogTest() {
+    folder_ = testing::TempDir() + "predictions-" + SystemRandom().hex(8);
+    auto identity = std::make_shared<ModelIdentity>();
+    identity->project = "default";
+    identity->endpoint = "flights";
+    identity->model = "m";
+    identity->version = "3";
+    identity->digest = "sha256:abc";
+    identity->contract.columns = {{"wind", wire::ColumnType::kDouble, ElementType::kFp64, true},
+                                  {"origin", wire::ColumnType::kString, ElementType::kText, true}};
+    identity->contract.tensors = {};
+    identity->contract.outputs = {{"predict", ElementType::kFp64, {-1}}};
+    model_ = std::move(identity);
+    reopen();
+  }
+  ~PredictionLogTest() override { std::filesystem::remove_all(folder_); }
+
+  void reopen() {
+    log_ = std::make_unique<PredictionLog>(folder_, files_, clock_, metrics_);
+    ASSERT_TRUE(log_->open());
+  }
+
+  std::string add(std::vector<double> winds) {
+    auto exchange = std::make_shared<Exchange>();
+    clock_.advance(std::chrono::milliseconds(1));
+    exchange->time = clock_.now();
+    exchange->id = random_.uuid7(exchange->time);
+    exchange->model = model_;
+    exchange->inputs.rows = winds.size();
+    const auto rows = static_cast<std::int64_t>(winds.size());
+    Tensor wind("wind", ElementType::kFp64, {rows});
+    std::copy(winds.begin(), winds.end(), wind.allocate<double>(winds.size()).begin());
+    Tensor origin("origin", ElementType::kText, {rows});
+    origin.texts.assign(winds.size(), "JFK");
+    Tensor predict("predict", ElementType::kFp64, {rows});
+    for (auto& p : predict.allocate<double>(winds.size()))
+      p = 0.1;
+    exchange->inputs.tensors.push_back(std::move(wind));
+    exchange->inputs.tensors.push_back(std::move(origin));
+    exchange->outputs.push_back(std::move(predict));
+    std::string id = exchange->id;
+    log_->append(std::move(exchange));
+    return id;
+  }
+
+  std::string folder_;
+  SystemFiles files_;
+  ManualClock clock_{Instant::from_seconds(1'700'000'000)};
+  SeededRandom random_{7};
+  metrics::Registry metrics_;
+  std::shared_ptr<const ModelIdentity> model_;
+  std::unique_ptr<PredictionLog> log_;
+};
+
+TEST_F(PredictionLogTest, A_prediction_is_found_by_its_id_as_soon_as_it_was_appended) {
+  add({1});
+  const auto id = add({0.1, 0.2});
+  auto found = log_->find("default", id);
+  ASSERT_TRUE(found) << found.error().message;
+  EXPECT_EQ(found->version, "3");
+  ASSERT_EQ(found->rows.size(), 2U);
+  EXPECT_EQ(found->rows[1].inputs.dump(), R"({"wind":0.2,"origin":"JFK"})");
+  EXPECT_EQ(found->rows[1].outputs.dump(), R"({"predict":0.1})");
+  EXPECT_FALSE(log_->find("other", id));
+  EXPECT_FALSE(log_->find("default", "nonsense"));
+}
+
+TEST_F(PredictionLogTest, What_was_flushed_is_there_after_a_restart_and_what_was_cut_off_is_not) {
+  const auto kept = add({1});
+  ASSERT_TRUE(log_->flush());
+  const auto lost = add({2});
+  reopen();
+  EXPECT_TRUE(log_->find("default", kept));
+  EXPECT_FALSE(log_->find("default", lost));
+}
+
+TEST_F(PredictionLogTest, Many_flushes_leave_few_files_and_every_row_once) {
+  std::vector<std::string> ids;
+  for (int i = 0; i < 300; ++i) {
+    ids.push_back(add({static_cast<double>(i)}));
+    ASSERT_TRUE(log_->flush());
+  }
+  EXPECT_LT(log_->files("default").size(), 40U);
+  const auto count = [&] {
+    std::size_t rows = 0;
+    for (const auto& path : log_->files("default", "flights")) {
+      auto table = wire::decode_parquet(*files_.read_all(path));
+      EXPECT_TRUE(table);
+      rows += table->rows;
+    }
+    return rows;
+  };
+  EXPECT_EQ(count(), 300U);
+  reopen();  // the joined files are still there, and are not counted twice
+  EXPECT_EQ(count(), 300U);
+  EXPECT_TRUE(log_->find("default", ids[17]));
+  const auto newest = log_->newest("default", "flights", 3);
+  ASSERT_TRUE(newest);
+  ASSERT_EQ(newest->size(), 3U);
+  EXPECT_EQ(newest->front().id, ids.back());
+}
+
+TEST_F(PredictionLogTest, Appends_from_many_threads_are_all_written) {
+  std::vector<std::thread> threads;
+  std::atomic<int> at{0};
+  std::mutex mutex;  // the test's random source and clock
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 250; ++i) {
+        const std::lock_guard lock(mutex);
+        add({static_cast<double>(at++)});
+      }
+    });
+  }
+  for (int i = 0; i < 5; ++i)
+    EXPECT_TRUE(log_->flush());
+  for (auto& thread : threads)
+    thread.join();
+  ASSERT_TRUE(log_->flush());
+  const auto all = log_->newest("default", "flights", 1000);
+  ASSERT_TRUE(all);
+  EXPECT_EQ(all->size(), 1000U);
+}
+
+}  // namespace
+}  // namespace strata::platform::deployment

@@ -1,0 +1,157 @@
+"""Fills a server by its stock clients: objects, tables, a pipeline, a model, an endpoint.
+
+Prints one JSON line with the names and ids that the tests look for.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import time
+
+import boto3
+import lightgbm
+import mlflow
+import numpy
+import pandas
+import requests
+
+URL = os.environ["STRATA_URL"]
+HEADERS = {"Authorization": "Bearer " + os.environ["STRATA_TOKEN"]}
+FLOW = """
+name: daily
+description: Features and a model, each morning.
+parameters:
+  month: {type: string, default: 2013-01, description: the month to read}
+  trees: 100
+steps:
+  ingest:
+    command: [sh, -c, "for i in 1 2 3; do echo read part $i; done"]
+  weather:
+    command: [sh, -c, "echo weather of ${params.month}"]
+  features:
+    needs: [ingest, weather]
+    command: [sh, -c, "echo joined; echo month,rows > features.csv"]
+    outputs: [features.csv]
+  train:
+    needs: [features]
+    command: [sh, -c, "echo fitted ${params.trees} trees"]
+  report:
+    needs: [train]
+    command: [sh, -c, "echo the report failed as asked; exit 3"]
+triggers:
+  - {cron: "0 6 * * *", timezone: Europe/Berlin}
+"""
+
+
+def call(method: str, path: str, **options):
+    answer = requests.request(method, URL + path, headers=HEADERS, timeout=60, **options)
+    assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text}"
+    return answer.json() if answer.content else {}
+
+
+def fill_lake(frame: pandas.DataFrame) -> None:
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket="raw")
+    s3.create_bucket(Bucket="an-empty-bucket-with-a-name-as-long-as-the-rules-of-s3-allow-it")
+    csv = frame.to_csv(index=False).encode()
+    s3.put_object(Bucket="raw", Key="flights/2013/flights.csv", Body=csv, ContentType="text/csv")
+    for month in range(1, 13):
+        key = f"flights/2013/month={month:02}/part-0.csv"
+        s3.put_object(Bucket="raw", Key=key, Body=csv[:2000], ContentType="text/csv")
+    s3.put_object(Bucket="raw", Key="notes.json", Body=b'{"source": "nycflights13"}')
+    s3.put_object(Bucket="raw", Key="binary.dat", Body=bytes(range(256)) * 8)
+
+
+def fill_tables() -> None:
+    source = "'s3://raw/flights/2013/flights.csv'"
+    for statement in (
+        "CREATE SCHEMA IF NOT EXISTS ml",
+        f"CREATE TABLE flights AS SELECT * FROM {source}",
+        "CREATE TABLE ml.by_hour AS SELECT hour, avg(late) AS share_late, count(*) AS flights "
+        "FROM flights GROUP BY hour ORDER BY hour",
+    ):
+        call("POST", "/api/v1/sql", json={"sql": statement})
+
+
+def train(frame: pandas.DataFrame) -> list[str]:
+    mlflow.set_experiment("flights")
+    runs = []
+    for leaves, rate in ((7, 0.2), (15, 0.1), (31, 0.05)):
+        with mlflow.start_run(run_name=f"lightgbm-{leaves}-leaves") as run:
+            mlflow.log_params({"num_leaves": leaves, "learning_rate": rate, "objective": "binary"})
+            for step in range(40):
+                noise = random.random() * 0.004
+                loss = 0.5 * math.exp(-step * rate) + 0.35 + noise
+                mlflow.log_metric("log_loss", loss, step=step)
+            mlflow.log_metric("auc", 0.66 + leaves / 1000)
+            mlflow.log_text("# Report\n\nAll is well.\n", "report/summary.md")
+            mlflow.log_input(mlflow.data.from_pandas(frame.head(50), name="training"))
+            settings = {"objective": "binary", "num_leaves": leaves, "verbosity": -1}
+            features = frame.drop(columns=["late"])
+            model = lightgbm.train(settings, lightgbm.Dataset(features, frame.late), 10)
+            if leaves > 7:
+                example = features.head(2)
+                signature = mlflow.models.infer_signature(example, model.predict(example))
+                mlflow.lightgbm.log_model(
+                    model, name="model", registered_model_name="flights-late", signature=signature
+                )
+        runs.append(run.info.run_id)
+    client = mlflow.MlflowClient()
+    client.set_registered_model_alias("flights-late", "champion", "1")
+    client.set_registered_model_alias("flights-late", "challenger", "2")
+    client.set_registered_model_alias("flights-late", "champion", "2")
+    return runs
+
+
+def serve(frame: pandas.DataFrame) -> str:
+    wish = {"name": "flights", "model": "models:/flights-late@champion"}
+    call("POST", "/api/v1/endpoints", json=wish)
+    deadline = time.monotonic() + 60
+    while call("GET", "/api/v1/endpoints/flights")["live"] is None:
+        assert time.monotonic() < deadline, "the endpoint did not become live"
+    rows = frame.drop(columns=["late"])
+    prediction = ""
+    for i in range(24):
+        body = {"dataframe_split": json.loads(rows.iloc[[i]].to_json(orient="split", index=False))}
+        url = URL + "/endpoints/flights/invocations"
+        answer = requests.post(url, json=body, headers=HEADERS, timeout=60)
+        assert answer.ok, answer.text
+        prediction = answer.headers["Strata-Prediction-Id"]
+    return prediction
+
+
+def run_flow() -> str:
+    call("PUT", "/api/v1/flows/daily", data=FLOW.encode())
+    run = call("POST", "/api/v1/flows/daily/runs", json={"params": {"month": "2013-02"}})
+    deadline = time.monotonic() + 60
+    while call("GET", f"/api/v1/flow-runs/{run['id']}")["state"] not in ("succeeded", "failed"):
+        assert time.monotonic() < deadline, "the pipeline run did not end"
+    return run["id"]
+
+
+def main() -> None:
+    random.seed(7)
+    numbers = numpy.random.default_rng(7)
+    rows = 3000
+    frame = pandas.DataFrame(
+        {
+            "hour": numbers.integers(5, 24, rows),
+            "distance": numbers.integers(100, 3000, rows).astype("float64"),
+            "wind": (numbers.random(rows) * 30).round(1),
+        }
+    )
+    frame["late"] = (frame.wind + frame.hour + numbers.normal(0, 5, rows) > 32).astype(int)
+    fill_lake(frame)
+    fill_tables()
+    runs = train(frame)
+    call("POST", "/api/v1/users", json={"name": "ada", "team": "delays", "role": "member"})
+    facts = {"runs": runs, "prediction": serve(frame), "flow_run": run_flow()}
+    facts["experiment"] = mlflow.get_experiment_by_name("flights").experiment_id
+    print(json.dumps(facts))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""ONNX graphs behind MLflow's scoring protocol, and boto3's sagemaker-runtime."""
+
+from __future__ import annotations
+
+import json
+
+import boto3
+import botocore.exceptions
+import numpy as np
+import pytest
+
+
+def test_tensor_payloads_give_what_mlflows_own_server_gives(linear):
+    values = np.random.default_rng(4).normal(size=(3, 4)).astype("f4")
+    expected = values @ linear.weights + linear.bias
+    for body in (
+        {"inputs": values.tolist()},
+        {"instances": values.tolist()},
+        {"inputs": {"x": values.tolist()}},
+        {"instances": [{"x": row} for row in values.tolist()]},
+    ):
+        answer = linear.invoke(body)
+        assert answer.status_code == 200, answer.text
+        np.testing.assert_allclose(answer.json()["predictions"]["y"], expected, rtol=1e-5)
+
+
+def test_a_graph_that_takes_columns_answers_in_records(make_served):
+    from mlflow.models import infer_signature
+    from onnx import TensorProto, helper
+    import pandas as pd
+
+    names = ["a", "b"]
+    graph = helper.make_graph(
+        [helper.make_node("Add", names, ["sum"])],
+        "columns",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 1]) for name in names],
+        [helper.make_tensor_value_info("sum", TensorProto.FLOAT, ["n", 1])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    frame = pd.DataFrame({"b": [1.0, 2.0], "a": [10.0, 20.0]})
+    served = make_served("columns")
+    served.point(
+        served.log(
+            "onnx", model, signature=infer_signature(frame, pd.DataFrame({"sum": [11.0, 22.0]}))
+        )
+    )
+    served.create()
+    answer = served.invoke({"dataframe_split": {"columns": ["a", "b"], "data": [[10, 1], [20, 2]]}})
+    assert answer.json() == {"predictions": [{"sum": 11.0}, {"sum": 22.0}]}, answer.text
+
+
+@pytest.fixture
+def sagemaker(server):
+    env = server.env
+    return boto3.client(
+        "sagemaker-runtime",
+        endpoint_url=server.http,
+        region_name="us-east-1",
+        aws_access_key_id=env["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=env["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
+def test_boto3_invokes_an_endpoint_with_signed_requests(sagemaker, linear):
+    answer = sagemaker.invoke_endpoint(
+        EndpointName=linear.name,
+        ContentType="application/json",
+        Body=json.dumps({"inputs": [[1, 0, 0, 0]]}),
+    )
+    predictions = json.loads(answer["Body"].read())["predictions"]
+    np.testing.assert_allclose(predictions["y"][0], linear.weights[0] + linear.bias, rtol=1e-6)
+    assert answer["InvokedProductionVariant"] == "1"
+    assert answer["ResponseMetadata"]["HTTPHeaders"]["strata-prediction-id"]
+
+
+def test_boto3_sees_errors_in_its_own_form(server, sagemaker, linear):
+    with pytest.raises(botocore.exceptions.ClientError) as bad:
+        sagemaker.invoke_endpoint(
+            EndpointName=linear.name, ContentType="application/json", Body="{}"
+        )
+    assert bad.value.response["Error"]["Code"] == "ValidationError"
+    assert bad.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+    forger = boto3.client(
+        "sagemaker-runtime",
+        endpoint_url=server.http,
+        region_name="us-east-1",
+        aws_access_key_id=server.env["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key="guess",
+    )
+    with pytest.raises(botocore.exceptions.ClientError) as denied:
+        forger.invoke_endpoint(
+            EndpointName=linear.name,
+            ContentType="application/json",
+            Body='{"inputs": [[1, 0, 0, 0]]}',
+        )
+    assert denied.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+
+
+def test_ping_answers_when_the_endpoint_does(linear):
+    assert linear.get(f"/endpoints/{linear.name}/ping").status_code == 200
+    assert linear.get("/endpoints/nobody/ping").status_code == 404

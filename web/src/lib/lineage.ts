@@ -1,0 +1,75 @@
+// Where the things of a lineage graph are shown, and how they are called.
+
+import type { LineageEdge, LineageGraph, LineageNode } from '../api';
+import type { IconName } from '../kit/Icon.svelte';
+import { path_of } from './router.svelte';
+import { short_id } from './format';
+
+export const kind_icons: Record<string, IconName> = {
+  object: 'file',
+  table: 'sql',
+  query: 'code',
+  task: 'play',
+  flow_run: 'pipelines',
+  run: 'runs',
+  dataset: 'lake',
+  model: 'models',
+  endpoint: 'endpoints',
+  prediction: 'check',
+  commit: 'code',
+  environment: 'folder',
+};
+
+export function page_of(node: { kind: string; name: string; version?: string }): string {
+  switch (node.kind) {
+    case 'object':
+      return path_of('lake', node.name);
+    case 'table':
+      return path_of('sql', 'tables', node.name);
+    case 'flow_run':
+      return path_of('pipelines', 'runs', node.name);
+    case 'task':
+      return path_of('pipelines', 'runs', node.name.split(/[/.]/)[0]!);
+    case 'run':
+      return path_of('runs', '-', node.name);
+    case 'model':
+      return path_of('models', node.name) + (node.version ? `?version=${node.version}` : '');
+    case 'endpoint':
+      return path_of('endpoints', node.name);
+    case 'prediction':
+      return path_of('predictions', node.name);
+    default:
+      return `/lineage?ref=${encodeURIComponent(`${node.kind}:${node.name}`)}`;
+  }
+}
+
+export function title_of(node: LineageNode): string {
+  const facts = node.facts ?? {};
+  for (const key of ['title', 'run_name'])
+    if (typeof facts[key] === 'string' && facts[key]) return facts[key];
+  return /^[0-9a-f-]{24,}$/.test(node.name) ? short_id(node.name) : node.name;
+}
+
+export function note_of(node: LineageNode): string {
+  const kind = node.kind.replace('_', ' ');
+  const digest = /^(sha256:)?[0-9a-f]{32,}$/.test(node.version);
+  if (!node.version) return kind;
+  return digest
+    ? `${kind} · ${short_id(node.version)}`
+    : `${kind} · v${node.version.replace(/^v/, '')}`;
+}
+
+// Both directions as one graph; the first node is the one asked for.
+export function merged(...graphs: LineageGraph[]): LineageGraph {
+  const nodes = new Map<string, LineageNode>();
+  const edges = new Map<string, LineageEdge>();
+  for (const graph of graphs) {
+    for (const node of graph.nodes) nodes.set(node.ref, node);
+    for (const edge of graph.edges) edges.set(`${edge.from}>${edge.to}>${edge.relation}`, edge);
+  }
+  return {
+    nodes: [...nodes.values()],
+    edges: [...edges.values()],
+    truncated: graphs.some((g) => g.truncated),
+  };
+}
