@@ -87,6 +87,12 @@ void Warehouse::stop() {
   ended_ = true;
   stopping_.notify_all();
   freed_.notify_all();
+  std::vector<std::shared_ptr<Run>> running;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, run] : running_) running.push_back(run);
+  }
+  for (const auto& run : running) interrupt(*run, Code::kCancelled);
   host_.stop();
 }
 

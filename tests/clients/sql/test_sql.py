@@ -462,3 +462,18 @@ def test_the_engine_ends_with_the_server_and_keeps_its_tables(fresh_server):
     assert server.stop() == 0
     assert time.monotonic() - began < 5
     assert not pathlib.Path(f"/proc/{pid}").exists()
+
+
+def test_a_running_statement_does_not_hold_up_the_end_of_the_server(fresh_server):
+    server = fresh_server.start()
+    ask(server, "SELECT 1")
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        query = str(uuid.uuid4())
+        running = pool.submit(post, server, ENDLESS, query_id=query)
+        wait_for(lambda: ended(server, query, "running"))
+        pid = engine_pid(server)
+        began = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - began < 5
+        assert not pathlib.Path(f"/proc/{pid}").exists()
+        assert running.exception(timeout=30) is not None or running.result().status_code >= 400
