@@ -20,7 +20,9 @@ std::chrono::steady_clock::time_point SystemClock::steady() const {
   return std::chrono::steady_clock::now();
 }
 
-void sleep_blocking(std::chrono::milliseconds duration) { std::this_thread::sleep_for(duration); }
+void sleep_blocking(std::chrono::milliseconds duration) {
+  std::this_thread::sleep_for(duration);
+}
 
 std::uint64_t Random::u64() {
   const std::string raw = bytes(8);

@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "base/text.hpp"
-#include "runtime/clock.hpp"
 #include "base/time.hpp"
 #include "resources/workflow/workflow.hpp"
+#include "runtime/clock.hpp"
 #include "wire/flow/flow_spec.hpp"
 #include "wire/flow/tar.hpp"
 

@@ -90,9 +90,11 @@ void Warehouse::stop() {
   std::vector<std::shared_ptr<Run>> running;
   {
     const std::lock_guard lock(mutex_);
-    for (const auto& [id, run] : running_) running.push_back(run);
+    for (const auto& [id, run] : running_)
+      running.push_back(run);
   }
-  for (const auto& run : running) interrupt(*run, Code::kCancelled);
+  for (const auto& run : running)
+    interrupt(*run, Code::kCancelled);
   host_.stop();
 }
 
