@@ -23,6 +23,7 @@ class WarehousePart final : public Part {
   void offer_predictions(platform::deployment::PredictionLog& log);
 
   Status start() override { return warehouse_.start(); }
+  void drain() override { warehouse_.drain(); }
   void stop() override { warehouse_.stop(); }
 
  private:

@@ -16,6 +16,7 @@ namespace {
 
 // What is held back until the answer begins: an error before that is an answer of its own.
 constexpr std::size_t kHeldBack = 1U << 20U;
+constexpr auto kDrain = std::chrono::seconds(2);
 constexpr auto kHardStop = std::chrono::seconds(5);
 constexpr auto kIdleLook = std::chrono::seconds(10);
 constexpr auto kMaxWait = std::chrono::seconds(60);
@@ -83,10 +84,8 @@ Status Warehouse::start() {
   return {};
 }
 
-void Warehouse::stop() {
-  ended_ = true;
-  stopping_.notify_all();
-  freed_.notify_all();
+// Called on the pool, as telling the engine may wait for a lock.
+void Warehouse::interrupt_all() {
   std::vector<std::shared_ptr<Run>> running;
   {
     const std::lock_guard lock(mutex_);
@@ -95,6 +94,19 @@ void Warehouse::stop() {
   }
   for (const auto& run : running)
     interrupt(*run, Code::kCancelled);
+}
+
+void Warehouse::drain() {
+  ended_ = true;
+  freed_.notify_all();
+  ports_.loops.next().call_after(kDrain,
+                                 [this] { ports_.pool.submit([this] { interrupt_all(); }); });
+}
+
+void Warehouse::stop() {
+  ended_ = true;
+  stopping_.notify_all();
+  freed_.notify_all();
   host_.stop();
 }
 
@@ -403,7 +415,7 @@ Task<Result<void>> Warehouse::admit(std::shared_ptr<Run> run) {
   while (true) {
     {
       const std::lock_guard lock(mutex_);
-      if (busy_ < kSlots) {
+      if (busy_ < kSlots && !ended_) {
         ++busy_;
         run->admitted = true;
         break;
@@ -413,7 +425,11 @@ Task<Result<void>> Warehouse::admit(std::shared_ptr<Run> run) {
       result = explain(*run, {"", "interrupted", 0, -1, false});
       break;
     }
-    if (ended_ || ports_.clock.steady() >= deadline) {
+    if (ended_) {
+      result = Error(Code::kUnavailable, "the server is stopping");
+      break;
+    }
+    if (ports_.clock.steady() >= deadline) {
       result = Error(Code::kUnavailable,
                      "the query waited for a free slot for too long; try again later");
       break;

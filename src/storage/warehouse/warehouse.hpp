@@ -120,6 +120,8 @@ class Warehouse {
 
   // Marks queries that a dead server left running as unknown. Blocks.
   Status start();
+  // Takes no new queries and cancels those that still run two seconds later. Does not block.
+  void drain();
   // Ends the engine; queries that still run fail. Blocks.
   void stop();
 
@@ -178,6 +180,7 @@ class Warehouse {
   Error engine_died(Run& run);
   std::string tail(const Run& run) const;
   void interrupt(Run& run, Code why);
+  void interrupt_all();
   QueryInfo describe(const Run& run) const;
   Status reconcile(const std::vector<wire::sql_engine::TableFacts>& catalog);
   Task<void> watch_idle();
