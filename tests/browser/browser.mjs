@@ -84,7 +84,10 @@ export async function open(
 export async function settled(page) {
   await page.locator("main h1").first().waitFor();
   await page.waitForFunction(
-    () => !document.querySelector('main [aria-label="Loading"]'),
+    () =>
+      !document.querySelector(
+        'main [aria-label="Loading"]:not([data-sample] *)',
+      ),
   );
   await page.waitForLoadState("networkidle");
 }

@@ -33,7 +33,7 @@ steps:
     command: [sh, -c, "echo weather of ${params.month}"]
   features:
     needs: [ingest, weather]
-    command: [sh, -c, "echo joined; echo month,rows > features.csv"]
+    command: [sh, -c, "echo joined; echo month,rows > $STRATA_OUTPUTS/features.csv"]
     outputs: [features.csv]
   train:
     needs: [features]

@@ -165,8 +165,24 @@ export const identity = {
 // --- nodes ---
 export interface Node {
   name: string;
-  state?: string;
-  [fact: string]: unknown;
+  cpu: string;
+  cores: number;
+  isa: string[];
+  memory_bytes: number;
+  numa_nodes: number;
+  disks: { device: string; holds: string; total_bytes: number; free_bytes: number }[];
+  gpus: { name: string }[];
+  measured: {
+    memory_gb_s: number | null;
+    disk_write_gb_s: number | null;
+    disk_read_gb_s: number | null;
+    fdatasync_p50_us: number | null;
+    fdatasync_p99_us: number | null;
+    fp32_gflops_per_core: number | null;
+    fp64_gflops_per_core: number | null;
+    time: string;
+  } | null;
+  price: { per_hour: number; currency: string } | null;
 }
 export const nodes = {
   list: () => get<{ nodes: Node[] }>('/api/v1/nodes').then((a) => a.nodes),

@@ -111,9 +111,18 @@ export function measure(value: number | string | null | undefined): string {
     : number.toPrecision(4);
 }
 
+// What tells an id apart from its neighbours: a digest's beginning, but the end of an id that begins with its time.
 export function short_id(id: string): string {
   const bare = id.replace(/^sha256:/, '');
+  if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(bare)) return bare.slice(-12);
   return bare.length > 14 && !bare.includes('/') ? bare.slice(0, 10) : bare;
+}
+
+// A number as it was given, without digits that say nothing.
+export function plain(value: unknown): string {
+  if (typeof value === 'number')
+    return Number.isInteger(value) ? String(value) : String(+value.toPrecision(5));
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 export function plural(n: number, one: string, many = `${one}s`): string {

@@ -3,7 +3,7 @@
 import type { LineageEdge, LineageGraph, LineageNode } from '../api';
 import type { IconName } from '../kit/Icon.svelte';
 import { path_of } from './router.svelte';
-import { short_id } from './format';
+import { bytes, plain, plural, short_id } from './format';
 
 export const kind_icons: Record<string, IconName> = {
   object: 'file',
@@ -17,6 +17,7 @@ export const kind_icons: Record<string, IconName> = {
   endpoint: 'endpoints',
   prediction: 'check',
   commit: 'code',
+  logged_model: 'models',
   environment: 'folder',
 };
 
@@ -45,14 +46,32 @@ export function page_of(node: { kind: string; name: string; version?: string }):
 
 export function title_of(node: LineageNode): string {
   const facts = node.facts ?? {};
-  for (const key of ['title', 'run_name'])
-    if (typeof facts[key] === 'string' && facts[key]) return facts[key];
-  return /^[0-9a-f-]{24,}$/.test(node.name) ? short_id(node.name) : node.name;
+  const told = { run: facts.name, query: facts.statement, logged_model: facts.name }[node.kind];
+  if (typeof told === 'string' && told) return told;
+  return /^[0-9a-f-]{24,}$/.test(node.name)
+    ? short_id(node.name)
+    : node.name.replace(/^main\./, '');
+}
+
+// What a kind knows, as text; lists and long values by their size.
+export function facts_of(node: LineageNode): { name: string; text: string }[] {
+  return Object.entries(node.facts ?? {})
+    .filter(([name, value]) => value !== null && !['sql', 'source', 'kind'].includes(name))
+    .slice(0, 8)
+    .map(([name, value]) => ({ name: name.replaceAll('_', ' '), text: fact_text(name, value) }));
+}
+
+function fact_text(name: string, value: unknown): string {
+  if (Array.isArray(value)) return plural(value.length, 'entry', 'entries');
+  if (name === 'size' && typeof value === 'number') return bytes(value);
+  const text = plain(value);
+  if (/^(sha256:)?[0-9a-f]{24,}$/.test(text)) return short_id(text);
+  return text.length > 120 ? `${text.slice(0, 120)}…` : text;
 }
 
 export function note_of(node: LineageNode): string {
   const kind = node.kind.replace('_', ' ');
-  const digest = /^(sha256:)?[0-9a-f]{32,}$/.test(node.version);
+  const digest = /^(sha256:)?[0-9a-f]{12,}$/.test(node.version);
   if (!node.version) return kind;
   return digest
     ? `${kind} · ${short_id(node.version)}`

@@ -75,3 +75,9 @@ export function usage_text(usage: Usage | null): string {
 }
 
 export const is_over = (state: string) => ['succeeded', 'failed', 'cancelled'].includes(state);
+
+export function attempt_state(attempt: RunStep['attempts'][number]): string {
+  if (attempt.exit_code === null) return attempt.state;
+  if (attempt.ending === 'cancelled') return 'cancelled';
+  return attempt.ending === 'exited' && attempt.exit_code === 0 ? 'succeeded' : 'failed';
+}

@@ -32,9 +32,8 @@ const look = EditorView.theme({
     fontFamily: 'var(--mono)',
   },
   '.cm-activeLine, .cm-activeLineGutter': { backgroundColor: 'transparent' },
-  '&.cm-focused .cm-selectionBackground, .cm-selectionBackground': {
-    backgroundColor: 'var(--accent-soft)',
-  },
+  // The library's own rule is more specific than any that a theme can write.
+  '.cm-selectionBackground': { backgroundColor: 'var(--accent-soft) !important' },
   '.cm-matchingBracket': { backgroundColor: 'var(--hover)', outline: '1px solid var(--edge)' },
   '.cm-tooltip': {
     backgroundColor: 'var(--raised)',
