@@ -1,7 +1,8 @@
 """kill -9 of the server at random moments under mixed load: what was acknowledged must be there.
 
 The oracle is this process: it notes a write only once the server has acknowledged it, and after
-each restart it looks for everything it ever noted. CRASH_KILLS sets the number of kills (default 25).
+each restart it looks for everything it ever noted. CRASH_KILLS sets the number of kills (25 if
+unset).
 """
 
 import concurrent.futures
