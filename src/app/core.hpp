@@ -59,6 +59,9 @@ class Part {
   // briefly.
   virtual Status start() { return {}; }
   virtual void stop() {}
+  // Called when the server begins to stop, while its doors still answer what is in flight: calls
+  // that could last must end within about two seconds from here. Does not block.
+  virtual void drain() {}
 };
 
 }  // namespace strata::app

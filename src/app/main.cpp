@@ -5,19 +5,19 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
-#include "app/cli.hpp"
-#include "app/cli_admin.hpp"
-#include "app/cli_endpoint.hpp"
-#include "app/cli_lineage.hpp"
-#include "app/cli_flow.hpp"
-#include "app/cli_model.hpp"
-#include "app/cli_node.hpp"
-#include "app/cli_sql.hpp"
+#include "app/commands/cli.hpp"
+#include "app/commands/cli_admin.hpp"
+#include "app/commands/cli_endpoint.hpp"
+#include "app/commands/cli_flow.hpp"
+#include "app/commands/cli_lineage.hpp"
+#include "app/commands/cli_model.hpp"
+#include "app/commands/cli_node.hpp"
+#include "app/commands/cli_sql.hpp"
 #include "app/data_dir.hpp"
 #include "app/serve.hpp"
 #include "app/stop.hpp"
-#include "app/worker_agent.hpp"
-#include "app/worker_warehouse.hpp"
+#include "app/workers/worker_agent.hpp"
+#include "app/workers/worker_warehouse.hpp"
 #include "base/text.hpp"
 
 namespace strata::app {
@@ -75,6 +75,17 @@ void add_server_commands(CLI::App& app, CliContext& context, ServeOptions& optio
   });
 }
 
+int refuse_command(const CLI::App& app, const std::string& word) {
+  std::vector<std::string> known;
+  for (const auto* command : app.get_subcommands({}))
+    known.push_back(command->get_name());
+  const std::string nearest = did_you_mean(word, known);
+  std::fprintf(stderr, "strata: '%s' is not a command. %s\n", word.c_str(),
+               nearest.empty() ? "Run strata --help for all of them."
+                               : fmt::format("Did you mean '{}'?", nearest).c_str());
+  return kExitUsage;
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Strata: a complete machine-learning infrastructure in one server", "strata");
   app.set_version_flag("--version", STRATA_VERSION);
@@ -94,6 +105,9 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    if (app.get_subcommands().empty() && argc > 1 && argv[1][0] != '-') {
+      return refuse_command(app, argv[1]);
+    }
     const int shown = app.exit(error);
     return shown == 0 ? kExitOk : kExitUsage;
   }

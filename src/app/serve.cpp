@@ -8,9 +8,9 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "app/compose/parts.hpp"
 #include "app/core.hpp"
 #include "app/data_dir.hpp"
-#include "app/parts.hpp"
 #include "base/log.hpp"
 #include "doors/http/openapi.hpp"
 #include "doors/http/server.hpp"
@@ -83,6 +83,8 @@ class Application {
     stopped_ = true;
     const bool announced = ready_.exchange(false);  // else the file is another server's
     if (announced) withdraw();
+    for (auto& part : parts_)
+      part->drain();
     if (http_server_) http_server_->stop(kGrace);
     if (s3_server_) s3_server_->stop(std::chrono::milliseconds(500));
     for (auto part = parts_.rbegin(); part != parts_.rend(); ++part)

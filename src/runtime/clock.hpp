@@ -22,6 +22,10 @@ class SystemClock final : public Clock {
   std::chrono::steady_clock::time_point steady() const override;
 };
 
+// Blocks the calling thread, for commands that ask a server again and again; never on an event
+// loop.
+void sleep_blocking(std::chrono::milliseconds duration);
+
 // A clock that a test moves by hand.
 class ManualClock final : public Clock {
  public:

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
+#include <thread>
 
 #include <sys/random.h>
 
@@ -17,6 +18,10 @@ Instant SystemClock::now() const {
 
 std::chrono::steady_clock::time_point SystemClock::steady() const {
   return std::chrono::steady_clock::now();
+}
+
+void sleep_blocking(std::chrono::milliseconds duration) {
+  std::this_thread::sleep_for(duration);
 }
 
 std::uint64_t Random::u64() {

@@ -54,7 +54,8 @@ struct Request {
   bool secure = false;   // came over TLS
   Instant time;          // when its head was complete
   ByteSource* body = nullptr;
-  std::shared_ptr<ByteSource> decoded_body;  // owns `body` once authentication put a checking one in its place
+  std::shared_ptr<ByteSource>
+      decoded_body;  // owns `body` once authentication put a checking one in its place
 
   std::string param(std::string_view name) const;
   std::optional<std::string_view> query_value(std::string_view name) const;
@@ -178,7 +179,8 @@ class Door {
   virtual Task<Result<kernel::Caller>> authenticate(Request& request,
                                                     const kernel::Identity& identity);
   virtual std::vector<Route> routes() = 0;
-  // Before routing: may move what the protocol says elsewhere, such as a bucket in the host name, into `request.path`.
+  // Before routing: may move what the protocol says elsewhere, such as a bucket in the host name,
+  // into `request.path`.
   virtual void rewrite(Request& request) const { static_cast<void>(request); }
 };
 

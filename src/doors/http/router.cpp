@@ -112,7 +112,8 @@ Result<Pairs> parse_query(std::string_view raw) {
 }
 
 void Router::rewrite(Request& request) const {
-  for (const Door* door : doors_) door->rewrite(request);
+  for (const Door* door : doors_)
+    door->rewrite(request);
 }
 
 Status Router::add(Door& door) {

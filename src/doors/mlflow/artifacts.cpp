@@ -20,15 +20,16 @@ constexpr std::uint64_t kMaxArtifact = std::uint64_t{1} << 40;
 constexpr std::chrono::hours kTransfer{6};
 
 std::string_view type_of(std::string_view path) {
-  for (const auto& [ending, type] : {std::pair<std::string_view, std::string_view>{".json", "application/json"},
-                                     {".txt", "text/plain"},
-                                     {".yaml", "text/plain"},
-                                     {".yml", "text/plain"},
-                                     {".csv", "text/csv"},
-                                     {".png", "image/png"},
-                                     {".jpg", "image/jpeg"},
-                                     {".jpeg", "image/jpeg"},
-                                     {"MLmodel", "text/plain"}}) {
+  for (const auto& [ending, type] :
+       {std::pair<std::string_view, std::string_view>{".json", "application/json"},
+        {".txt", "text/plain"},
+        {".yaml", "text/plain"},
+        {".yml", "text/plain"},
+        {".csv", "text/csv"},
+        {".png", "image/png"},
+        {".jpg", "image/jpeg"},
+        {".jpeg", "image/jpeg"},
+        {"MLmodel", "text/plain"}}) {
     if (path.ends_with(ending)) return type;
   }
   return "application/octet-stream";
@@ -37,7 +38,8 @@ std::string_view type_of(std::string_view path) {
 // Always a download, never a page: an artifact must not run as a script of this server.
 Response download(Artifact artifact) {
   std::string name = artifact.info.path.substr(artifact.info.path.rfind('/') + 1);
-  std::erase_if(name, [](char c) { return c == '"' || c == '\\' || static_cast<unsigned char>(c) >= 0x7F; });
+  std::erase_if(
+      name, [](char c) { return c == '"' || c == '\\' || static_cast<unsigned char>(c) >= 0x7F; });
   const std::string digest = artifact.info.sha256;
   Response response = Response::stream(std::move(artifact.body), type_of(artifact.info.path));
   response.headers.set("content-disposition", fmt::format("attachment; filename=\"{}\"", name));
@@ -53,7 +55,8 @@ Task<Result<Response>> get_file(const Authorized& request, Services& services) {
 }
 
 Task<Result<Response>> put_file(const Authorized& request, Services& services) {
-  auto stored = co_await services.tracking.put_artifact(request.caller(), request.param("path"), request.body());
+  auto stored = co_await services.tracking.put_artifact(request.caller(), request.param("path"),
+                                                        request.body());
   if (!stored) co_return std::move(stored).error();
   Response response = Response::json(Json::object());
   response.headers.set("etag", fmt::format("\"{}\"", stored->sha256));
@@ -61,7 +64,8 @@ Task<Result<Response>> put_file(const Authorized& request, Services& services) {
 }
 
 Task<Result<Response>> delete_files(const Authorized& request, Services& services) {
-  STRATA_CO_TRY(co_await services.tracking.remove_artifacts(request.caller(), request.param("path")));
+  STRATA_CO_TRY(
+      co_await services.tracking.remove_artifacts(request.caller(), request.param("path")));
   co_return Response::json(Json::object());
 }
 
@@ -70,7 +74,8 @@ Task<Result<Response>> list_files(const Authorized& request, Services& services)
   const std::string path(request.request().query_value("path").value_or(""));
   auto files = co_await services.tracking.list_artifacts(request.caller(), path);
   if (!files) co_return std::move(files).error();
-  for (auto& file : *files) file.path = file.path.substr(file.path.rfind('/') + 1);
+  for (auto& file : *files)
+    file.path = file.path.substr(file.path.rfind('/') + 1);
   co_return Response::json(Json::object({{"files", files_json(*files, 0)}}));
 }
 
@@ -85,20 +90,24 @@ Task<Result<Response>> list_run_files(const Authorized& request, Services& servi
   if (!run) co_return std::move(run).error();
   auto root = Tracking::store_path(run->info.artifact_uri);
   if (!root) co_return std::move(root).error();
-  auto files = co_await services.tracking.list_artifacts(request.caller(), path.empty() ? *root : *root + "/" + path);
+  auto files = co_await services.tracking.list_artifacts(request.caller(),
+                                                         path.empty() ? *root : *root + "/" + path);
   if (!files) co_return std::move(files).error();
-  co_return Response::json(Json::object({{"root_uri", Json(run->info.artifact_uri)}, {"files", files_json(*files, root->size() + 1)}}));
+  co_return Response::json(Json::object({{"root_uri", Json(run->info.artifact_uri)},
+                                         {"files", files_json(*files, root->size() + 1)}}));
 }
 
-Task<Result<Response>> get_below(const Authorized& request, Services& services, std::string artifact_uri,
-                                 std::string_view query_name) {
+Task<Result<Response>> get_below(const Authorized& request, Services& services,
+                                 std::string artifact_uri, std::string_view query_name) {
   const auto path = request.request().query_value(query_name);
   if (!path || path->empty()) {
-    co_return invalid(std::string(query_name), fmt::format("Missing value for required parameter '{}'.", query_name));
+    co_return invalid(std::string(query_name),
+                      fmt::format("Missing value for required parameter '{}'.", query_name));
   }
   auto root = Tracking::store_path(artifact_uri);
   if (!root) co_return std::move(root).error();
-  auto opened = co_await services.tracking.open_artifact(request.caller(), fmt::format("{}/{}", *root, *path));
+  auto opened = co_await services.tracking.open_artifact(request.caller(),
+                                                         fmt::format("{}/{}", *root, *path));
   if (!opened) co_return std::move(opened).error();
   co_return download(std::move(*opened));
 }
@@ -106,7 +115,8 @@ Task<Result<Response>> get_below(const Authorized& request, Services& services, 
 Task<Result<Response>> get_run_file(const Authorized& request, Services& services) {
   const auto id = request.request().query_value("run_id");
   const auto old = request.request().query_value("run_uuid");
-  auto run = co_await services.tracking.run(request.caller(), std::string(id.value_or(old.value_or(""))));
+  auto run =
+      co_await services.tracking.run(request.caller(), std::string(id.value_or(old.value_or(""))));
   if (!run) co_return std::move(run).error();
   co_return co_await get_below(request, services, run->info.artifact_uri, "path");
 }
@@ -126,16 +136,20 @@ Task<Result<Response>> get_logged_file(const Authorized& request, Services& serv
   co_return co_await get_below(request, services, model->artifact_uri, "artifact_file_path");
 }
 
-// Uploads in parts and direct links are an option that clients have; told so, they send the file in one piece.
+// Uploads in parts and direct links are an option that clients have; told so, they send the file in
+// one piece.
 Task<Result<Response>> refuse(const Authorized&, Services&) {
-  co_return Error(Code::kUnsupported, "Multipart uploads and presigned links are not offered. Send the file in one PUT");
+  co_return Error(
+      Code::kUnsupported,
+      "Multipart uploads and presigned links are not offered. Send the file in one PUT");
 }
 
 }  // namespace
 
 void MlflowDoor::add_artifact_routes(std::vector<http::Route>& routes) {
   using FileCall = Task<Result<Response>> (*)(const Authorized&, Services&);
-  const auto add = [&](Method method, std::string pattern, Permission permission, Limits limits, FileCall call) {
+  const auto add = [&](Method method, std::string pattern, Permission permission, Limits limits,
+                       FileCall call) {
     routes.emplace_back(method, std::move(pattern), permission, limits,
                         [this, call](const Authorized& request) -> Task<Response> {
                           auto answer = co_await call(request, services_);
@@ -149,18 +163,24 @@ void MlflowDoor::add_artifact_routes(std::vector<http::Route>& routes) {
     add(Method::kGet, store + "/artifacts", Permission::kTrackingRead, {}, list_files);
     add(Method::kGet, store + "/artifacts/{path+}", Permission::kTrackingRead, transfer, get_file);
     add(Method::kPut, store + "/artifacts/{path+}", Permission::kTrackingWrite, transfer, put_file);
-    add(Method::kDelete, store + "/artifacts/{path+}", Permission::kTrackingWrite, {}, delete_files);
+    add(Method::kDelete, store + "/artifacts/{path+}", Permission::kTrackingWrite, {},
+        delete_files);
     add(Method::kPost, store + "/mpu/{step}/{path+}", Permission::kTrackingWrite, {}, refuse);
     add(Method::kGet, store + "/presigned/{path+}", Permission::kTrackingRead, {}, refuse);
     const std::string api = root + "/2.0/mlflow";
     add(Method::kGet, api + "/artifacts/list", Permission::kTrackingRead, {}, list_run_files);
-    add(Method::kPost, api + "/artifacts/presigned-upload-url", Permission::kTrackingWrite, {}, refuse);
-    add(Method::kPost, api + "/artifacts/presigned-download-url", Permission::kTrackingRead, {}, refuse);
-    add(Method::kGet, api + "/logged-models/{model_id}/artifacts/files", Permission::kTrackingRead, transfer, get_logged_file);
-    add(Method::kGet, root + "/2.0/mlflow/get-artifact", Permission::kTrackingRead, transfer, get_run_file);
+    add(Method::kPost, api + "/artifacts/presigned-upload-url", Permission::kTrackingWrite, {},
+        refuse);
+    add(Method::kPost, api + "/artifacts/presigned-download-url", Permission::kTrackingRead, {},
+        refuse);
+    add(Method::kGet, api + "/logged-models/{model_id}/artifacts/files", Permission::kTrackingRead,
+        transfer, get_logged_file);
+    add(Method::kGet, root + "/2.0/mlflow/get-artifact", Permission::kTrackingRead, transfer,
+        get_run_file);
   }
   add(Method::kGet, "/get-artifact", Permission::kTrackingRead, transfer, get_run_file);
-  add(Method::kGet, "/model-versions/get-artifact", Permission::kModelRead, transfer, get_version_file);
+  add(Method::kGet, "/model-versions/get-artifact", Permission::kModelRead, transfer,
+      get_version_file);
 }
 
 }  // namespace strata::doors::mlflow

@@ -17,7 +17,9 @@ Json double_json(double value) {
 }
 
 Json pairs_json(const std::vector<KeyValue>& pairs) {
-  return list_json(pairs, [](const KeyValue& pair) { return Json::object({{"key", Json(pair.key)}, {"value", Json(pair.value)}}); });
+  return list_json(pairs, [](const KeyValue& pair) {
+    return Json::object({{"key", Json(pair.key)}, {"value", Json(pair.value)}});
+  });
 }
 
 Json experiment_json(const platform::tracking::Experiment& experiment) {
@@ -66,15 +68,19 @@ Json run_json(const platform::tracking::Run& run) {
     if (!input.dataset.profile.empty()) dataset.set("profile", Json(input.dataset.profile));
     return Json::object({{"tags", pairs_json(input.tags)}, {"dataset", std::move(dataset)}});
   };
-  const auto model_input = [](const std::string& id) { return Json::object({{"model_id", Json(id)}}); };
+  const auto model_input = [](const std::string& id) {
+    return Json::object({{"model_id", Json(id)}});
+  };
   const auto model_output = [](const platform::tracking::ModelOutput& output) {
     return Json::object({{"model_id", Json(output.model_id)}, {"step", Json(output.step)}});
   };
   return Json::object(
       {{"info", run_info_json(run.info)},
-       {"data", Json::object({{"metrics", list_json(run.metrics, [](const Metric& m) { return metric_json(m, false); })},
-                              {"params", pairs_json(run.params)},
-                              {"tags", pairs_json(run.tags)}})},
+       {"data",
+        Json::object({{"metrics", list_json(run.metrics,
+                                            [](const Metric& m) { return metric_json(m, false); })},
+                      {"params", pairs_json(run.params)},
+                      {"tags", pairs_json(run.tags)}})},
        {"inputs", Json::object({{"dataset_inputs", list_json(run.dataset_inputs, dataset_input)},
                                 {"model_inputs", list_json(run.model_inputs, model_input)}})},
        {"outputs", Json::object({{"model_outputs", list_json(run.model_outputs, model_output)}})}});
@@ -97,7 +103,9 @@ Json logged_model_json(const platform::tracking::LoggedModel& model) {
   return Json::object(
       {{"info", std::move(info)},
        {"data", Json::object({{"params", pairs_json(model.params)},
-                              {"metrics", list_json(model.metrics, [](const Metric& m) { return metric_json(m, true); })}})}});
+                              {"metrics", list_json(model.metrics, [](const Metric& m) {
+                                 return metric_json(m, true);
+                               })}})}});
 }
 
 Json version_json(const platform::models::Version& version) {
@@ -115,13 +123,15 @@ Json version_json(const platform::models::Version& version) {
   if (!version.run_link.empty()) json.set("run_link", Json(version.run_link));
   if (!version.model_id.empty()) json.set("model_id", Json(version.model_id));
   json.set("tags", pairs_json(version.tags));
-  json.set("aliases", list_json(version.aliases, [](const std::string& alias) { return Json(alias); }));
+  json.set("aliases",
+           list_json(version.aliases, [](const std::string& alias) { return Json(alias); }));
   return json;
 }
 
 Json model_json(const platform::models::Model& model) {
   const auto alias = [](const platform::models::Alias& one) {
-    return Json::object({{"alias", Json(one.name)}, {"version", Json(std::to_string(one.version))}});
+    return Json::object(
+        {{"alias", Json(one.name)}, {"version", Json(std::to_string(one.version))}});
   };
   return Json::object({{"name", Json(model.name)},
                        {"creation_timestamp", Json(model.created_ms)},
@@ -135,7 +145,8 @@ Json model_json(const platform::models::Model& model) {
 
 Json files_json(const std::vector<platform::tracking::ArtifactInfo>& files, std::size_t strip) {
   return list_json(files, [&](const platform::tracking::ArtifactInfo& info) {
-    Json json = Json::object({{"path", Json(info.path.substr(strip))}, {"is_dir", Json(info.directory)}});
+    Json json =
+        Json::object({{"path", Json(info.path.substr(strip))}, {"is_dir", Json(info.directory)}});
     if (!info.directory) json.set("file_size", Json(info.size));
     return json;
   });

@@ -9,7 +9,8 @@
 
 namespace strata::doors::mlflow {
 
-// Entities in MLflow's JSON. Infinities become the largest doubles there, as the protocol has it; our records keep them.
+// Entities in MLflow's JSON. Infinities become the largest doubles there, as the protocol has it;
+// our records keep them.
 Json double_json(double value);
 Json pairs_json(const std::vector<platform::tracking::KeyValue>& pairs);
 Json experiment_json(const platform::tracking::Experiment& experiment);
@@ -25,7 +26,8 @@ Json files_json(const std::vector<platform::tracking::ArtifactInfo>& files, std:
 template <class T, class F>
 Json list_json(const std::vector<T>& all, F encode) {
   Json list = Json::array();
-  for (const auto& one : all) list.push(encode(one));
+  for (const auto& one : all)
+    list.push(encode(one));
   return list;
 }
 // Adds "next_page_token" when there is one.

@@ -17,7 +17,8 @@ Answer create(Fields& in, const Authorized& request, Services& services) {
   const auto location = in.text("artifact_location");
   auto tags = in.pairs("tags");
   STRATA_CO_TRY(in.status());
-  auto id = co_await services.tracking.create_experiment(request.caller(), name, location, std::move(tags));
+  auto id = co_await services.tracking.create_experiment(request.caller(), name, location,
+                                                         std::move(tags));
   if (!id) co_return std::move(id).error();
   co_return Json::object({{"experiment_id", Json(*id)}});
 }
@@ -80,7 +81,8 @@ Answer set_tag(Fields& in, const Authorized& request, Services& services) {
   const auto id = in.required("experiment_id");
   platform::tracking::KeyValue tag{in.required("key"), in.text("value")};
   STRATA_CO_TRY(in.status());
-  STRATA_CO_TRY(co_await services.tracking.set_experiment_tag(request.caller(), id, std::move(tag)));
+  STRATA_CO_TRY(
+      co_await services.tracking.set_experiment_tag(request.caller(), id, std::move(tag)));
   co_return Json::object();
 }
 
@@ -97,29 +99,31 @@ Answer search_datasets(Fields& in, const Authorized& request, Services& services
   STRATA_CO_TRY(in.status());
   auto found = co_await services.tracking.search_datasets(request.caller(), std::move(ids));
   if (!found) co_return std::move(found).error();
-  co_return Json::object({{"dataset_summaries", list_json(*found, [](const platform::tracking::DatasetSummary& one) {
-                             Json json = Json::object({{"experiment_id", Json(one.experiment_id)},
-                                                       {"name", Json(one.name)},
-                                                       {"digest", Json(one.digest)}});
-                             if (!one.context.empty()) json.set("context", Json(one.context));
-                             return json;
-                           })}});
+  co_return Json::object(
+      {{"dataset_summaries", list_json(*found, [](const platform::tracking::DatasetSummary& one) {
+          Json json = Json::object({{"experiment_id", Json(one.experiment_id)},
+                                    {"name", Json(one.name)},
+                                    {"digest", Json(one.digest)}});
+          if (!one.context.empty()) json.set("context", Json(one.context));
+          return json;
+        })}});
 }
 
 }  // namespace
 
 std::vector<CallRow> experiment_calls() {
-  return {{Method::kPost, "/experiments/create", Permission::kTrackingWrite, create},
-          {Method::kPost, "/experiments/search", Permission::kTrackingRead, search},
-          {Method::kGet, "/experiments/search", Permission::kTrackingRead, search},
-          {Method::kGet, "/experiments/get", Permission::kTrackingRead, get},
-          {Method::kGet, "/experiments/get-by-name", Permission::kTrackingRead, get_by_name},
-          {Method::kPost, "/experiments/delete", Permission::kTrackingWrite, remove},
-          {Method::kPost, "/experiments/restore", Permission::kTrackingWrite, restore},
-          {Method::kPost, "/experiments/update", Permission::kTrackingWrite, update},
-          {Method::kPost, "/experiments/set-experiment-tag", Permission::kTrackingWrite, set_tag},
-          {Method::kPost, "/experiments/delete-experiment-tag", Permission::kTrackingWrite, delete_tag},
-          {Method::kPost, "/experiments/search-datasets", Permission::kTrackingRead, search_datasets}};
+  return {
+      {Method::kPost, "/experiments/create", Permission::kTrackingWrite, create},
+      {Method::kPost, "/experiments/search", Permission::kTrackingRead, search},
+      {Method::kGet, "/experiments/search", Permission::kTrackingRead, search},
+      {Method::kGet, "/experiments/get", Permission::kTrackingRead, get},
+      {Method::kGet, "/experiments/get-by-name", Permission::kTrackingRead, get_by_name},
+      {Method::kPost, "/experiments/delete", Permission::kTrackingWrite, remove},
+      {Method::kPost, "/experiments/restore", Permission::kTrackingWrite, restore},
+      {Method::kPost, "/experiments/update", Permission::kTrackingWrite, update},
+      {Method::kPost, "/experiments/set-experiment-tag", Permission::kTrackingWrite, set_tag},
+      {Method::kPost, "/experiments/delete-experiment-tag", Permission::kTrackingWrite, delete_tag},
+      {Method::kPost, "/experiments/search-datasets", Permission::kTrackingRead, search_datasets}};
 }
 
 }  // namespace strata::doors::mlflow

@@ -35,7 +35,8 @@ Result<Json> from_body(const std::string& body) {
   if (json && json->is_string()) json = parse_json(json->as_string());  // some clients encode twice
   if (!json) return json;
   if (!json->is_object()) {
-    return invalid("body", fmt::format("Invalid request: expected a JSON object, got {}", json->type_name()));
+    return invalid(
+        "body", fmt::format("Invalid request: expected a JSON object, got {}", json->type_name()));
   }
   return json;
 }
@@ -70,7 +71,9 @@ Task<Result<Fields>> Fields::read(const http::Authorized& request) {
   if (body->empty()) co_return Fields(from_query(head.query));
   const auto type = head.headers.find("content-type");
   if (type && !to_lower(*type).starts_with("application/json")) {
-    co_return invalid("content-type", fmt::format("Bad Request. Content-Type must be application/json, not '{}'", printable(*type)));
+    co_return invalid("content-type",
+                      fmt::format("Bad Request. Content-Type must be application/json, not '{}'",
+                                  printable(*type)));
   }
   auto object = from_body(*body);
   if (!object) co_return std::move(object).error();
@@ -96,11 +99,13 @@ void Fields::join(const Fields& nested) {
 }
 
 void Fields::wrong_type(std::string_view name, const Json& value, std::string_view wanted) {
-  fail(invalid(path(name), fmt::format("Invalid value {} for parameter '{}' supplied: expected {}", printable(value.dump()),
-                                       path(name), wanted)));
+  fail(invalid(path(name), fmt::format("Invalid value {} for parameter '{}' supplied: expected {}",
+                                       printable(value.dump()), path(name), wanted)));
 }
 
-bool Fields::has(std::string_view name) const { return find(name) != nullptr; }
+bool Fields::has(std::string_view name) const {
+  return find(name) != nullptr;
+}
 
 std::string Fields::text(std::string_view name) {
   const Json* value = find(name);
@@ -113,9 +118,12 @@ std::string Fields::text(std::string_view name) {
 std::string Fields::required(std::string_view name) {
   std::string value = text(name);
   if (find(name) == nullptr || value.empty()) {
-    fail(invalid(path(name), fmt::format("Missing value for required parameter '{}'. See the API docs for more information "
-                                         "about request parameters.",
-                                         path(name))));
+    fail(invalid(
+        path(name),
+        fmt::format(
+            "Missing value for required parameter '{}'. See the API docs for more information "
+            "about request parameters.",
+            path(name))));
   }
   return value;
 }
@@ -136,18 +144,23 @@ std::optional<std::int64_t> Fields::integer(std::string_view name) {
 
 std::int64_t Fields::required_integer(std::string_view name) {
   const auto number = integer(name);
-  if (!has(name)) fail(invalid(path(name), fmt::format("Missing value for required parameter '{}'.", path(name))));
+  if (!has(name))
+    fail(
+        invalid(path(name), fmt::format("Missing value for required parameter '{}'.", path(name))));
   return number.value_or(0);
 }
 
 double Fields::required_double(std::string_view name) {
   const Json* value = find(name);
   if (value == nullptr) {
-    fail(invalid(path(name), fmt::format("Missing value for required parameter '{}'.", path(name))));
+    fail(
+        invalid(path(name), fmt::format("Missing value for required parameter '{}'.", path(name))));
     return 0;
   }
   const auto number = double_of(*value);
-  if (!number) wrong_type(name, *value, "a number; write NaN and infinity as \"NaN\", \"Infinity\" or \"-Infinity\"");
+  if (!number)
+    wrong_type(name, *value,
+               "a number; write NaN and infinity as \"NaN\", \"Infinity\" or \"-Infinity\"");
   return number.value_or(0);
 }
 
@@ -219,10 +232,13 @@ std::vector<KeyValue> Fields::pairs(std::string_view name) {
 }
 
 std::int64_t Fields::version(std::string_view name) {
-  const std::string written = find(name) != nullptr && find(name)->is_int() ? std::to_string(find(name)->as_int())
-                                                                            : required(name);
+  const std::string written = find(name) != nullptr && find(name)->is_int()
+                                  ? std::to_string(find(name)->as_int())
+                                  : required(name);
   const auto number = to_int(written);
-  if (!number) fail(invalid(path(name), fmt::format("Parameter '{}' must be an integer, got '{}'.", path(name), written)));
+  if (!number)
+    fail(invalid(path(name),
+                 fmt::format("Parameter '{}' must be an integer, got '{}'.", path(name), written)));
   return number.value_or(0);
 }
 

@@ -7,13 +7,14 @@
 
 #include "base/json.hpp"
 #include "doors/http/http.hpp"
-#include "platform/tracking/entities.hpp"
+#include "platform/tracking/tracking.hpp"
 
 namespace strata::doors::mlflow {
 
-// The fields of one call, from the query of a GET or the JSON body, read as protobuf's JSON form is: integers also as texts and
-// as whole doubles, doubles also as "NaN" and "Infinity", enums by name or number, null as absent, unknown fields ignored.
-// The first fault is kept, so that a call reads all its fields and asks status() once.
+// The fields of one call, from the query of a GET or the JSON body, read as protobuf's JSON form
+// is: integers also as texts and as whole doubles, doubles also as "NaN" and "Infinity", enums by
+// name or number, null as absent, unknown fields ignored. The first fault is kept, so that a call
+// reads all its fields and asks status() once.
 class Fields {
  public:
   // Errors: kMalformed; kInvalidArgument for a body that is no object or of another type than JSON.
@@ -43,7 +44,9 @@ class Fields {
   Status status() const;
 
  private:
-  Fields(Json object, std::string prefix) : object_(std::move(object)), prefix_(std::move(prefix)) {}
+  Fields(Json object, std::string prefix)
+      : object_(std::move(object)),
+        prefix_(std::move(prefix)) {}
   const Json* find(std::string_view name) const;
   std::string path(std::string_view name) const { return prefix_ + std::string(name); }
   void wrong_type(std::string_view name, const Json& value, std::string_view wanted);

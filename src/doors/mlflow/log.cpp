@@ -27,7 +27,8 @@ Metric metric_of(Fields& in) {
 }
 
 Answer log(const Authorized& request, Services& services, std::string run_id, Batch batch) {
-  STRATA_CO_TRY(co_await services.tracking.log_batch(request.caller(), std::move(run_id), std::move(batch)));
+  STRATA_CO_TRY(
+      co_await services.tracking.log_batch(request.caller(), std::move(run_id), std::move(batch)));
   co_return Json::object();
 }
 
@@ -83,8 +84,9 @@ Answer log_inputs(Fields& in, const Authorized& request, Services& services) {
     platform::tracking::DatasetInput input;
     input.tags = one.pairs("tags");
     if (auto dataset = one.object("dataset")) {
-      input.dataset = {dataset->required("name"), dataset->required("digest"), dataset->required("source_type"),
-                       dataset->text("source"),   dataset->text("schema"),     dataset->text("profile")};
+      input.dataset = {dataset->required("name"),        dataset->required("digest"),
+                       dataset->required("source_type"), dataset->text("source"),
+                       dataset->text("schema"),          dataset->text("profile")};
       one.join(*dataset);
     } else {
       one.fail(invalid("datasets", "Missing value for required parameter 'datasets.dataset'."));
@@ -98,7 +100,8 @@ Answer log_inputs(Fields& in, const Authorized& request, Services& services) {
     in.join(one);
   }
   STRATA_CO_TRY(in.status());
-  STRATA_CO_TRY(co_await services.tracking.log_inputs(request.caller(), run_id, std::move(datasets), std::move(models)));
+  STRATA_CO_TRY(co_await services.tracking.log_inputs(request.caller(), run_id, std::move(datasets),
+                                                      std::move(models)));
   co_return Json::object();
 }
 
@@ -110,7 +113,8 @@ Answer log_outputs(Fields& in, const Authorized& request, Services& services) {
     in.join(one);
   }
   STRATA_CO_TRY(in.status());
-  STRATA_CO_TRY(co_await services.tracking.log_outputs(request.caller(), run_id, std::move(models)));
+  STRATA_CO_TRY(
+      co_await services.tracking.log_outputs(request.caller(), run_id, std::move(models)));
   co_return Json::object();
 }
 

@@ -13,7 +13,9 @@ namespace {
 
 using Answer = Task<Result<Json>>;
 
-Json wrapped(const platform::tracking::LoggedModel& model) { return Json::object({{"model", logged_model_json(model)}}); }
+Json wrapped(const platform::tracking::LoggedModel& model) {
+  return Json::object({{"model", logged_model_json(model)}});
+}
 
 // READY and FAILED have these names in our records.
 std::string status_of(Fields& in) {
@@ -49,35 +51,38 @@ Answer get(Fields&, const Authorized& request, Services& services) {
 Answer finalize(Fields& in, const Authorized& request, Services& services) {
   const auto status = status_of(in);
   STRATA_CO_TRY(in.status());
-  auto model = co_await services.tracking.finalize_logged_model(request.caller(), request.param("model_id"), status);
+  auto model = co_await services.tracking.finalize_logged_model(request.caller(),
+                                                                request.param("model_id"), status);
   if (!model) co_return std::move(model).error();
   co_return wrapped(*model);
 }
 
 Answer remove(Fields&, const Authorized& request, Services& services) {
-  STRATA_CO_TRY(co_await services.tracking.delete_logged_model(request.caller(), request.param("model_id")));
+  STRATA_CO_TRY(
+      co_await services.tracking.delete_logged_model(request.caller(), request.param("model_id")));
   co_return Json::object();
 }
 
 Answer set_tags(Fields& in, const Authorized& request, Services& services) {
   auto tags = in.pairs("tags");
   STRATA_CO_TRY(in.status());
-  auto model = co_await services.tracking.set_logged_model_tags(request.caller(), request.param("model_id"), std::move(tags));
+  auto model = co_await services.tracking.set_logged_model_tags(
+      request.caller(), request.param("model_id"), std::move(tags));
   if (!model) co_return std::move(model).error();
   co_return wrapped(*model);
 }
 
 Answer delete_tag(Fields&, const Authorized& request, Services& services) {
-  STRATA_CO_TRY(co_await services.tracking.delete_logged_model_tag(request.caller(), request.param("model_id"),
-                                                                   request.param("key")));
+  STRATA_CO_TRY(co_await services.tracking.delete_logged_model_tag(
+      request.caller(), request.param("model_id"), request.param("key")));
   co_return Json::object();
 }
 
 Answer log_params(Fields& in, const Authorized& request, Services& services) {
   auto params = in.pairs("params");
   STRATA_CO_TRY(in.status());
-  STRATA_CO_TRY(co_await services.tracking.log_logged_model_params(request.caller(), request.param("model_id"),
-                                                                   std::move(params)));
+  STRATA_CO_TRY(co_await services.tracking.log_logged_model_params(
+      request.caller(), request.param("model_id"), std::move(params)));
   co_return Json::object();
 }
 
@@ -115,21 +120,25 @@ Answer list_files(Fields& in, const Authorized& request, Services& services) {
   const std::string path = directory.empty() ? *root : *root + "/" + directory;
   auto files = co_await services.tracking.list_artifacts(request.caller(), path);
   if (!files) co_return std::move(files).error();
-  co_return Json::object({{"root_uri", Json(model->artifact_uri)}, {"files", files_json(*files, root->size() + 1)}});
+  co_return Json::object(
+      {{"root_uri", Json(model->artifact_uri)}, {"files", files_json(*files, root->size() + 1)}});
 }
 
 }  // namespace
 
 std::vector<CallRow> logged_model_calls() {
-  return {{Method::kPost, "/logged-models", Permission::kTrackingWrite, create},
-          {Method::kPost, "/logged-models/search", Permission::kTrackingRead, search},
-          {Method::kGet, "/logged-models/{model_id}", Permission::kTrackingRead, get},
-          {Method::kPatch, "/logged-models/{model_id}", Permission::kTrackingWrite, finalize},
-          {Method::kDelete, "/logged-models/{model_id}", Permission::kTrackingWrite, remove},
-          {Method::kPatch, "/logged-models/{model_id}/tags", Permission::kTrackingWrite, set_tags},
-          {Method::kDelete, "/logged-models/{model_id}/tags/{key}", Permission::kTrackingWrite, delete_tag},
-          {Method::kPost, "/logged-models/{model_id}/params", Permission::kTrackingWrite, log_params},
-          {Method::kGet, "/logged-models/{model_id}/artifacts/directories", Permission::kTrackingRead, list_files}};
+  return {
+      {Method::kPost, "/logged-models", Permission::kTrackingWrite, create},
+      {Method::kPost, "/logged-models/search", Permission::kTrackingRead, search},
+      {Method::kGet, "/logged-models/{model_id}", Permission::kTrackingRead, get},
+      {Method::kPatch, "/logged-models/{model_id}", Permission::kTrackingWrite, finalize},
+      {Method::kDelete, "/logged-models/{model_id}", Permission::kTrackingWrite, remove},
+      {Method::kPatch, "/logged-models/{model_id}/tags", Permission::kTrackingWrite, set_tags},
+      {Method::kDelete, "/logged-models/{model_id}/tags/{key}", Permission::kTrackingWrite,
+       delete_tag},
+      {Method::kPost, "/logged-models/{model_id}/params", Permission::kTrackingWrite, log_params},
+      {Method::kGet, "/logged-models/{model_id}/artifacts/directories", Permission::kTrackingRead,
+       list_files}};
 }
 
 }  // namespace strata::doors::mlflow

@@ -22,20 +22,25 @@ Answer get_history(Fields& in, const Authorized& request, Services& services) {
   const auto max_results = in.integer("max_results");
   const auto token = in.text("page_token");
   STRATA_CO_TRY(in.status());
-  auto page = co_await services.tracking.metric_history(request.caller(), run_id, key, max_results, token);
+  auto page =
+      co_await services.tracking.metric_history(request.caller(), run_id, key, max_results, token);
   if (!page) co_return std::move(page).error();
-  Json answer = Json::object({{"metrics", list_json(page->items, [](const Metric& m) { return metric_json(m, false); })}});
+  Json answer = Json::object(
+      {{"metrics", list_json(page->items, [](const Metric& m) { return metric_json(m, false); })}});
   add_token(answer, page->next_page_token);
   co_return answer;
 }
 
-Answer sample(Fields& in, const Authorized& request, Services& services, std::vector<std::string> run_ids,
-              std::optional<Tracking::StepRange> range, std::int64_t max_points) {
+Answer sample(Fields& in, const Authorized& request, Services& services,
+              std::vector<std::string> run_ids, std::optional<Tracking::StepRange> range,
+              std::int64_t max_points) {
   const auto key = in.required("metric_key");
   STRATA_CO_TRY(in.status());
-  auto points = co_await services.tracking.sample_history(request.caller(), std::move(run_ids), key, range, max_points);
+  auto points = co_await services.tracking.sample_history(request.caller(), std::move(run_ids), key,
+                                                          range, max_points);
   if (!points) co_return std::move(points).error();
-  co_return Json::object({{"metrics", list_json(*points, [](const Metric& m) { return metric_json(m, true); })}});
+  co_return Json::object(
+      {{"metrics", list_json(*points, [](const Metric& m) { return metric_json(m, true); })}});
 }
 
 Answer get_history_bulk_interval(Fields& in, const Authorized& request, Services& services) {
@@ -43,10 +48,12 @@ Answer get_history_bulk_interval(Fields& in, const Authorized& request, Services
   const auto last = in.integer("end_step");
   const auto max_points = in.integer("max_results").value_or(kMaxSample);
   if (first.has_value() != last.has_value()) {
-    in.fail(invalid("end_step", "If either start step or end step are specified, both must be specified."));
+    in.fail(invalid("end_step",
+                    "If either start step or end step are specified, both must be specified."));
   }
   if (max_points < 1 || max_points > kMaxSample) {
-    in.fail(invalid("max_results", fmt::format("max_results must be between 1 and {}.", kMaxSample)));
+    in.fail(
+        invalid("max_results", fmt::format("max_results must be between 1 and {}.", kMaxSample)));
   }
   std::optional<Tracking::StepRange> range;
   if (first && last) range = Tracking::StepRange{*first, *last};
@@ -62,7 +69,8 @@ Answer get_history_bulk(Fields& in, const Authorized& request, Services& service
 
 std::vector<CallRow> metric_calls() {
   return {{Method::kGet, "/metrics/get-history", Permission::kTrackingRead, get_history},
-          {Method::kGet, "/metrics/get-history-bulk-interval", Permission::kTrackingRead, get_history_bulk_interval},
+          {Method::kGet, "/metrics/get-history-bulk-interval", Permission::kTrackingRead,
+           get_history_bulk_interval},
           {Method::kGet, "/metrics/get-history-bulk", Permission::kTrackingRead, get_history_bulk}};
 }
 

@@ -19,7 +19,8 @@ struct Services {
 };
 
 // One call of MLflow's REST API: reads its fields, asks one service, gives the answer's JSON.
-using Call = Task<Result<Json>> (*)(Fields& in, const http::Authorized& request, Services& services);
+using Call = Task<Result<Json>> (*)(Fields& in, const http::Authorized& request,
+                                    Services& services);
 
 struct CallRow {
   http::Method method;
@@ -39,8 +40,9 @@ std::vector<CallRow> registered_model_calls();
 std::vector<CallRow> model_version_calls();
 
 // The door of MLflow's clients, for experiments, runs, artifacts and models.
-// Spec: MLflow REST API 2.0 and 3.0 and its artifact proxy, as spoken by client 3.17. A caller's mistake is never answered by a
-// 5xx, which clients would repeat for minutes; what we do not offer is answered by 501 NOT_IMPLEMENTED, which they do not.
+// Spec: MLflow REST API 2.0 and 3.0 and its artifact proxy, as spoken by client 3.17. A caller's
+// mistake is never answered by a 5xx, which clients would repeat for minutes; what we do not offer
+// is answered by 501 NOT_IMPLEMENTED, which they do not.
 class MlflowDoor final : public http::Door {
  public:
   explicit MlflowDoor(Services services) : services_(services) {}

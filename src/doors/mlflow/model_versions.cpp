@@ -43,7 +43,8 @@ Answer update(Fields& in, const Authorized& request, Services& services) {
   const auto version = in.version("version");
   const auto description = in.text("description");
   STRATA_CO_TRY(in.status());
-  co_return co_await wrapped(services.models.describe_version(request.caller(), name, version, description));
+  co_return co_await wrapped(
+      services.models.describe_version(request.caller(), name, version, description));
 }
 
 Answer transition_stage(Fields& in, const Authorized& request, Services& services) {
@@ -52,7 +53,8 @@ Answer transition_stage(Fields& in, const Authorized& request, Services& service
   const auto stage = in.required("stage");
   const bool archive = in.boolean("archive_existing_versions", false);
   STRATA_CO_TRY(in.status());
-  co_return co_await wrapped(services.models.transition_stage(request.caller(), name, version, stage, archive));
+  co_return co_await wrapped(
+      services.models.transition_stage(request.caller(), name, version, stage, archive));
 }
 
 Answer remove(Fields& in, const Authorized& request, Services& services) {
@@ -64,9 +66,10 @@ Answer remove(Fields& in, const Authorized& request, Services& services) {
 }
 
 Answer search(Fields& in, const Authorized& request, Services& services) {
-  platform::models::ModelSearch search{in.text("filter"), in.texts("order_by"),
-                                       in.integer("max_results").value_or(platform::models::kMaxVersionsPerPage),
-                                       in.text("page_token")};
+  platform::models::ModelSearch search{
+      in.text("filter"), in.texts("order_by"),
+      in.integer("max_results").value_or(platform::models::kMaxVersionsPerPage),
+      in.text("page_token")};
   STRATA_CO_TRY(in.status());
   auto page = co_await services.models.search_versions(request.caller(), std::move(search));
   if (!page) co_return std::move(page).error();
@@ -89,7 +92,8 @@ Answer set_tag(Fields& in, const Authorized& request, Services& services) {
   const auto version = in.version("version");
   platform::tracking::KeyValue tag{in.required("key"), in.text("value")};
   STRATA_CO_TRY(in.status());
-  STRATA_CO_TRY(co_await services.models.set_version_tag(request.caller(), name, version, std::move(tag)));
+  STRATA_CO_TRY(
+      co_await services.models.set_version_tag(request.caller(), name, version, std::move(tag)));
   co_return Json::object();
 }
 
@@ -108,7 +112,8 @@ std::vector<CallRow> model_version_calls() {
   return {{Method::kPost, "/model-versions/create", Permission::kModelWrite, create},
           {Method::kGet, "/model-versions/get", Permission::kModelRead, get},
           {Method::kPatch, "/model-versions/update", Permission::kModelWrite, update},
-          {Method::kPost, "/model-versions/transition-stage", Permission::kModelWrite, transition_stage},
+          {Method::kPost, "/model-versions/transition-stage", Permission::kModelWrite,
+           transition_stage},
           {Method::kDelete, "/model-versions/delete", Permission::kModelWrite, remove},
           {Method::kGet, "/model-versions/search", Permission::kModelRead, search},
           {Method::kGet, "/model-versions/get-download-uri", Permission::kModelRead, download_uri},

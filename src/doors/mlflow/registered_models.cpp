@@ -23,7 +23,8 @@ Answer create(Fields& in, const Authorized& request, Services& services) {
   const auto description = in.text("description");
   auto tags = in.pairs("tags");
   STRATA_CO_TRY(in.status());
-  co_return co_await wrapped(services.models.create_model(request.caller(), name, description, std::move(tags)));
+  co_return co_await wrapped(
+      services.models.create_model(request.caller(), name, description, std::move(tags)));
 }
 
 Answer get(Fields& in, const Authorized& request, Services& services) {
@@ -54,7 +55,8 @@ Answer remove(Fields& in, const Authorized& request, Services& services) {
 }
 
 Answer search(Fields& in, const Authorized& request, Services& services) {
-  platform::models::ModelSearch search{in.text("filter"), in.texts("order_by"), in.integer("max_results").value_or(100),
+  platform::models::ModelSearch search{in.text("filter"), in.texts("order_by"),
+                                       in.integer("max_results").value_or(100),
                                        in.text("page_token")};
   STRATA_CO_TRY(in.status());
   auto page = co_await services.models.search_models(request.caller(), std::move(search));
@@ -68,7 +70,8 @@ Answer latest_versions(Fields& in, const Authorized& request, Services& services
   const auto name = in.required("name");
   auto stages = in.texts("stages");
   STRATA_CO_TRY(in.status());
-  auto versions = co_await services.models.latest_versions(request.caller(), name, std::move(stages));
+  auto versions =
+      co_await services.models.latest_versions(request.caller(), name, std::move(stages));
   if (!versions) co_return std::move(versions).error();
   co_return Json::object({{"model_versions", list_json(*versions, version_json)}});
 }
@@ -124,8 +127,10 @@ std::vector<CallRow> registered_model_calls() {
           {Method::kPost, "/registered-models/rename", Permission::kModelWrite, rename},
           {Method::kDelete, "/registered-models/delete", Permission::kModelWrite, remove},
           {Method::kGet, "/registered-models/search", Permission::kModelRead, search},
-          {Method::kPost, "/registered-models/get-latest-versions", Permission::kModelRead, latest_versions},
-          {Method::kGet, "/registered-models/get-latest-versions", Permission::kModelRead, latest_versions},
+          {Method::kPost, "/registered-models/get-latest-versions", Permission::kModelRead,
+           latest_versions},
+          {Method::kGet, "/registered-models/get-latest-versions", Permission::kModelRead,
+           latest_versions},
           {Method::kPost, "/registered-models/set-tag", Permission::kModelWrite, set_tag},
           {Method::kDelete, "/registered-models/delete-tag", Permission::kModelWrite, delete_tag},
           {Method::kPost, "/registered-models/alias", Permission::kModelWrite, set_alias},

@@ -15,9 +15,11 @@ using Answer = Task<Result<Json>>;
 // Enums come by name or by number.
 std::optional<std::string> status_of(Fields& in) {
   if (!in.has("status")) return std::nullopt;
-  static constexpr std::array<std::string_view, 5> kByNumber = {"RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"};
+  static constexpr std::array<std::string_view, 5> kByNumber = {"RUNNING", "SCHEDULED", "FINISHED",
+                                                                "FAILED", "KILLED"};
   Fields probe = in;
-  if (const auto number = probe.integer("status"); number && probe.status() && *number >= 1 && *number <= 5) {
+  if (const auto number = probe.integer("status");
+      number && probe.status() && *number >= 1 && *number <= 5) {
     return std::string(kByNumber[static_cast<std::size_t>(*number - 1)]);
   }
   return in.text("status");

@@ -2,7 +2,7 @@
 
 #include "base/text.hpp"
 #include "doors/oip/oip.hpp"
-#include "wire/oip.hpp"
+#include "wire/inference/oip.hpp"
 
 namespace strata::doors::oip {
 

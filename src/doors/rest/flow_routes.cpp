@@ -271,15 +271,17 @@ constexpr std::string_view kRunSchema =
     R"({"type":"object","additionalProperties":false,"properties":{
   "params":{"type":"object"},"idempotency_key":{"type":"string","minLength":1,"maxLength":200}}})";
 
-}  // namespace
-
-std::vector<Route> flow_routes(Workflows& workflows) {
-  Workflows* const service = &workflows;
-  const auto to = [service](Task<Response> (*handler)(const Authorized&, Workflows&)) {
-    return [service, handler](const Authorized& call) {
+// A handler of the service as the pipeline calls it.
+struct Bind {
+  Workflows* service;
+  http::Handler operator()(Task<Response> (*handler)(const Authorized&, Workflows&)) const {
+    return [service = service, handler](const Authorized& call) {
       return handler(call, *service);
     };
-  };
+  }
+};
+
+std::vector<Route> pipeline_routes(const Bind& to) {
   http::Limits package;
   package.body = 65 << 20;
   package.deadline = std::chrono::minutes(5);
@@ -315,6 +317,11 @@ std::vector<Route> flow_routes(Workflows& workflows) {
        package,
        to(&add_package),
        {"addFlowPackage", "Upload the source files of a pipeline as a tar archive", "flows"}},
+  };
+}
+
+std::vector<Route> run_routes(const Bind& to) {
+  return {
       {Method::kPost,
        "/api/v1/flows/{name}/runs",
        Permission::kFlowWrite,
@@ -356,6 +363,16 @@ std::vector<Route> flow_routes(Workflows& workflows) {
        to(&get_output),
        {"getFlowRunArtifact", "An output of a step", "flows"}},
   };
+}
+
+}  // namespace
+
+std::vector<Route> flow_routes(Workflows& workflows) {
+  const Bind to{&workflows};
+  std::vector<Route> routes = pipeline_routes(to);
+  for (Route& route : run_routes(to))
+    routes.push_back(std::move(route));
+  return routes;
 }
 
 }  // namespace strata::doors::rest

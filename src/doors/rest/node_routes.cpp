@@ -40,7 +40,8 @@ Task<Response> measure_node(const Authorized& call, Compute& compute) {
 }
 
 constexpr std::string_view kPriceSchema = R"({"type":"object","required":["per_hour","currency"],
-"additionalProperties":false,"properties":{"per_hour":{"type":"number"},"currency":{"type":"string"}}})";
+"additionalProperties":false,
+"properties":{"per_hour":{"type":"number"},"currency":{"type":"string"}}})";
 
 }  // namespace
 

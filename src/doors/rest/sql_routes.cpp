@@ -150,14 +150,18 @@ Task<Response> cancel_query(const Authorized& call, Warehouse& warehouse) {
 }
 
 constexpr std::string_view kQuerySchema =
-    R"({"type":"object","required":["sql"],"additionalProperties":false,"properties":{
-"sql":{"type":"string"},"params":{"type":["array","object","null"]},"limit":{"type":"integer"},
+    R"({"type":"object","required":["sql"],
+"additionalProperties":false,"properties":{
+"sql":{"type":"string"},
+"params":{"type":["array","object","null"]},"limit":{"type":"integer"},
 "timeout_ms":{"type":"integer"},"query_id":{"type":"string"}}})";
 constexpr std::string_view kAnswerSchema =
     R"({"type":"object","required":["columns","rows","row_count","truncated",
-"statement","elapsed_ms","query_id"],"properties":{"columns":{"type":"array","items":{"type":"object",
+"statement","elapsed_ms","query_id"],
+"properties":{"columns":{"type":"array","items":{"type":"object",
 "required":["name","type"],"properties":{"name":{"type":"string"},"type":{"type":"string"}}}},
-"rows":{"type":"array","items":{"type":"array"}},"row_count":{"type":"integer"},"truncated":{"type":"boolean"},
+"rows":{"type":"array","items":{"type":"array"}},"row_count":{"type":"integer"},
+"truncated":{"type":"boolean"},
 "statement":{"type":"string"},"elapsed_ms":{"type":"number"},"query_id":{"type":"string"}}})";
 
 }  // namespace

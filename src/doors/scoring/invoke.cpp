@@ -1,6 +1,6 @@
 #include "base/json.hpp"
 #include "doors/scoring/scoring.hpp"
-#include "wire/scoring.hpp"
+#include "wire/inference/scoring.hpp"
 
 namespace strata::doors::scoring {
 

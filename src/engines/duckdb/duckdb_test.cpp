@@ -1,7 +1,6 @@
 #include "engines/duckdb/duckdb.hpp"
 
 #include <filesystem>
-#include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -51,8 +50,9 @@ class DuckDb : public testing::Test {
 
   static Answer run(RunRequest request) {
     auto ends = MessageSocket::pair();
-    std::jthread server([socket = std::move(ends->second)]() mutable {
-      serve_session(*engine_, std::move(socket));
+    BlockingPool threads(2);
+    threads.submit([&threads, socket = std::move(ends->second)]() mutable {
+      serve_session(*engine_, std::move(socket), threads);
     });
     Answer answer;
     EXPECT_TRUE(ends->first.send(static_cast<char>(Say::kRun), encode(request)).ok());
@@ -256,15 +256,17 @@ TEST_F(DuckDb, Files_outside_of_the_spool_are_out_of_reach) {
 
 TEST_F(DuckDb, Closing_the_socket_interrupts_the_statement) {
   auto ends = MessageSocket::pair();
-  std::jthread server(
-      [socket = std::move(ends->second)]() mutable { serve_session(*engine_, std::move(socket)); });
+  BlockingPool threads(2);
+  threads.submit([&threads, socket = std::move(ends->second)]() mutable {
+    serve_session(*engine_, std::move(socket), threads);
+  });
   RunRequest request;
   request.statements = {
       {"SELECT count(*) FROM range(100000000000) a, range(100000) b", false, true, false}};
   ASSERT_TRUE(ends->first.send(static_cast<char>(Say::kRun), encode(request)).ok());
   ASSERT_EQ(ends->first.receive()->kind, static_cast<char>(Say::kProgress));
   ends->first.shutdown();
-  server.join();  // returns only when the statement has ended
+  threads.stop();  // returns only when the statement has ended
 }
 
 TEST(DuckDbMessage, Points_at_the_byte_that_the_engine_means) {

@@ -1,10 +1,8 @@
 #include "engines/duckdb/engine.hpp"
 
-#include <chrono>
-#include <filesystem>
-#include <thread>
+#include <cerrno>
 
-#include <dirent.h>
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -52,6 +50,25 @@ double process_cpu_ms() {
   return ms(usage.ru_utime) + ms(usage.ru_stime);
 }
 
+// A former engine may still be writing its log back after its server was killed. It holds a lock on
+// the database until it ends; the server that waits for this process bounds the wait.
+Status wait_for_former_engine() {
+  const std::string path(kDatabaseFile);
+  const int file = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+  if (file < 0) return errno == ENOENT ? Status() : Status(from_errno(errno, "open", "database"));
+  struct flock lock{};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  int got = 0;
+  do {
+    got = ::fcntl(file, F_SETLKW, &lock);
+  } while (got != 0 && errno == EINTR);
+  const int number = errno;
+  ::close(file);  // which gives the lock back
+  if (got != 0) return from_errno(number, "fcntl", "database");
+  return {};
+}
+
 constexpr std::string_view kColumnsOf =
     "SELECT schema_name, table_name, column_name, data_type FROM duckdb_columns() "
     "WHERE database_name = 'warehouse' AND NOT internal";
@@ -81,19 +98,12 @@ Status Engine::configure(const EngineOptions& options) {
   Connection connection(*library_);
   if (library_->connect(database_, connection.out()) != DuckDBSuccess)
     return internal("the SQL engine refuses connections");
-  // A former engine may still be writing its log back after its server was killed; it ends within
-  // seconds.
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-  const std::string attach = "ATTACH " + text(kDatabaseFile) + " AS warehouse";
-  while (true) {
-    auto attached = run(connection, attach);
-    if (attached.ok()) break;
+  STRATA_TRY(wait_for_former_engine());
+  if (auto attached = run(connection, "ATTACH " + text(kDatabaseFile) + " AS warehouse");
+      !attached) {
     const bool held = attached.error().message.contains("lock");
-    if (!held || std::chrono::steady_clock::now() > deadline) {
-      return Error(held ? Code::kUnavailable : Code::kDataLoss,
-                   "the warehouse cannot be opened: " + attached.error().message);
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    return Error(held ? Code::kUnavailable : Code::kDataLoss,
+                 "the warehouse cannot be opened: " + attached.error().message);
   }
   STRATA_TRY(run(connection, "CREATE SCHEMA IF NOT EXISTS warehouse.strata"));
   std::string folders = text(options.spool);

@@ -12,32 +12,35 @@ namespace strata::engines::duckdb {
 // The calls of DuckDB's C API that are used here.
 #define STRATA_DUCKDB_CALLS(X)                                                                     \
   X(library_version)                                                                               \
-  X(open_ext) X(close) X(connect) X(disconnect) X(interrupt) X(query_progress) X(query) X(         \
-      destroy_result) X(result_error) X(result_error_type) X(column_count) X(column_name)          \
-      X(column_logical_type) X(rows_changed) X(result_statement_type) X(fetch_chunk) X(            \
-          destroy_data_chunk) X(data_chunk_get_size) X(data_chunk_get_vector) X(prepare)           \
-          X(prepare_error) X(destroy_prepare) X(prepared_statement_type) X(nparams) X(             \
-              bind_parameter_index) X(bind_null) X(bind_boolean) X(bind_int64) X(bind_uint64)      \
-              X(bind_double) X(bind_varchar_length) X(pending_prepared_streaming) X(               \
-                  pending_error) X(execute_pending) X(destroy_pending) X(result_get_arrow_options) \
-                  X(destroy_arrow_options) X(to_arrow_schema) X(data_chunk_to_arrow) X(            \
-                      error_data_has_error) X(error_data_message) X(error_data_error_type)         \
-                      X(destroy_error_data) X(get_table_names) X(get_list_size) X(get_list_child)  \
-                          X(get_varchar) X(destroy_value) X(free) X(vector_get_data)               \
-                              X(vector_get_validity) X(get_type_id) X(decimal_width) X(            \
-                                  decimal_scale) X(decimal_internal_type) X(enum_internal_type)    \
-                                  X(enum_dictionary_size) X(enum_dictionary_value)                 \
-                                      X(list_type_child_type) X(list_vector_get_child) X(          \
-                                          array_type_child_type) X(array_type_array_size)          \
-                                          X(array_vector_get_child) X(map_type_key_type) X(        \
-                                              map_type_value_type) X(struct_type_child_count)      \
-                                              X(struct_type_child_name) X(struct_type_child_type)  \
-                                                  X(struct_vector_get_child)                       \
-                                                      X(union_type_member_count)                   \
-                                                          X(union_type_member_name)                \
-                                                              X(union_type_member_type)            \
-                                                                  X(logical_type_get_alias)        \
-                                                                      X(destroy_logical_type)
+  X(open_ext)                                                                                      \
+  X(close)                                                                                         \
+  X(connect)                                                                                       \
+  X(disconnect) X(interrupt) X(query_progress) X(query) X(destroy_result) X(result_error) X(       \
+      result_error_type) X(column_count) X(column_name) X(column_logical_type) X(rows_changed)     \
+      X(result_statement_type) X(fetch_chunk) X(destroy_data_chunk) X(data_chunk_get_size) X(      \
+          data_chunk_get_vector) X(prepare) X(prepare_error) X(destroy_prepare)                    \
+          X(prepared_statement_type) X(nparams) X(bind_parameter_index) X(bind_null) X(            \
+              bind_boolean) X(bind_int64) X(bind_uint64) X(bind_double) X(bind_varchar_length)     \
+              X(pending_prepared_streaming) X(pending_error) X(execute_pending) X(destroy_pending) \
+                  X(result_get_arrow_options) X(destroy_arrow_options) X(to_arrow_schema)          \
+                      X(data_chunk_to_arrow) X(error_data_has_error) X(error_data_message)         \
+                          X(error_data_error_type) X(destroy_error_data) X(get_table_names) X(     \
+                              get_list_size) X(get_list_child) X(get_varchar) X(destroy_value)     \
+                              X(free) X(vector_get_data) X(vector_get_validity) X(get_type_id)     \
+                                  X(decimal_width) X(decimal_scale) X(decimal_internal_type) X(    \
+                                      enum_internal_type) X(enum_dictionary_size)                  \
+                                      X(enum_dictionary_value) X(list_type_child_type) X(          \
+                                          list_vector_get_child) X(array_type_child_type)          \
+                                          X(array_type_array_size) X(array_vector_get_child) X(    \
+                                              map_type_key_type) X(map_type_value_type)            \
+                                              X(struct_type_child_count) X(struct_type_child_name) \
+                                                  X(struct_type_child_type)                        \
+                                                      X(struct_vector_get_child)                   \
+                                                          X(union_type_member_count)               \
+                                                              X(union_type_member_name)            \
+                                                                  X(union_type_member_type)        \
+                                                                      X(logical_type_get_alias)    \
+                                                                          X(destroy_logical_type)
 
 // libduckdb.so, opened when it is needed and never closed, since its threads and statics do not
 // survive that.

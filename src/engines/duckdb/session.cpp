@@ -1,8 +1,8 @@
 #include "engines/duckdb/session.hpp"
 
 #include <algorithm>
+#include <semaphore>
 #include <set>
-#include <thread>
 
 #include "base/text.hpp"
 #include "engines/duckdb/encoder.hpp"
@@ -468,7 +468,7 @@ void watch(const Library& library, duckdb_connection connection, MessageSocket& 
 
 }  // namespace
 
-void serve_session(Engine& engine, MessageSocket socket) {
+void serve_session(Engine& engine, MessageSocket socket, BlockingPool& threads) {
   auto first = socket.receive();
   if (!first || first->kind != static_cast<char>(Say::kRun)) return;
   auto request = decode_run(first->payload);
@@ -482,9 +482,14 @@ void serve_session(Engine& engine, MessageSocket socket) {
   }
   Session session(engine, socket, std::move(*connection), std::move(*request));
   std::atomic<bool> finished{false};
-  std::jthread watcher([&] { watch(engine.library(), session.connection(), socket, finished); });
+  std::binary_semaphore gone(0);
+  threads.submit([&] {
+    watch(engine.library(), session.connection(), socket, finished);
+    gone.release();
+  });
   session.run();
   finished = true;
+  gone.acquire();
 }
 
 }  // namespace strata::engines::duckdb

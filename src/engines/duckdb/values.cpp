@@ -11,6 +11,8 @@ namespace strata::engines::duckdb {
 
 namespace {
 
+constexpr std::size_t kExactDigits = 15;
+
 std::string taken(const Library& library, char* text) {
   std::string out = text != nullptr ? text : "";
   library.free(text);
@@ -371,31 +373,14 @@ bool CellReader::is_null(idx_t row) const {
   return validity_ != nullptr && ((validity_[row / 64] >> (row % 64)) & 1U) == 0;
 }
 
-void CellReader::append_scalar(std::string& out, idx_t row, bool& quote) const {
-  quote = false;
+bool CellReader::append_whole(std::string& out, idx_t row) const {
   const auto whole = [&](auto value) {
     fmt::format_to(std::back_inserter(out), "{}", value);
-  };
-  const auto wide = [&](__int128 value, int scale) {
-    // A number only where every reader's double holds it: 15 digits. Otherwise a text, which nobody
-    // rounds.
-    const std::size_t begin = out.size();
-    append_decimal(out, value, scale);
-    quote = out.size() - begin > 16;
-  };
-  const auto real = [&](double value, auto append) {
-    if (std::isfinite(value)) return append();
-    quote = true;
-    out += std::isnan(value) ? "NaN" : (value > 0 ? "Infinity" : "-Infinity");
-  };
-  const auto huge = [&](idx_t r) {
-    const auto value = at<duckdb_hugeint>(r);
-    return static_cast<__int128>(value.upper) * (static_cast<__int128>(1) << 64) + value.lower;
+    return true;
   };
   switch (id_) {
     case DUCKDB_TYPE_BOOLEAN:
-      out += at<bool>(row) ? "true" : "false";
-      return;
+      return whole(at<bool>(row));
     case DUCKDB_TYPE_TINYINT:
       return whole(static_cast<int>(at<std::int8_t>(row)));
     case DUCKDB_TYPE_SMALLINT:
@@ -412,34 +397,60 @@ void CellReader::append_scalar(std::string& out, idx_t row, bool& quote) const {
       return whole(at<std::uint32_t>(row));
     case DUCKDB_TYPE_UBIGINT:
       return whole(at<std::uint64_t>(row));
+    default:
+      return false;
+  }
+}
+
+__int128 CellReader::huge_at(idx_t row) const {
+  const auto value = at<duckdb_hugeint>(row);
+  return static_cast<__int128>(value.upper) * (static_cast<__int128>(1) << 64) + value.lower;
+}
+
+bool CellReader::append_wide(std::string& out, idx_t row, bool& quote) const {
+  const std::size_t begin = out.size();
+  const auto decimal = [&](__int128 value, int scale) {
+    append_decimal(out, value, scale);
+    // A number only where every reader's double holds it; otherwise a text, which nobody rounds.
+    quote = out.size() - begin > kExactDigits + 1;
+    return true;
+  };
+  const auto real = [&](double value) {
+    quote = !std::isfinite(value);
+    if (quote) out += std::isnan(value) ? "NaN" : (value > 0 ? "Infinity" : "-Infinity");
+    return true;
+  };
+  switch (id_) {
     case DUCKDB_TYPE_FLOAT:
-      return real(static_cast<double>(at<float>(row)), [&] { append_float(out, at<float>(row)); });
+      if (!std::isfinite(at<float>(row))) return real(static_cast<double>(at<float>(row)));
+      append_float(out, at<float>(row));
+      return true;
     case DUCKDB_TYPE_DOUBLE:
-      return real(at<double>(row), [&] { append_json_double(out, at<double>(row)); });
+      if (!std::isfinite(at<double>(row))) return real(at<double>(row));
+      append_json_double(out, at<double>(row));
+      return true;
     case DUCKDB_TYPE_HUGEINT:
-      return wide(huge(row), 0);
+      return decimal(huge_at(row), 0);
     case DUCKDB_TYPE_UHUGEINT: {
       const auto value = at<duckdb_uhugeint>(row);
-      const std::string text =
-          fmt::format("{}", (static_cast<unsigned __int128>(value.upper) << 64U) + value.lower);
-      out += text;
-      quote = text.size() > 15;
-      return;
+      fmt::format_to(std::back_inserter(out), "{}",
+                     (static_cast<unsigned __int128>(value.upper) << 64U) + value.lower);
+      quote = out.size() - begin > kExactDigits;
+      return true;
     }
     case DUCKDB_TYPE_DECIMAL:
-      switch (storage_) {
-        case DUCKDB_TYPE_SMALLINT:
-          return wide(at<std::int16_t>(row), scale_);
-        case DUCKDB_TYPE_INTEGER:
-          return wide(at<std::int32_t>(row), scale_);
-        case DUCKDB_TYPE_BIGINT:
-          return wide(at<std::int64_t>(row), scale_);
-        default:
-          return wide(huge(row), scale_);
-      }
+      if (storage_ == DUCKDB_TYPE_SMALLINT) return decimal(at<std::int16_t>(row), scale_);
+      if (storage_ == DUCKDB_TYPE_INTEGER) return decimal(at<std::int32_t>(row), scale_);
+      if (storage_ == DUCKDB_TYPE_BIGINT) return decimal(at<std::int64_t>(row), scale_);
+      return decimal(huge_at(row), scale_);
     default:
-      break;
+      return false;
   }
+}
+
+void CellReader::append_scalar(std::string& out, idx_t row, bool& quote) const {
+  quote = false;
+  if (append_whole(out, row) || append_wide(out, row, quote)) return;
   quote = true;
   switch (id_) {
     case DUCKDB_TYPE_DATE:

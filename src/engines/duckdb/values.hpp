@@ -34,7 +34,11 @@ class CellReader {
   bool is_null(idx_t row) const;
 
  private:
+  // Each appends the cell if it is of the types that it knows.
+  bool append_whole(std::string& out, idx_t row) const;
+  bool append_wide(std::string& out, idx_t row, bool& quote) const;
   void append_scalar(std::string& out, idx_t row, bool& quote) const;
+  __int128 huge_at(idx_t row) const;
   void append_nested(std::string& out, idx_t row) const;
   std::string_view text_at(idx_t row) const;
   template <class T>

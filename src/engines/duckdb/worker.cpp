@@ -1,6 +1,3 @@
-#include <condition_variable>
-#include <thread>
-
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -9,6 +6,7 @@
 #include "engines/duckdb/confine.hpp"
 #include "engines/duckdb/duckdb.hpp"
 #include "engines/duckdb/session.hpp"
+#include "runtime/pool.hpp"
 
 namespace strata::engines::duckdb {
 
@@ -17,33 +15,9 @@ namespace {
 using wire::sql_engine::Failure;
 using wire::sql_engine::Say;
 
-constexpr auto kGoodbye = std::chrono::seconds(10);
-
-// Session threads come and go; the worker ends when the last has.
-class Sessions {
- public:
-  void start(Engine& engine, int descriptor) {
-    {
-      const std::lock_guard lock(mutex_);
-      ++running_;
-    }
-    std::thread([this, &engine, descriptor] {
-      serve_session(engine, MessageSocket(descriptor));
-      const std::lock_guard lock(mutex_);
-      if (--running_ == 0) ended_.notify_all();
-    }).detach();
-  }
-  // The server closes all session sockets when it stops, which interrupts their statements.
-  bool wait() {
-    std::unique_lock lock(mutex_);
-    return ended_.wait_for(lock, kGoodbye, [&] { return running_ == 0; });
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable ended_;
-  int running_ = 0;
-};
+constexpr unsigned kGoodbyeSeconds = 10;
+// Two threads for each query: one runs it, one listens. The server lets in far fewer at a time.
+constexpr std::size_t kThreads = 64;
 
 // When memory is short, this process goes before the server does.
 void volunteer_for_the_oom_killer() {
@@ -101,17 +75,19 @@ int run_worker(int descriptor, const EngineOptions& options) {
     }
     if (!control.send(static_cast<char>(Say::kReady), encode(*catalog))) return 1;
   }
-  Sessions sessions;
+  BlockingPool threads(kThreads);
   while (true) {
     auto message = control.receive();
     if (!message || message->kind == static_cast<char>(Say::kQuit)) break;
-    if (message->kind == static_cast<char>(Say::kSession) && message->descriptor >= 0) {
-      sessions.start(**engine, message->descriptor);
-    }
+    if (message->kind != static_cast<char>(Say::kSession) || message->descriptor < 0) continue;
+    threads.submit([&engine, &threads, socket = MessageSocket(message->descriptor)]() mutable {
+      serve_session(**engine, std::move(socket), threads);
+    });
   }
-  // A session that does not end has no statement worth waiting for: its log is safe, and the next
-  // start replays it.
-  if (!sessions.wait()) ::_exit(1);
+  // The server has closed all sockets, which interrupts their statements. One that does not end is
+  // not worth waiting for: the log is safe, and the next start replays it.
+  ::alarm(kGoodbyeSeconds);
+  threads.stop();
   const auto written = (*engine)->checkpoint();
   return written.ok() ? 0 : 1;
 }

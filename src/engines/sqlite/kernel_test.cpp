@@ -157,6 +157,14 @@ TEST_F(KernelTest, Lineage_walks_both_ways_and_only_as_far_as_the_asked_time) {
   EXPECT_EQ(early->nodes.size(), 2U);
 }
 
+TEST_F(KernelTest, A_thing_is_named_as_people_type_it) {
+  EXPECT_EQ(NodeRef::parse("s3://raw/a/b.csv")->to_string(), "object:raw/a/b.csv");
+  EXPECT_EQ(NodeRef::parse("model:flights@3")->version, "3");
+  for (const char* bad : {"flights", "planet:earth", "model:", ""}) {
+    EXPECT_FALSE(NodeRef::parse(bad).ok()) << bad;
+  }
+}
+
 TEST_F(KernelTest, Lineage_survives_cycles_and_repeated_reports) {
   const NodeRef a{"table", "a", "1"}, b{"table", "b", "1"};
   connect(a, b, "read");

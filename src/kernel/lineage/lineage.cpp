@@ -140,6 +140,7 @@ std::string NodeRef::to_string() const {
 }
 
 Result<NodeRef> NodeRef::parse(std::string_view text) {
+  if (text.starts_with("s3://")) return parse(fmt::format("object:{}", text.substr(5)));
   const std::size_t colon = text.find(':');
   const std::string kind(text.substr(0, colon));
   const bool known = std::find(kKinds.begin(), kKinds.end(), kind) != kKinds.end();

@@ -26,7 +26,8 @@ struct NodeRef {
   auto operator<=>(const NodeRef&) const = default;
   // "model:flights@3"; what people type and what URLs carry.
   std::string to_string() const;
-  // Errors: kInvalidArgument when there is no known kind before the colon.
+  // Reads s3://bucket/key as object:bucket/key. Errors: kInvalidArgument when there is no known
+  // kind before the colon.
   static Result<NodeRef> parse(std::string_view text);
 };
 

@@ -9,9 +9,9 @@
 
 #include "base/result.hpp"
 #include "platform/deployment/model_runner.hpp"
-#include "wire/mlmodel.hpp"
-#include "wire/scoring.hpp"
-#include "wire/tensor.hpp"
+#include "wire/inference/mlmodel.hpp"
+#include "wire/inference/scoring.hpp"
+#include "wire/inference/tensor.hpp"
 
 namespace strata::platform::deployment {
 

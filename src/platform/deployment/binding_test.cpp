@@ -32,7 +32,7 @@ wire::MlModel signed_model() {
 }
 
 Result<Inputs> bound(const Binding& binding, std::string_view body,
-                    std::string_view type = "application/json") {
+                     std::string_view type = "application/json") {
   auto request = wire::decode_scoring(body, type);
   EXPECT_TRUE(request) << request.error().message;
   return binding.bind(*request);
@@ -49,14 +49,13 @@ TEST(Binding, All_payload_forms_become_the_same_matrix_in_the_signatures_order) 
   auto binding = Binding::make(signed_model(), trees());
   ASSERT_TRUE(binding) << binding.error().message;
   const std::vector<double> expected = {100, 0.1, 1, 200, -2, 0};
-  for (
-      const auto* body :
-      {R"({"dataframe_split":{"columns":["origin","wind speed","distance"],
+  for (const auto* body :
+       {R"({"dataframe_split":{"columns":["origin","wind speed","distance"],
                "data":[["JFK",0.1,100],["EWR",-2,200]]}})",
-       R"({"dataframe_records":[{"distance":100,"wind speed":0.1,"origin":"JFK","more":1},
+        R"({"dataframe_records":[{"distance":100,"wind speed":0.1,"origin":"JFK","more":1},
                {"origin":"EWR","distance":200.0,"wind speed":-2}]})",
-       R"({"inputs":{"distance":[100,200],"origin":["JFK","EWR"],"wind speed":[0.1,-2]}})",
-       R"({"instances":[[100,0.1,"JFK"],[200,-2,"EWR"]]})"}) {
+        R"({"inputs":{"distance":[100,200],"origin":["JFK","EWR"],"wind speed":[0.1,-2]}})",
+        R"({"instances":[[100,0.1,"JFK"],[200,-2,"EWR"]]})"}) {
     auto inputs = bound(*binding, body);
     ASSERT_TRUE(inputs) << inputs.error().message << body;
     EXPECT_EQ(inputs->rows, 2U);
@@ -88,7 +87,7 @@ TEST(Binding, Values_that_do_not_fit_are_refused_naming_column_and_row) {
         std::pair(R"({"distance":1,"wind speed":1,"origin":5})", "'origin', row 1")}) {
     auto inputs =
         bound(*binding, R"({"dataframe_records":[{"distance":1,"wind speed":1,"origin":"EWR"},)" +
-                           std::string(row) + "]}");
+                            std::string(row) + "]}");
     ASSERT_FALSE(inputs) << row;
     EXPECT_NE(inputs.error().message.find(name), std::string::npos) << inputs.error().message;
   }

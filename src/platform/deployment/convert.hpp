@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "base/result.hpp"
-#include "wire/scoring.hpp"
-#include "wire/tensor.hpp"
+#include "wire/inference/scoring.hpp"
+#include "wire/inference/tensor.hpp"
 
 namespace strata::platform::deployment {
 

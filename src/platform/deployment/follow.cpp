@@ -4,8 +4,8 @@
 #include "base/log.hpp"
 #include "platform/deployment/deployment.hpp"
 #include "platform/deployment/endpoint_state.hpp"
-#include "wire/mlmodel.hpp"
-#include "wire/scoring.hpp"
+#include "wire/inference/mlmodel.hpp"
+#include "wire/inference/scoring.hpp"
 
 namespace strata::platform::deployment {
 

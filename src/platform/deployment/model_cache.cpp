@@ -6,7 +6,7 @@
 #include "base/digest.hpp"
 #include "base/json.hpp"
 #include "base/log.hpp"
-#include "wire/mlflow_artifact.hpp"
+#include "wire/mlflow/mlflow_artifact.hpp"
 
 namespace strata::platform::deployment {
 

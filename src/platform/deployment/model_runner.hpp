@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "base/result.hpp"
-#include "wire/mlmodel.hpp"
-#include "wire/tensor.hpp"
+#include "wire/inference/mlmodel.hpp"
+#include "wire/inference/tensor.hpp"
 
 namespace strata::platform::deployment {
 

@@ -20,7 +20,7 @@
 #include "runtime/files.hpp"
 #include "runtime/pool.hpp"
 #include "runtime/signal.hpp"
-#include "wire/parquet.hpp"
+#include "wire/parquet/parquet.hpp"
 
 namespace strata::platform::deployment {
 

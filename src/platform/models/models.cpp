@@ -19,8 +19,11 @@ const search::Schema& model_schema() {
     search::Schema s;
     s.subject = wire::mlflow::Subject::kRegisteredModels;
     s.from = "registered_models e";
-    s.attributes = {{"name", "e.name"}, {"creation_timestamp", "e.created_ms"}, {"last_updated_timestamp", "e.updated_ms"}};
-    s.keyed = {{Entity::kTag, {"registered_model_tags", "kv.project = e.project AND kv.name = e.name"}}};
+    s.attributes = {{"name", "e.name"},
+                    {"creation_timestamp", "e.created_ms"},
+                    {"last_updated_timestamp", "e.updated_ms"}};
+    s.keyed = {
+        {Entity::kTag, {"registered_model_tags", "kv.project = e.project AND kv.name = e.name"}}};
     s.tie_breakers = {{"name", false}};
     return s;
   }();
@@ -38,15 +41,17 @@ const search::Schema& version_schema() {
                     {"source_path", "e.source"},
                     {"creation_timestamp", "e.created_ms"},
                     {"last_updated_timestamp", "e.updated_ms"}};
-    s.keyed = {{Entity::kTag, {"model_version_tags", "kv.project = e.project AND kv.name = e.name AND kv.version = e.version"}}};
+    s.keyed = {{Entity::kTag,
+                {"model_version_tags",
+                 "kv.project = e.project AND kv.name = e.name AND kv.version = e.version"}}};
     s.tie_breakers = {{"name", false}, {"version_number", true}};
     return s;
   }();
   return schema;
 }
 
-// Prompts are kept as models with a tag of their own. They appear only in searches that ask for them, and whatever lacks the
-// tag is no prompt: "!= 'true'" and "= 'false'" match it.
+// Prompts are kept as models with a tag of their own. They appear only in searches that ask for
+// them, and whatever lacks the tag is no prompt: "!= 'true'" and "= 'false'" match it.
 void separate_prompts(search::Query& query, const search::KeyedTable& tags) {
   bool wanted = false;
   query.take_clauses([&](const wire::mlflow::Clause& clause) {
@@ -57,46 +62,65 @@ void separate_prompts(search::Query& query, const search::KeyedTable& tags) {
     if (clause.comparator == Comparator::kNotEqual && *value == "false") wanted = true;
     return true;
   });
-  query.where(fmt::format("{}EXISTS (SELECT 1 FROM {} kv WHERE {} AND kv.key = ? AND kv.value = 'true')",
-                          wanted ? "" : "NOT ", tags.table, tags.on),
-              {kPromptTag});
+  query.where(
+      fmt::format("{}EXISTS (SELECT 1 FROM {} kv WHERE {} AND kv.key = ? AND kv.value = 'true')",
+                  wanted ? "" : "NOT ", tags.table, tags.on),
+      {kPromptTag});
 }
 
 Status check_page_size(std::int64_t size, std::int64_t limit) {
   if (size >= 1 && size <= limit) return {};
-  return invalid("max_results", fmt::format("Invalid value {} for parameter 'max_results' supplied: It must be between 1 and {}",
-                                            size, limit));
+  return invalid(
+      "max_results",
+      fmt::format(
+          "Invalid value {} for parameter 'max_results' supplied: It must be between 1 and {}",
+          size, limit));
 }
 
-Status upsert_model_tag(Writer& writer, const ProjectId& project, std::string_view name, const KeyValue& tag) {
+Status upsert_model_tag(Writer& writer, const ProjectId& project, std::string_view name,
+                        const KeyValue& tag) {
   return writer
-      .execute("INSERT INTO registered_model_tags (project, name, key, value) VALUES (?, ?, ?, ?) "
-               "ON CONFLICT (project, name, key) DO UPDATE SET value = excluded.value",
-               {project.str(), name, tag.key, tag.value})
+      .execute(
+          "INSERT INTO registered_model_tags (project, name, key, value) VALUES (?, ?, ?, ?) "
+          "ON CONFLICT (project, name, key) DO UPDATE SET value = excluded.value",
+          {project.str(), name, tag.key, tag.value})
       .and_then([](auto) { return Status(); });
 }
 
 }  // namespace
 
-Models::Models(kernel::Records& records, kernel::Audit& audit, kernel::EventBus& events, kernel::Lineage& lineage,
-               tracking::Tracking& tracking, const Clock& clock)
-    : records_(records), audit_(audit), events_(events), lineage_(lineage), tracking_(tracking), clock_(clock) {}
+Models::Models(kernel::Records& records, kernel::Audit& audit, kernel::EventBus& events,
+               kernel::Lineage& lineage, tracking::Tracking& tracking, const Clock& clock)
+    : records_(records),
+      audit_(audit),
+      events_(events),
+      lineage_(lineage),
+      tracking_(tracking),
+      clock_(clock) {}
 
-Task<Result<Model>> Models::create_model(const Caller& caller, std::string name, std::string description,
-                                         std::vector<KeyValue> tags) {
+Task<Result<Model>> Models::create_model(const Caller& caller, std::string name,
+                                         std::string description, std::vector<KeyValue> tags) {
   STRATA_CO_TRY(check_model_name(name, "name"));
-  for (const auto& tag : tags) STRATA_CO_TRY(check_tag(tag));
+  for (const auto& tag : tags)
+    STRATA_CO_TRY(check_tag(tag));
   auto create = [&](Writer& writer) -> Result<Model> {
-    auto added = writer.execute("INSERT INTO registered_models (project, name, description, owner, team, created_ms, updated_ms) "
-                                "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                                {caller.project.str(), name, description, caller.user_name, caller.team, now_ms(), now_ms()});
+    auto added = writer.execute(
+        "INSERT INTO registered_models (project, name, description, owner, team, created_ms, "
+        "updated_ms) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        {caller.project.str(), name, description, caller.user_name, caller.team, now_ms(),
+         now_ms()});
     if (!added && added.error().code == Code::kAlreadyExists) {
-      return Error(Code::kAlreadyExists, fmt::format("Registered Model (name={}) already exists.", name));
+      return Error(Code::kAlreadyExists,
+                   fmt::format("Registered Model (name={}) already exists.", name));
     }
     if (!added) return std::move(added).error();
-    STRATA_TRY(writer.execute("INSERT INTO model_names (project, name, last_version) VALUES (?, ?, 0) ON CONFLICT DO NOTHING",
-                              {caller.project.str(), name}));
-    for (const auto& tag : tags) STRATA_TRY(upsert_model_tag(writer, caller.project, name, tag));
+    STRATA_TRY(
+        writer.execute("INSERT INTO model_names (project, name, last_version) VALUES (?, ?, 0) ON "
+                       "CONFLICT DO NOTHING",
+                       {caller.project.str(), name}));
+    for (const auto& tag : tags)
+      STRATA_TRY(upsert_model_tag(writer, caller.project, name, tag));
     STRATA_TRY(audit_.record(writer, caller, "model.create", "model:" + name));
     return load_model(writer, caller.project, name);
   };
@@ -104,55 +128,73 @@ Task<Result<Model>> Models::create_model(const Caller& caller, std::string name,
 }
 
 Task<Result<Model>> Models::model(const Caller& caller, std::string name) {
-  auto load = [&](Reader& reader) { return load_model(reader, caller.project, name); };
+  auto load = [&](Reader& reader) {
+    return load_model(reader, caller.project, name);
+  };
   co_return co_await records_.read(load);
 }
 
-Task<Result<Model>> Models::describe_model(const Caller& caller, std::string name, std::string description) {
+Task<Result<Model>> Models::describe_model(const Caller& caller, std::string name,
+                                           std::string description) {
   auto change = [&](Writer& writer) -> Result<Model> {
     STRATA_TRY(require_model(writer, caller.project, name));
-    STRATA_TRY(writer.execute("UPDATE registered_models SET description = ?, updated_ms = ? WHERE project = ? AND name = ?",
-                              {description, now_ms(), caller.project.str(), name}));
+    STRATA_TRY(
+        writer.execute("UPDATE registered_models SET description = ?, updated_ms = ? WHERE project "
+                       "= ? AND name = ?",
+                       {description, now_ms(), caller.project.str(), name}));
     return load_model(writer, caller.project, name);
   };
   co_return co_await records_.write(change);
 }
 
-Task<Result<Model>> Models::rename_model(const Caller& caller, std::string name, std::string new_name) {
+Task<Result<Model>> Models::rename_model(const Caller& caller, std::string name,
+                                         std::string new_name) {
   STRATA_CO_TRY(check_model_name(new_name, "new_name"));
   auto rename = [&](Writer& writer) -> Result<Model> {
     STRATA_TRY(require_model(writer, caller.project, name));
     auto used = writer.first("SELECT last_version FROM model_names WHERE project = ? AND name = ?",
                              {caller.project.str(), new_name});
     if (!used) return std::move(used).error();
-    auto taken = writer.first("SELECT 1 FROM registered_models WHERE project = ? AND name = ?", {caller.project.str(), new_name});
+    auto taken = writer.first("SELECT 1 FROM registered_models WHERE project = ? AND name = ?",
+                              {caller.project.str(), new_name});
     if (!taken) return std::move(taken).error();
     if (*taken || (*used && (*used)->integer(0) > 0)) {
-      return Error(Code::kAlreadyExists,
-                   fmt::format("Registered Model (name={}) already exists{}.", new_name,
-                               *taken ? "" : " among deleted models, whose version numbers are never given again"));
+      return Error(
+          Code::kAlreadyExists,
+          fmt::format(
+              "Registered Model (name={}) already exists{}.", new_name,
+              *taken ? "" : " among deleted models, whose version numbers are never given again"));
     }
-    STRATA_TRY(writer.execute("DELETE FROM model_names WHERE project = ? AND name = ?", {caller.project.str(), new_name}));
-    STRATA_TRY(writer.execute("INSERT INTO model_names (project, name, last_version) SELECT project, ?, last_version FROM "
-                              "model_names WHERE project = ? AND name = ?",
-                              {new_name, caller.project.str(), name}));
-    STRATA_TRY(writer.execute("UPDATE registered_models SET name = ?, updated_ms = ? WHERE project = ? AND name = ?",
-                              {new_name, now_ms(), caller.project.str(), name}));
-    for (const auto* table : {"registered_model_tags", "model_versions", "model_version_tags", "model_aliases", "alias_moves"}) {
-      STRATA_TRY(writer.execute(fmt::format("UPDATE {} SET name = ? WHERE project = ? AND name = ?", table),
-                                {new_name, caller.project.str(), name}));
+    STRATA_TRY(writer.execute("DELETE FROM model_names WHERE project = ? AND name = ?",
+                              {caller.project.str(), new_name}));
+    STRATA_TRY(
+        writer.execute("INSERT INTO model_names (project, name, last_version) SELECT project, ?, "
+                       "last_version FROM "
+                       "model_names WHERE project = ? AND name = ?",
+                       {new_name, caller.project.str(), name}));
+    STRATA_TRY(writer.execute(
+        "UPDATE registered_models SET name = ?, updated_ms = ? WHERE project = ? AND name = ?",
+        {new_name, now_ms(), caller.project.str(), name}));
+    for (const auto* table : {"registered_model_tags", "model_versions", "model_version_tags",
+                              "model_aliases", "alias_moves"}) {
+      STRATA_TRY(writer.execute(
+          fmt::format("UPDATE {} SET name = ? WHERE project = ? AND name = ?", table),
+          {new_name, caller.project.str(), name}));
     }
-    STRATA_TRY(audit_.record(writer, caller, "model.rename", "model:" + name, Json::object({{"new_name", Json(new_name)}})));
+    STRATA_TRY(audit_.record(writer, caller, "model.rename", "model:" + name,
+                             Json::object({{"new_name", Json(new_name)}})));
     auto model = load_model(writer, caller.project, new_name);
     if (!model) return model;
-    auto versions = writer.query(fmt::format("SELECT {} FROM model_versions e WHERE e.project = ? AND e.name = ? AND "
-                                             "e.deleted = 0",
-                                             kVersionColumns),
-                                 {caller.project.str(), new_name});
+    auto versions = writer.query(
+        fmt::format("SELECT {} FROM model_versions e WHERE e.project = ? AND e.name = ? AND "
+                    "e.deleted = 0",
+                    kVersionColumns),
+        {caller.project.str(), new_name});
     if (!versions) return std::move(versions).error();
     for (const auto& row : *versions) {
       const Version version = version_of(row);
-      STRATA_TRY(tracking_.release(writer, caller.project, fmt::format("model:{}@{}", name, version.version)));
+      STRATA_TRY(tracking_.release(writer, caller.project,
+                                   fmt::format("model:{}@{}", name, version.version)));
       STRATA_TRY(hold_files(writer, caller, version));
       STRATA_TRY(report_version(writer, caller, version));
     }
@@ -164,18 +206,21 @@ Task<Result<Model>> Models::rename_model(const Caller& caller, std::string name,
 Task<Status> Models::delete_model(const Caller& caller, std::string name) {
   auto drop = [&](Writer& writer) -> Status {
     STRATA_TRY(require_model(writer, caller.project, name));
-    auto versions = writer.query(fmt::format("SELECT {} FROM model_versions e WHERE e.project = ? AND e.name = ? AND "
-                                             "e.deleted = 0",
-                                             kVersionColumns),
-                                 {caller.project.str(), name});
+    auto versions = writer.query(
+        fmt::format("SELECT {} FROM model_versions e WHERE e.project = ? AND e.name = ? AND "
+                    "e.deleted = 0",
+                    kVersionColumns),
+        {caller.project.str(), name});
     if (!versions) return std::move(versions).error();
     for (const auto& row : *versions) {
       Version version = version_of(row);
       STRATA_TRY(load_version_data(writer, caller.project, version));
       STRATA_TRY(drop_version(writer, caller, version));
     }
-    STRATA_TRY(writer.execute("DELETE FROM registered_model_tags WHERE project = ? AND name = ?", {caller.project.str(), name}));
-    STRATA_TRY(writer.execute("DELETE FROM registered_models WHERE project = ? AND name = ?", {caller.project.str(), name}));
+    STRATA_TRY(writer.execute("DELETE FROM registered_model_tags WHERE project = ? AND name = ?",
+                              {caller.project.str(), name}));
+    STRATA_TRY(writer.execute("DELETE FROM registered_models WHERE project = ? AND name = ?",
+                              {caller.project.str(), name}));
     return audit_.record(writer, caller, "model.delete", "model:" + name);
   };
   co_return co_await records_.write(drop);
@@ -193,8 +238,9 @@ Task<Status> Models::set_model_tag(const Caller& caller, std::string name, KeyVa
 Task<Status> Models::delete_model_tag(const Caller& caller, std::string name, std::string key) {
   auto drop = [&](Writer& writer) -> Status {
     STRATA_TRY(require_model(writer, caller.project, name));
-    STRATA_TRY(writer.execute("DELETE FROM registered_model_tags WHERE project = ? AND name = ? AND key = ?",
-                              {caller.project.str(), name, key}));
+    STRATA_TRY(writer.execute(
+        "DELETE FROM registered_model_tags WHERE project = ? AND name = ? AND key = ?",
+        {caller.project.str(), name, key}));
     return {};
   };
   co_return co_await records_.write(drop);
@@ -202,7 +248,8 @@ Task<Status> Models::delete_model_tag(const Caller& caller, std::string name, st
 
 Task<Result<Page<Model>>> Models::search_models(const Caller& caller, ModelSearch search) {
   STRATA_CO_TRY(check_page_size(search.max_results, kMaxModelsPerPage));
-  auto query = search::Query::make(model_schema(), search.filter, search.order_by, search.page_token, "");
+  auto query =
+      search::Query::make(model_schema(), search.filter, search.order_by, search.page_token, "");
   if (!query) co_return std::move(query).error();
   query->where("e.project = ?", {caller.project.str()});
   separate_prompts(*query, model_schema().keyed.at(Entity::kTag));
@@ -221,7 +268,8 @@ Task<Result<Page<Model>>> Models::search_models(const Caller& caller, ModelSearc
 
 Task<Result<Page<Version>>> Models::search_versions(const Caller& caller, ModelSearch search) {
   STRATA_CO_TRY(check_page_size(search.max_results, kMaxVersionsPerPage));
-  auto query = search::Query::make(version_schema(), search.filter, search.order_by, search.page_token, "");
+  auto query =
+      search::Query::make(version_schema(), search.filter, search.order_by, search.page_token, "");
   if (!query) co_return std::move(query).error();
   query->where("e.project = ? AND e.deleted = 0", {caller.project.str()});
   separate_prompts(*query, version_schema().keyed.at(Entity::kTag));

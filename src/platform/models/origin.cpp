@@ -4,7 +4,7 @@
 #include "base/digest.hpp"
 #include "base/text.hpp"
 #include "platform/models/rows.hpp"
-#include "wire/mlflow_artifact.hpp"
+#include "wire/mlflow/mlflow_artifact.hpp"
 
 namespace strata::platform::models {
 
@@ -21,12 +21,14 @@ Error bad_source(std::string_view source, std::string_view why) {
 }
 
 bool is_inside(std::string_view path, std::string_view root) {
-  return path == root || (path.starts_with(root) && path.size() > root.size() && path[root.size()] == '/');
+  return path == root ||
+         (path.starts_with(root) && path.size() > root.size() && path[root.size()] == '/');
 }
 
 bool is_prompt(const VersionDraft& draft) {
-  return std::any_of(draft.tags.begin(), draft.tags.end(),
-                     [](const KeyValue& tag) { return tag.key == kPromptTag && tag.value == "true"; });
+  return std::any_of(draft.tags.begin(), draft.tags.end(), [](const KeyValue& tag) {
+    return tag.key == kPromptTag && tag.value == "true";
+  });
 }
 
 // "NAME/3", "NAME@alias", "m-..." behind "models:/".
@@ -41,9 +43,12 @@ struct ModelAddress {
 Result<ModelAddress> parse_address(std::string_view uri) {
   constexpr std::string_view kScheme = "models:/";
   const auto refuse = [&] {
-    return invalid("uri", fmt::format("'{}' is no address of a model. Write models:/NAME@ALIAS, models:/NAME/VERSION or "
-                                      "models:/m-ID",
-                                      printable(uri)));
+    return invalid(
+        "uri",
+        fmt::format(
+            "'{}' is no address of a model. Write models:/NAME@ALIAS, models:/NAME/VERSION or "
+            "models:/m-ID",
+            printable(uri)));
   };
   if (!uri.starts_with(kScheme) || uri.starts_with("models://")) return refuse();
   std::string_view text = uri.substr(kScheme.size());
@@ -65,39 +70,141 @@ Result<ModelAddress> parse_address(std::string_view uri) {
   return address;
 }
 
-Result<Version> find_addressed(Reader& reader, const ProjectId& project, const ModelAddress& address) {
+Result<Version> find_addressed(Reader& reader, const ProjectId& project,
+                               const ModelAddress& address) {
   STRATA_TRY(require_model(reader, project, address.name));
   if (!address.alias.empty()) {
-    auto row = reader.first("SELECT version FROM model_aliases WHERE project = ? AND name = ? AND alias = ?",
-                            {project.str(), address.name, address.alias});
+    auto row = reader.first(
+        "SELECT version FROM model_aliases WHERE project = ? AND name = ? AND alias = ?",
+        {project.str(), address.name, address.alias});
     if (!row) return std::move(row).error();
     if (!*row) return not_found(fmt::format("Registered model alias {} not found.", address.alias));
     return load_version(reader, project, address.name, (*row)->integer(0));
   }
-  if (const auto number = to_int(address.version)) return load_version(reader, project, address.name, *number);
+  if (const auto number = to_int(address.version))
+    return load_version(reader, project, address.name, *number);
   kernel::SqlArgs args = {project.str(), address.name};
   std::string condition;
   if (!equal_ignoring_case(address.version, "latest")) {
     auto stage = stage_of(address.version);
     if (!stage) {
-      return invalid("uri", fmt::format("'{}' is no version number, 'latest' or stage of model '{}'", address.version,
-                                        address.name));
+      return invalid("uri",
+                     fmt::format("'{}' is no version number, 'latest' or stage of model '{}'",
+                                 address.version, address.name));
     }
     condition = " AND stage = ?";
     args.emplace_back(*stage);
   }
-  auto row = reader.first("SELECT MAX(version) FROM model_versions WHERE project = ? AND name = ? AND deleted = 0" + condition,
-                          args);
+  auto row = reader.first(
+      "SELECT MAX(version) FROM model_versions WHERE project = ? AND name = ? AND deleted = 0" +
+          condition,
+      args);
   if (!row) return std::move(row).error();
-  if (!*row || (*row)->is_null(0)) return not_found(fmt::format("Latest version not found for model {}.", address.name));
+  if (!*row || (*row)->is_null(0))
+    return not_found(fmt::format("Latest version not found for model {}.", address.name));
   return load_version(reader, project, address.name, (*row)->integer(0));
 }
+
+// Finds what a version's source stands for, and refuses sources that belong to another run or model
+// than the draft says, or to none.
+class OriginFinder {
+ public:
+  OriginFinder(tracking::Tracking& tracking, Reader& reader, const ProjectId& project,
+               const VersionDraft& draft)
+      : tracking_(tracking),
+        reader_(reader),
+        project_(project),
+        draft_(draft),
+        origin_{draft.source, draft.run_id, draft.model_id, std::nullopt} {}
+
+  Result<Origin> find() {
+    if (draft_.source.starts_with("models:")) {
+      STRATA_TRY(from_model());
+      return origin_;
+    }
+    std::string root;
+    if (draft_.source.starts_with("runs:/")) {
+      STRATA_TRY(from_run(root));
+    } else if (!draft_.model_id.empty()) {
+      STRATA_TRY(logged_root(draft_.model_id, root));
+    } else if (!draft_.run_id.empty()) {
+      STRATA_TRY(run_root(draft_.run_id, root));
+    }
+    const auto path = wire::mlflow::proxied_path(origin_.download_uri);
+    if (!path) return origin_;
+    const auto allowed = wire::mlflow::proxied_path(root);
+    if (!allowed || !is_inside(*path, *allowed)) return not_identified("run_id or model_id");
+    return origin_;
+  }
+
+ private:
+  Error not_identified(std::string_view parameter) const {
+    return bad_source(draft_.source,
+                      fmt::format("The {} request parameter must identify the resource that "
+                                  "contains the source.",
+                                  parameter));
+  }
+
+  Status logged_root(const std::string& id, std::string& root) {
+    auto model = tracking_.find_logged_model(reader_, project_, id);
+    if (!model) return not_identified("model_id");
+    if (origin_.run_id.empty()) origin_.run_id = model->source_run_id;
+    root = std::move(model->artifact_uri);
+    return {};
+  }
+
+  Status run_root(const std::string& id, std::string& root) {
+    auto run = tracking_.find_run(reader_, project_, id);
+    if (!run) return not_identified("run_id");
+    root = std::move(run->artifact_uri);
+    return {};
+  }
+
+  Status from_run(std::string& root) {
+    const std::string rest = draft_.source.substr(std::string_view("runs:/").size());
+    const std::string id = rest.substr(0, rest.find('/'));
+    STRATA_TRY(run_root(id, root));
+    if (!draft_.run_id.empty() && draft_.run_id != id) return not_identified("run_id");
+    origin_.run_id = id;
+    origin_.download_uri = root + rest.substr(id.size());
+    return {};
+  }
+
+  Status from_model() {
+    auto address = parse_address(draft_.source);
+    if (!address) return bad_source(draft_.source, address.error().message);
+    if (!address->model_id.empty()) {
+      if (!draft_.model_id.empty() && draft_.model_id != address->model_id) {
+        return not_identified("model_id");
+      }
+      origin_.model_id = address->model_id;
+      std::string root;
+      STRATA_TRY(logged_root(address->model_id, root));
+      origin_.download_uri = address->rest.empty() ? root : root + "/" + address->rest;
+      return {};
+    }
+    auto version = find_addressed(reader_, project_, *address);
+    if (!version) return bad_source(draft_.source, version.error().message);
+    origin_.download_uri = version->download_uri;
+    if (origin_.run_id.empty()) origin_.run_id = version->run_id;
+    if (origin_.model_id.empty()) origin_.model_id = version->model_id;
+    return {};
+  }
+
+  tracking::Tracking& tracking_;
+  Reader& reader_;
+  const ProjectId& project_;
+  const VersionDraft& draft_;
+  Origin origin_;
+};
 
 // Passes the bytes on and compares their hash with the promised one at the end.
 class VerifiedSource final : public ByteSource {
  public:
   VerifiedSource(std::unique_ptr<ByteSource> inner, ModelFile file)
-      : inner_(std::move(inner)), file_(std::move(file)), digest_(DigestKind::kSha256) {}
+      : inner_(std::move(inner)),
+        file_(std::move(file)),
+        digest_(DigestKind::kSha256) {}
 
   Task<Result<std::string_view>> next() override {
     auto piece = co_await inner_->next();
@@ -110,7 +217,8 @@ class VerifiedSource final : public ByteSource {
       ended_ = true;
       if (to_hex(digest_.finish()) != file_.sha256) {
         co_return Error(Code::kDataLoss,
-                        fmt::format("'{}' is not the file that was registered: its SHA-256 differs", file_.path));
+                        fmt::format("'{}' is not the file that was registered: its SHA-256 differs",
+                                    file_.path));
       }
     }
     co_return piece;
@@ -128,79 +236,22 @@ class VerifiedSource final : public ByteSource {
 
 std::string package_digest(const std::vector<ModelFile>& files) {
   std::vector<const ModelFile*> sorted;
-  for (const auto& file : files) sorted.push_back(&file);
-  std::sort(sorted.begin(), sorted.end(), [](const auto* a, const auto* b) { return a->path < b->path; });
+  for (const auto& file : files)
+    sorted.push_back(&file);
+  std::sort(sorted.begin(), sorted.end(),
+            [](const auto* a, const auto* b) { return a->path < b->path; });
   Digest digest(DigestKind::kSha256);
-  for (const auto* file : sorted) digest.update(fmt::format("{}  {}\n", file->sha256, file->path));
+  for (const auto* file : sorted)
+    digest.update(fmt::format("{}  {}\n", file->sha256, file->path));
   return "sha256:" + to_hex(digest.finish());
 }
 
-Task<Result<Models::Origin>> Models::find_origin(const Caller& caller, const VersionDraft& draft) {
-  Origin origin{draft.source, draft.run_id, draft.model_id, std::nullopt};
-  if (is_prompt(draft)) co_return origin;
-  auto find = [&](Reader& reader) -> Result<Origin> {
-    const auto logged_root = [&](const std::string& id) -> Result<std::string> {
-      auto model = tracking_.find_logged_model(reader, caller.project, id);
-      if (!model) return bad_source(draft.source, "The model_id request parameter must identify the resource that contains "
-                                                  "the source.");
-      if (origin.run_id.empty()) origin.run_id = model->source_run_id;
-      return model->artifact_uri;
-    };
-    const auto run_root = [&](const std::string& id) -> Result<std::string> {
-      auto run = tracking_.find_run(reader, caller.project, id);
-      if (!run) return bad_source(draft.source, "The run_id request parameter must identify the resource that contains the "
-                                                "source.");
-      return run->artifact_uri;
-    };
-    if (draft.source.starts_with("models:")) {
-      auto address = parse_address(draft.source);
-      if (!address) return bad_source(draft.source, address.error().message);
-      if (!address->model_id.empty()) {
-        if (!draft.model_id.empty() && draft.model_id != address->model_id) {
-          return bad_source(draft.source, "The model_id request parameter must identify the resource that contains the source.");
-        }
-        origin.model_id = address->model_id;
-        auto root = logged_root(address->model_id);
-        if (!root) return std::move(root).error();
-        origin.download_uri = address->rest.empty() ? *root : *root + "/" + address->rest;
-        return origin;
-      }
-      auto version = find_addressed(reader, caller.project, *address);
-      if (!version) return bad_source(draft.source, version.error().message);
-      origin.download_uri = version->download_uri;
-      if (origin.run_id.empty()) origin.run_id = version->run_id;
-      if (origin.model_id.empty()) origin.model_id = version->model_id;
-      return origin;
-    }
-    std::string owner_root;
-    if (draft.source.starts_with("runs:/")) {
-      const std::string rest = draft.source.substr(6);
-      const std::string id = rest.substr(0, rest.find('/'));
-      auto root = run_root(id);
-      if (!root) return std::move(root).error();
-      if (!draft.run_id.empty() && draft.run_id != id) {
-        return bad_source(draft.source, "The run_id request parameter must identify the resource that contains the source.");
-      }
-      origin.run_id = id;
-      origin.download_uri = *root + rest.substr(id.size());
-      owner_root = *root;
-    } else if (!draft.model_id.empty()) {
-      auto root = logged_root(draft.model_id);
-      if (!root) return std::move(root).error();
-      owner_root = *root;
-    } else if (!draft.run_id.empty()) {
-      auto root = run_root(draft.run_id);
-      if (!root) return std::move(root).error();
-      owner_root = *root;
-    }
-    const auto path = wire::mlflow::proxied_path(origin.download_uri);
-    if (!path) return origin;
-    const auto allowed = wire::mlflow::proxied_path(owner_root);
-    if (!allowed || !is_inside(*path, *allowed)) {
-      return bad_source(draft.source, "The run_id or model_id request parameter must identify the resource that contains the "
-                                      "source.");
-    }
-    return origin;
+Task<Result<Origin>> Models::find_origin(const Caller& caller, const VersionDraft& draft) {
+  if (is_prompt(draft)) {
+    co_return Origin{draft.source, draft.run_id, draft.model_id, std::nullopt};
+  }
+  auto find = [&](Reader& reader) {
+    return OriginFinder(tracking_, reader, caller.project, draft).find();
   };
   auto found = co_await records_.read(find);
   if (!found) co_return found;
@@ -209,7 +260,7 @@ Task<Result<Models::Origin>> Models::find_origin(const Caller& caller, const Ver
   co_return found;
 }
 
-Task<Result<Models::Package>> Models::read_package(const Caller& caller, std::string root) {
+Task<Result<Package>> Models::read_package(const Caller& caller, std::string root) {
   Package package;
   auto listed = co_await tracking_.store().walk(caller, root, kMaxModelFiles);
   if (!listed) co_return std::move(listed).error();
@@ -217,7 +268,8 @@ Task<Result<Models::Package>> Models::read_package(const Caller& caller, std::st
     package.files.push_back({info.path.substr(root.size() + 1), info.size, std::move(info.sha256)});
   }
   if (package.files.empty()) co_return package;
-  std::sort(package.files.begin(), package.files.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
+  std::sort(package.files.begin(), package.files.end(),
+            [](const auto& a, const auto& b) { return a.path < b.path; });
   package.package_digest = models::package_digest(package.files);
   package.digest = package.package_digest;
   std::vector<ModelFile> canonical = package.files;
@@ -254,8 +306,9 @@ Task<Result<Resolved>> Models::resolve(const Caller& caller, std::string uri) {
     auto files = load_manifest(reader, caller.project, version->package_digest);
     if (!files) return std::move(files).error();
     location = version->download_uri;
-    resolved = {version->name,   version->version,  version->digest, version->package_digest,
-                version->run_id, version->model_id, version->owner,  "", std::move(*files)};
+    resolved = {version->name,    version->version,  version->digest, version->package_digest,
+                version->run_id,  version->model_id, version->owner,  "",
+                std::move(*files)};
     return {};
   };
   STRATA_CO_TRY(co_await records_.read(load));
@@ -270,21 +323,25 @@ Task<Result<Resolved>> Models::resolve(const Caller& caller, std::string uri) {
     resolved.package_digest = std::move(package->package_digest);
   }
   if (resolved.files.empty()) {
-    co_return Error(Code::kConflict, fmt::format("{} has no files on this server. Log the model's files, then register a new "
-                                                 "version",
-                                                 uri));
+    co_return Error(
+        Code::kConflict,
+        fmt::format("{} has no files on this server. Log the model's files, then register a new "
+                    "version",
+                    uri));
   }
   co_return resolved;
 }
 
-Task<Result<tracking::Artifact>> Models::open(const Caller& caller, const Resolved& model, const ModelFile& file) {
+Task<Result<tracking::Artifact>> Models::open(const Caller& caller, const Resolved& model,
+                                              const ModelFile& file) {
   auto opened = co_await tracking_.store().open(caller, model.root + "/" + file.path);
   if (!opened) co_return opened;
   opened->body = std::make_unique<VerifiedSource>(std::move(opened->body), file);
   co_return opened;
 }
 
-Task<Result<Version>> Models::version_by_alias(const Caller& caller, std::string name, std::string alias) {
+Task<Result<Version>> Models::version_by_alias(const Caller& caller, std::string name,
+                                               std::string alias) {
   if (alias.empty()) co_return invalid("alias", "Registered model alias name cannot be empty.");
   auto load = [&](Reader& reader) -> Result<Version> {
     ModelAddress address{name, "", alias, "", ""};

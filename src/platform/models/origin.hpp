@@ -5,14 +5,15 @@
 namespace strata::platform::models {
 
 // Where a new version comes from: what its source stands for.
-struct Models::Origin {
+struct Origin {
   std::string download_uri;
   std::string run_id;
   std::string model_id;
-  std::optional<std::string> root;  // in the artifact store; absent for other stores and for prompts
+  std::optional<std::string>
+      root;  // in the artifact store; absent for other stores and for prompts
 };
 
-struct Models::Package {
+struct Package {
   std::vector<ModelFile> files;
   std::string digest;
   std::string package_digest;

@@ -12,11 +12,13 @@ namespace {
 
 constexpr std::array<std::string_view, 4> kStages = {"None", "Staging", "Production", "Archived"};
 
-Result<std::vector<KeyValue>> load_pairs(Reader& reader, std::string_view sql, const kernel::SqlArgs& args) {
+Result<std::vector<KeyValue>> load_pairs(Reader& reader, std::string_view sql,
+                                         const kernel::SqlArgs& args) {
   auto rows = reader.query(sql, args);
   if (!rows) return std::move(rows).error();
   std::vector<KeyValue> pairs;
-  for (const auto& row : *rows) pairs.push_back({row.text(0), row.text(1)});
+  for (const auto& row : *rows)
+    pairs.push_back({row.text(0), row.text(1)});
   return pairs;
 }
 
@@ -44,28 +46,37 @@ Version version_of(const Row& row) {
   return v;
 }
 
-Result<Version> load_version(Reader& reader, const ProjectId& project, std::string_view name, std::int64_t number) {
-  auto row = reader.first(fmt::format("SELECT {} FROM model_versions e WHERE e.project = ? AND e.name = ? AND e.version = ? "
-                                      "AND e.deleted = 0",
-                                      kVersionColumns),
-                          {project.str(), name, number});
+Result<Version> load_version(Reader& reader, const ProjectId& project, std::string_view name,
+                             std::int64_t number) {
+  auto row = reader.first(
+      fmt::format(
+          "SELECT {} FROM model_versions e WHERE e.project = ? AND e.name = ? AND e.version = ? "
+          "AND e.deleted = 0",
+          kVersionColumns),
+      {project.str(), name, number});
   if (!row) return std::move(row).error();
-  if (!*row) return not_found(fmt::format("Model Version (name={}, version={}) not found", name, number));
+  if (!*row)
+    return not_found(fmt::format("Model Version (name={}, version={}) not found", name, number));
   Version version = version_of(**row);
   STRATA_TRY(load_version_data(reader, project, version));
   return version;
 }
 
 Status load_version_data(Reader& reader, const ProjectId& project, Version& version) {
-  auto tags = load_pairs(reader, "SELECT key, value FROM model_version_tags WHERE project = ? AND name = ? AND version = ? "
-                                 "ORDER BY key",
-                         {project.str(), version.name, version.version});
+  auto tags = load_pairs(
+      reader,
+      "SELECT key, value FROM model_version_tags WHERE project = ? AND name = ? AND version = ? "
+      "ORDER BY key",
+      {project.str(), version.name, version.version});
   if (!tags) return std::move(tags).error();
   version.tags = std::move(*tags);
-  auto aliases = reader.query("SELECT alias FROM model_aliases WHERE project = ? AND name = ? AND version = ? ORDER BY alias",
-                              {project.str(), version.name, version.version});
+  auto aliases = reader.query(
+      "SELECT alias FROM model_aliases WHERE project = ? AND name = ? AND version = ? ORDER BY "
+      "alias",
+      {project.str(), version.name, version.version});
   if (!aliases) return std::move(aliases).error();
-  for (const auto& row : *aliases) version.aliases.push_back(row.text(0));
+  for (const auto& row : *aliases)
+    version.aliases.push_back(row.text(0));
   return {};
 }
 
@@ -81,8 +92,10 @@ Model model_of(const Row& row) {
 }
 
 Result<Model> load_model(Reader& reader, const ProjectId& project, std::string_view name) {
-  auto row = reader.first(fmt::format("SELECT {} FROM registered_models e WHERE e.project = ? AND e.name = ?", kModelColumns),
-                          {project.str(), name});
+  auto row = reader.first(
+      fmt::format("SELECT {} FROM registered_models e WHERE e.project = ? AND e.name = ?",
+                  kModelColumns),
+      {project.str(), name});
   if (!row) return std::move(row).error();
   if (!*row) return not_found(fmt::format("Registered Model with name={} not found", name));
   Model model = model_of(**row);
@@ -91,19 +104,25 @@ Result<Model> load_model(Reader& reader, const ProjectId& project, std::string_v
 }
 
 Status load_model_data(Reader& reader, const ProjectId& project, Model& model) {
-  auto tags = load_pairs(reader, "SELECT key, value FROM registered_model_tags WHERE project = ? AND name = ? ORDER BY key",
-                         {project.str(), model.name});
+  auto tags = load_pairs(
+      reader,
+      "SELECT key, value FROM registered_model_tags WHERE project = ? AND name = ? ORDER BY key",
+      {project.str(), model.name});
   if (!tags) return std::move(tags).error();
   model.tags = std::move(*tags);
-  auto aliases = reader.query("SELECT alias, version FROM model_aliases WHERE project = ? AND name = ? ORDER BY alias",
-                              {project.str(), model.name});
+  auto aliases = reader.query(
+      "SELECT alias, version FROM model_aliases WHERE project = ? AND name = ? ORDER BY alias",
+      {project.str(), model.name});
   if (!aliases) return std::move(aliases).error();
-  for (const auto& row : *aliases) model.aliases.push_back({row.text(0), row.integer(1)});
-  auto latest = reader.query(fmt::format("SELECT {} FROM model_versions e WHERE e.project = ? AND e.name = ? AND e.version IN "
-                                         "(SELECT MAX(version) FROM model_versions WHERE project = ? AND name = ? AND "
-                                         "deleted = 0 GROUP BY stage) ORDER BY e.version",
-                                         kVersionColumns),
-                             {project.str(), model.name, project.str(), model.name});
+  for (const auto& row : *aliases)
+    model.aliases.push_back({row.text(0), row.integer(1)});
+  auto latest = reader.query(
+      fmt::format(
+          "SELECT {} FROM model_versions e WHERE e.project = ? AND e.name = ? AND e.version IN "
+          "(SELECT MAX(version) FROM model_versions WHERE project = ? AND name = ? AND "
+          "deleted = 0 GROUP BY stage) ORDER BY e.version",
+          kVersionColumns),
+      {project.str(), model.name, project.str(), model.name});
   if (!latest) return std::move(latest).error();
   for (const auto& row : *latest) {
     model.latest.push_back(version_of(row));
@@ -113,32 +132,42 @@ Status load_model_data(Reader& reader, const ProjectId& project, Model& model) {
 }
 
 Status require_model(Reader& reader, const ProjectId& project, std::string_view name) {
-  auto row = reader.first("SELECT 1 FROM registered_models WHERE project = ? AND name = ?", {project.str(), name});
+  auto row = reader.first("SELECT 1 FROM registered_models WHERE project = ? AND name = ?",
+                          {project.str(), name});
   if (!row) return std::move(row).error();
   if (!*row) return not_found(fmt::format("Registered Model with name={} not found", name));
   return {};
 }
 
-Result<std::vector<ModelFile>> load_manifest(Reader& reader, const ProjectId& project, std::string_view digest) {
-  auto row = reader.first("SELECT files FROM model_manifests WHERE project = ? AND package_digest = ?",
-                          {project.str(), digest});
+Result<std::vector<ModelFile>> load_manifest(Reader& reader, const ProjectId& project,
+                                             std::string_view digest) {
+  auto row =
+      reader.first("SELECT files FROM model_manifests WHERE project = ? AND package_digest = ?",
+                   {project.str(), digest});
   if (!row) return std::move(row).error();
   std::vector<ModelFile> files;
   if (!*row) return files;
   auto json = parse_json((*row)->text(0));
-  if (!json || !json->is_array()) return Error(Code::kDataLoss, fmt::format("the list of files of {} is damaged", digest));
+  if (!json || !json->is_array())
+    return Error(Code::kDataLoss, fmt::format("the list of files of {} is damaged", digest));
   for (const auto& file : json->as_array()) {
-    files.push_back({file.text("path"), static_cast<std::uint64_t>(file.integer("size")), file.text("sha256")});
+    files.push_back(
+        {file.text("path"), static_cast<std::uint64_t>(file.integer("size")), file.text("sha256")});
   }
   return files;
 }
 
 Status check_model_name(std::string_view name, std::string_view field) {
-  if (trim(name).empty()) return invalid(std::string(field), fmt::format("Missing value for required parameter '{}'.", field));
+  if (trim(name).empty())
+    return invalid(std::string(field),
+                   fmt::format("Missing value for required parameter '{}'.", field));
   if (name.find_first_of("/:") != std::string_view::npos || name == "." || name.starts_with("..")) {
-    return invalid(std::string(field), fmt::format("Invalid model name '{}'. Names cannot contain '/' or ':'.", name));
+    return invalid(std::string(field),
+                   fmt::format("Invalid model name '{}'. Names cannot contain '/' or ':'.", name));
   }
-  if (name.size() > 256) return invalid(std::string(field), fmt::format("'{}' exceeds the maximum length of 256 bytes", field));
+  if (name.size() > 256)
+    return invalid(std::string(field),
+                   fmt::format("'{}' exceeds the maximum length of 256 bytes", field));
   for (const char c : name) {
     if (static_cast<unsigned char>(c) >= 0x20 && c != 0x7F) continue;
     return invalid(std::string(field), "A model name must not contain control characters");
@@ -150,16 +179,21 @@ Status check_alias(std::string_view alias) {
   if (alias.empty()) return invalid("alias", "Registered model alias name cannot be empty.");
   bool word = true;
   for (const char c : alias) {
-    word = word && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
-                    static_cast<unsigned char>(c) >= 0x80);
+    word = word && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                    c == '_' || c == '-' || static_cast<unsigned char>(c) >= 0x80);
   }
   if (!word) {
-    return invalid("alias", fmt::format("Invalid alias name: '{}'. Names may only contain alphanumerics, underscores (_) and "
-                                        "dashes (-).",
-                                        alias));
+    return invalid(
+        "alias",
+        fmt::format(
+            "Invalid alias name: '{}'. Names may only contain alphanumerics, underscores (_) and "
+            "dashes (-).",
+            alias));
   }
-  if (alias.size() > 255) return invalid("alias", "'alias' exceeds the maximum length of 255 characters");
-  if (equal_ignoring_case(alias, "latest")) return invalid("alias", "'latest' alias name (case insensitive) is reserved.");
+  if (alias.size() > 255)
+    return invalid("alias", "'alias' exceeds the maximum length of 255 characters");
+  if (equal_ignoring_case(alias, "latest"))
+    return invalid("alias", "'latest' alias name (case insensitive) is reserved.");
   if ((alias.front() == 'v' || alias.front() == 'V') && alias.size() > 1 &&
       alias.find_first_not_of("0123456789", 1) == std::string_view::npos) {
     return invalid("alias", fmt::format("Version alias name '{}' is reserved.", alias));
@@ -169,8 +203,10 @@ Status check_alias(std::string_view alias) {
 
 Status check_tag(const KeyValue& tag) {
   if (tag.key.empty()) return invalid("key", "Missing value for required parameter 'key'.");
-  if (tag.key.size() > 250) return invalid("key", "'key' exceeds the maximum length of 250 characters");
-  if (tag.value.size() > 100'000) return invalid("value", "'value' exceeds the maximum length of 100000 characters");
+  if (tag.key.size() > 250)
+    return invalid("key", "'key' exceeds the maximum length of 250 characters");
+  if (tag.value.size() > 100'000)
+    return invalid("value", "'value' exceeds the maximum length of 100000 characters");
   return {};
 }
 
@@ -178,9 +214,12 @@ Result<std::string> stage_of(std::string_view text) {
   for (const auto stage : kStages) {
     if (equal_ignoring_case(text, stage)) return std::string(stage);
   }
-  return invalid("stage", fmt::format("Invalid Model Version stage: {}. Value must be one of None, Staging, Production, "
-                                      "Archived.",
-                                      text));
+  return invalid(
+      "stage",
+      fmt::format(
+          "Invalid Model Version stage: {}. Value must be one of None, Staging, Production, "
+          "Archived.",
+          text));
 }
 
 }  // namespace strata::platform::models

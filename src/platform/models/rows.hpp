@@ -11,14 +11,17 @@ namespace strata::platform::models {
 inline constexpr std::string_view kPromptTag = "mlflow.prompt.is_prompt";
 
 inline constexpr std::string_view kVersionColumns =
-    "e.name, e.version, e.description, e.source, e.download_uri, e.run_id, e.run_link, e.model_id, e.owner, e.team, e.stage, "
+    "e.name, e.version, e.description, e.source, e.download_uri, e.run_id, e.run_link, e.model_id, "
+    "e.owner, e.team, e.stage, "
     "e.status, e.status_message, e.digest, e.package_digest, e.created_ms, e.updated_ms";
 Version version_of(const kernel::Row& row);
 // With tags and aliases.
-Result<Version> load_version(kernel::Reader& reader, const ProjectId& project, std::string_view name, std::int64_t number);
+Result<Version> load_version(kernel::Reader& reader, const ProjectId& project,
+                             std::string_view name, std::int64_t number);
 Status load_version_data(kernel::Reader& reader, const ProjectId& project, Version& version);
 
-inline constexpr std::string_view kModelColumns = "e.name, e.description, e.owner, e.team, e.created_ms, e.updated_ms";
+inline constexpr std::string_view kModelColumns =
+    "e.name, e.description, e.owner, e.team, e.created_ms, e.updated_ms";
 Model model_of(const kernel::Row& row);
 Result<Model> load_model(kernel::Reader& reader, const ProjectId& project, std::string_view name);
 Status load_model_data(kernel::Reader& reader, const ProjectId& project, Model& model);

@@ -5,27 +5,29 @@ namespace strata::platform::models {
 std::span<const kernel::Migration> Models::migrations() {
   // model_names outlives its model: it is what keeps version numbers from being given twice.
   static constexpr std::array<kernel::Migration, 1> kMigrations = {{{"models", 1, R"sql(
-CREATE TABLE registered_models (project TEXT NOT NULL, name TEXT NOT NULL, description TEXT NOT NULL, owner TEXT NOT NULL,
-  team TEXT NOT NULL, created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL, PRIMARY KEY (project, name));
-CREATE TABLE model_names (project TEXT NOT NULL, name TEXT NOT NULL, last_version INTEGER NOT NULL,
-  PRIMARY KEY (project, name));
-CREATE TABLE registered_model_tags (project TEXT NOT NULL, name TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
-  PRIMARY KEY (project, name, key));
-CREATE TABLE model_versions (project TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, description TEXT NOT NULL,
-  source TEXT NOT NULL, download_uri TEXT NOT NULL, run_id TEXT NOT NULL, run_link TEXT NOT NULL, model_id TEXT NOT NULL,
-  owner TEXT NOT NULL, team TEXT NOT NULL, stage TEXT NOT NULL, status TEXT NOT NULL, status_message TEXT NOT NULL,
-  digest TEXT NOT NULL, package_digest TEXT NOT NULL, created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL,
-  deleted INTEGER NOT NULL, PRIMARY KEY (project, name, version));
+CREATE TABLE registered_models (project TEXT NOT NULL, name TEXT NOT NULL, description TEXT NOT
+  NULL, owner TEXT NOT NULL, team TEXT NOT NULL, created_ms INTEGER NOT NULL, updated_ms INTEGER
+  NOT NULL, PRIMARY KEY (project, name));
+CREATE TABLE model_names (project TEXT NOT NULL, name TEXT NOT NULL, last_version INTEGER NOT
+  NULL, PRIMARY KEY (project, name));
+CREATE TABLE registered_model_tags (project TEXT NOT NULL, name TEXT NOT NULL, key TEXT NOT NULL,
+  value TEXT NOT NULL, PRIMARY KEY (project, name, key));
+CREATE TABLE model_versions (project TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL,
+  description TEXT NOT NULL, source TEXT NOT NULL, download_uri TEXT NOT NULL, run_id TEXT NOT
+  NULL, run_link TEXT NOT NULL, model_id TEXT NOT NULL, owner TEXT NOT NULL, team TEXT NOT NULL,
+  stage TEXT NOT NULL, status TEXT NOT NULL, status_message TEXT NOT NULL, digest TEXT NOT NULL,
+  package_digest TEXT NOT NULL, created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL, deleted
+  INTEGER NOT NULL, PRIMARY KEY (project, name, version));
 CREATE INDEX model_versions_by_run ON model_versions (project, run_id);
-CREATE TABLE model_version_tags (project TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, key TEXT NOT NULL,
-  value TEXT NOT NULL, PRIMARY KEY (project, name, version, key));
-CREATE TABLE model_aliases (project TEXT NOT NULL, name TEXT NOT NULL, alias TEXT NOT NULL, version INTEGER NOT NULL,
-  PRIMARY KEY (project, name, alias));
-CREATE TABLE alias_moves (project TEXT NOT NULL, name TEXT NOT NULL, number INTEGER NOT NULL, alias TEXT NOT NULL,
-  from_version INTEGER, to_version INTEGER, digest TEXT NOT NULL, actor TEXT NOT NULL, time_us INTEGER NOT NULL,
-  PRIMARY KEY (project, name, number));
-CREATE TABLE model_manifests (project TEXT NOT NULL, package_digest TEXT NOT NULL, files TEXT NOT NULL,
-  PRIMARY KEY (project, package_digest));
+CREATE TABLE model_version_tags (project TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT
+  NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (project, name, version, key));
+CREATE TABLE model_aliases (project TEXT NOT NULL, name TEXT NOT NULL, alias TEXT NOT NULL,
+  version INTEGER NOT NULL, PRIMARY KEY (project, name, alias));
+CREATE TABLE alias_moves (project TEXT NOT NULL, name TEXT NOT NULL, number INTEGER NOT NULL,
+  alias TEXT NOT NULL, from_version INTEGER, to_version INTEGER, digest TEXT NOT NULL, actor TEXT
+  NOT NULL, time_us INTEGER NOT NULL, PRIMARY KEY (project, name, number));
+CREATE TABLE model_manifests (project TEXT NOT NULL, package_digest TEXT NOT NULL, files TEXT NOT
+  NULL, PRIMARY KEY (project, package_digest));
 )sql"}}};
   return kMigrations;
 }

@@ -6,7 +6,8 @@
 #include <string_view>
 #include <vector>
 
-// What tracking remembers, in MLflow's terms. Times are milliseconds since 1970, as its clients send them.
+// What tracking remembers, in MLflow's terms. Times are milliseconds since 1970, as its clients
+// send them.
 namespace strata::platform::tracking {
 
 struct KeyValue {
@@ -148,7 +149,8 @@ struct LoggedModelDraft {
   std::vector<KeyValue> tags;
 };
 
-// One dataset that metrics of a logged model were measured on; an empty digest fits every state of it.
+// One dataset that metrics of a logged model were measured on; an empty digest fits every state of
+// it.
 struct DatasetScope {
   std::string name;
   std::string digest;

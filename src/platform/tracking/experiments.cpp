@@ -3,7 +3,7 @@
 #include "platform/tracking/rows.hpp"
 #include "platform/tracking/tracking.hpp"
 #include "platform/tracking/validate.hpp"
-#include "wire/mlflow_artifact.hpp"
+#include "wire/mlflow/mlflow_artifact.hpp"
 
 namespace strata::platform::tracking {
 
@@ -34,7 +34,8 @@ const search::Schema& experiment_schema() {
 Status filter_by_id(search::Query& query) {
   Status fault;
   query.take_clauses([&](const wire::mlflow::Clause& clause) {
-    if (clause.entity != wire::mlflow::Entity::kAttribute || clause.key != "experiment_id") return false;
+    if (clause.entity != wire::mlflow::Entity::kAttribute || clause.key != "experiment_id")
+      return false;
     std::vector<std::string> ids;
     if (const auto* one = std::get_if<std::string>(&clause.value)) ids = {*one};
     if (const auto* list = std::get_if<std::vector<std::string>>(&clause.value)) ids = *list;
@@ -49,42 +50,54 @@ Status filter_by_id(search::Query& query) {
     }
     const bool negative = clause.comparator == wire::mlflow::Comparator::kNotEqual ||
                           clause.comparator == wire::mlflow::Comparator::kNotIn;
-    query.where(fmt::format("e.id {} ({})", negative ? "NOT IN" : "IN", search::placeholders(numbers.size())),
+    query.where(fmt::format("e.id {} ({})", negative ? "NOT IN" : "IN",
+                            search::placeholders(numbers.size())),
                 std::move(numbers));
     return true;
   });
   return fault;
 }
 
-Status insert_experiment(Writer& writer, const Caller& caller, std::int64_t id, const std::string& name,
-                         const std::string& location, std::int64_t now) {
+Status insert_experiment(Writer& writer, const Caller& caller, std::int64_t id,
+                         const std::string& name, const std::string& location, std::int64_t now) {
   const std::string place = location.empty() ? fmt::format("mlflow-artifacts:/{}", id) : location;
   auto added = writer.execute(
-      "INSERT INTO experiments (project, id, name, artifact_location, deleted, created_ms, updated_ms, owner) "
+      "INSERT INTO experiments (project, id, name, artifact_location, deleted, created_ms, "
+      "updated_ms, owner) "
       "VALUES (?, ?, ?, ?, 0, ?, ?, ?)",
       {caller.project.str(), id, name, place, now, now, caller.user_name});
   if (added) return {};
   if (added.error().code == Code::kAlreadyExists) {
-    return Error(Code::kAlreadyExists, fmt::format("Experiment(name={}) already exists. A deleted experiment keeps its name; "
-                                                   "restore it or choose another name",
-                                                   name));
+    return Error(
+        Code::kAlreadyExists,
+        fmt::format("Experiment(name={}) already exists. A deleted experiment keeps its name; "
+                    "restore it or choose another name",
+                    name));
   }
   return std::move(added).error();
 }
 
-Status upsert_experiment_tag(Writer& writer, const ProjectId& project, std::int64_t id, const KeyValue& tag) {
+Status upsert_experiment_tag(Writer& writer, const ProjectId& project, std::int64_t id,
+                             const KeyValue& tag) {
   return writer
-      .execute("INSERT INTO experiment_tags (project, experiment_id, key, value) VALUES (?, ?, ?, ?) "
-               "ON CONFLICT (project, experiment_id, key) DO UPDATE SET value = excluded.value",
-               {project.str(), id, tag.key, tag.value})
+      .execute(
+          "INSERT INTO experiment_tags (project, experiment_id, key, value) VALUES (?, ?, ?, ?) "
+          "ON CONFLICT (project, experiment_id, key) DO UPDATE SET value = excluded.value",
+          {project.str(), id, tag.key, tag.value})
       .and_then([](auto) { return Status(); });
 }
 
 }  // namespace
 
-Tracking::Tracking(kernel::Records& records, kernel::Audit& audit, kernel::EventBus& events, kernel::Lineage& lineage,
-                   ArtifactStore& artifacts, const Clock& clock, Random& random)
-    : records_(records), audit_(audit), events_(events), lineage_(lineage), artifacts_(artifacts), clock_(clock),
+Tracking::Tracking(kernel::Records& records, kernel::Audit& audit, kernel::EventBus& events,
+                   kernel::Lineage& lineage, ArtifactStore& artifacts, const Clock& clock,
+                   Random& random)
+    : records_(records),
+      audit_(audit),
+      events_(events),
+      lineage_(lineage),
+      artifacts_(artifacts),
+      clock_(clock),
       random_(random) {}
 
 Task<Status> Tracking::ensure_default_experiment(const Caller& caller) {
@@ -93,7 +106,8 @@ Task<Status> Tracking::ensure_default_experiment(const Caller& caller) {
     if (ready_projects_.contains(caller.project.str())) co_return Status();
   }
   auto insert = [&](Writer& writer) -> Status {
-    auto found = writer.first("SELECT 1 FROM experiments WHERE project = ? AND id = 0", {caller.project.str()});
+    auto found = writer.first("SELECT 1 FROM experiments WHERE project = ? AND id = 0",
+                              {caller.project.str()});
     if (!found) return std::move(found).error();
     if (*found) return {};
     return insert_experiment(writer, caller, 0, "Default", "", now_ms());
@@ -106,21 +120,26 @@ Task<Status> Tracking::ensure_default_experiment(const Caller& caller) {
   co_return done;
 }
 
-Task<Result<std::string>> Tracking::create_experiment(const Caller& caller, std::string name, std::string artifact_location,
+Task<Result<std::string>> Tracking::create_experiment(const Caller& caller, std::string name,
+                                                      std::string artifact_location,
                                                       std::vector<KeyValue> tags) {
   STRATA_CO_TRY(check_experiment_name(name));
   if (!artifact_location.empty()) {
     STRATA_CO_TRY(wire::mlflow::check_artifact_uri(artifact_location, "artifact_location"));
-    while (artifact_location.ends_with('/')) artifact_location.pop_back();
+    while (artifact_location.ends_with('/'))
+      artifact_location.pop_back();
   }
   STRATA_CO_TRY(check_tags(tags, kMaxExperimentTagValue, false));
   STRATA_CO_TRY(co_await ensure_default_experiment(caller));
   auto create = [&](Writer& writer) -> Result<std::string> {
-    auto newest = writer.first("SELECT MAX(id) FROM experiments WHERE project = ?", {caller.project.str()});
+    auto newest =
+        writer.first("SELECT MAX(id) FROM experiments WHERE project = ?", {caller.project.str()});
     if (!newest) return std::move(newest).error();
-    const std::int64_t id = (*newest)->integer(0) + 1;  // rows are never removed, so no id comes twice
+    const std::int64_t id =
+        (*newest)->integer(0) + 1;  // rows are never removed, so no id comes twice
     STRATA_TRY(insert_experiment(writer, caller, id, name, artifact_location, now_ms()));
-    for (const auto& tag : tags) STRATA_TRY(upsert_experiment_tag(writer, caller.project, id, tag));
+    for (const auto& tag : tags)
+      STRATA_TRY(upsert_experiment_tag(writer, caller.project, id, tag));
     STRATA_TRY(audit_.record(writer, caller, "experiment.create", fmt::format("experiment:{}", id),
                              Json::object({{"name", Json(name)}})));
     return std::to_string(id);
@@ -141,8 +160,10 @@ Task<Result<Experiment>> Tracking::experiment(const Caller& caller, std::string 
 Task<Result<Experiment>> Tracking::experiment_by_name(const Caller& caller, std::string name) {
   STRATA_CO_TRY(co_await ensure_default_experiment(caller));
   auto load = [&](Reader& reader) -> Result<Experiment> {
-    auto row = reader.first(fmt::format("SELECT {} FROM experiments e WHERE e.project = ? AND e.name = ?", kExperimentColumns),
-                            {caller.project.str(), name});
+    auto row =
+        reader.first(fmt::format("SELECT {} FROM experiments e WHERE e.project = ? AND e.name = ?",
+                                 kExperimentColumns),
+                     {caller.project.str(), name});
     if (!row) return std::move(row).error();
     if (!*row) return not_found(fmt::format("Could not find experiment with name '{}'", name));
     Experiment found = experiment_of(**row);
@@ -152,16 +173,20 @@ Task<Result<Experiment>> Tracking::experiment_by_name(const Caller& caller, std:
   co_return co_await records_.read(load);
 }
 
-Task<Result<Page<Experiment>>> Tracking::search_experiments(const Caller& caller, SearchRequest request) {
+Task<Result<Page<Experiment>>> Tracking::search_experiments(const Caller& caller,
+                                                            SearchRequest request) {
   if (request.max_results < 1 || request.max_results > kMaxSearchResults) {
-    co_return invalid("max_results", fmt::format("Invalid value {} for parameter 'max_results' supplied: It must be between "
-                                                 "1 and {}",
-                                                 request.max_results, kMaxSearchResults));
+    co_return invalid(
+        "max_results",
+        fmt::format("Invalid value {} for parameter 'max_results' supplied: It must be between "
+                    "1 and {}",
+                    request.max_results, kMaxSearchResults));
   }
   STRATA_CO_TRY(co_await ensure_default_experiment(caller));
   if (request.order_by.empty()) request.order_by = {"creation_time DESC", "experiment_id ASC"};
-  auto query = search::Query::make(experiment_schema(), request.filter, request.order_by, request.page_token,
-                                   fmt::format("{}", static_cast<int>(request.view)));
+  auto query =
+      search::Query::make(experiment_schema(), request.filter, request.order_by, request.page_token,
+                          fmt::format("{}", static_cast<int>(request.view)));
   if (!query) co_return std::move(query).error();
   STRATA_CO_TRY(filter_by_id(*query));
   query->where("e.project = ?", {caller.project.str()});
@@ -185,14 +210,17 @@ Task<Status> Tracking::mark_experiment(const Caller& caller, std::string id, boo
     auto found = load_experiment(writer, caller.project, id);
     if (!found) return std::move(found).error();
     if (found->deleted == deleted) {
-      return not_found(fmt::format("No {} experiment with id={} exists", deleted ? "active" : "deleted", id));
+      return not_found(
+          fmt::format("No {} experiment with id={} exists", deleted ? "active" : "deleted", id));
     }
     auto number = experiment_number(id);
-    STRATA_TRY(writer.execute("UPDATE experiments SET deleted = ?, updated_ms = ? WHERE project = ? AND id = ?",
-                              {deleted, now_ms(), caller.project.str(), *number}));
+    STRATA_TRY(writer.execute(
+        "UPDATE experiments SET deleted = ?, updated_ms = ? WHERE project = ? AND id = ?",
+        {deleted, now_ms(), caller.project.str(), *number}));
     STRATA_TRY(writer.execute("UPDATE runs SET deleted = ? WHERE project = ? AND experiment_id = ?",
                               {deleted, caller.project.str(), *number}));
-    return audit_.record(writer, caller, deleted ? "experiment.delete" : "experiment.restore", "experiment:" + id);
+    return audit_.record(writer, caller, deleted ? "experiment.delete" : "experiment.restore",
+                         "experiment:" + id);
   };
   co_return co_await records_.write(mark);
 }
@@ -211,8 +239,9 @@ Task<Status> Tracking::rename_experiment(const Caller& caller, std::string id, s
     auto found = load_experiment(writer, caller.project, id);
     if (!found) return std::move(found).error();
     if (found->deleted) return invalid("experiment_id", "Cannot rename a non-active experiment.");
-    auto changed = writer.execute("UPDATE experiments SET name = ?, updated_ms = ? WHERE project = ? AND id = ?",
-                                  {name, now_ms(), caller.project.str(), *experiment_number(id)});
+    auto changed = writer.execute(
+        "UPDATE experiments SET name = ?, updated_ms = ? WHERE project = ? AND id = ?",
+        {name, now_ms(), caller.project.str(), *experiment_number(id)});
     if (changed) return {};
     if (changed.error().code != Code::kAlreadyExists) return std::move(changed).error();
     return Error(Code::kAlreadyExists, fmt::format("Experiment(name={}) already exists", name));
@@ -228,22 +257,27 @@ Task<Status> Tracking::set_experiment_tag(const Caller& caller, std::string id, 
     auto found = load_experiment(writer, caller.project, id);
     if (!found) return std::move(found).error();
     if (found->deleted) {
-      return invalid("experiment_id",
-                     fmt::format("The experiment {} must be in the 'active' state. Current state is deleted.", id));
+      return invalid(
+          "experiment_id",
+          fmt::format("The experiment {} must be in the 'active' state. Current state is deleted.",
+                      id));
     }
     return upsert_experiment_tag(writer, caller.project, *experiment_number(id), tags.front());
   };
   co_return co_await records_.write(set);
 }
 
-Task<Status> Tracking::delete_experiment_tag(const Caller& caller, std::string id, std::string key) {
+Task<Status> Tracking::delete_experiment_tag(const Caller& caller, std::string id,
+                                             std::string key) {
   auto drop = [&](Writer& writer) -> Status {
     auto found = load_experiment(writer, caller.project, id);
     if (!found) return std::move(found).error();
-    auto gone = writer.execute("DELETE FROM experiment_tags WHERE project = ? AND experiment_id = ? AND key = ?",
-                               {caller.project.str(), *experiment_number(id), key});
+    auto gone = writer.execute(
+        "DELETE FROM experiment_tags WHERE project = ? AND experiment_id = ? AND key = ?",
+        {caller.project.str(), *experiment_number(id), key});
     if (!gone) return std::move(gone).error();
-    if (*gone == 0) return not_found(fmt::format("No tag with name: {} in experiment with id {}", key, id));
+    if (*gone == 0)
+      return not_found(fmt::format("No tag with name: {} in experiment with id {}", key, id));
     return {};
   };
   co_return co_await records_.write(drop);

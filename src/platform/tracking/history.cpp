@@ -44,9 +44,12 @@ std::vector<Point> spread(const std::vector<Point>& points, std::size_t count) {
 
 }  // namespace
 
-Task<Result<Page<Metric>>> Tracking::metric_history(const Caller& caller, std::string run_id, std::string key,
-                                                    std::optional<std::int64_t> max_results, std::string page_token) {
-  if (max_results && *max_results < 1) co_return invalid("max_results", "Invalid value for 'max_results': it must be positive");
+Task<Result<Page<Metric>>> Tracking::metric_history(const Caller& caller, std::string run_id,
+                                                    std::string key,
+                                                    std::optional<std::int64_t> max_results,
+                                                    std::string page_token) {
+  if (max_results && *max_results < 1)
+    co_return invalid("max_results", "Invalid value for 'max_results': it must be positive");
   auto place = read_place(page_token);
   if (!place) co_return std::move(place).error();
   auto load = [&](Reader& reader) -> Result<Page<Metric>> {
@@ -61,22 +64,29 @@ Task<Result<Page<Metric>>> Tracking::metric_history(const Caller& caller, std::s
       end = *place + static_cast<std::size_t>(*max_results);
       page.next_page_token = to_base64url(std::to_string(end));
     }
-    for (std::size_t i = *place; i < end; ++i) page.items.push_back(metric_of((*points)[i], key, run_id));
+    for (std::size_t i = *place; i < end; ++i)
+      page.items.push_back(metric_of((*points)[i], key, run_id));
     return page;
   };
   co_return co_await records_.read(load);
 }
 
-Task<Result<std::vector<Metric>>> Tracking::sample_history(const Caller& caller, std::vector<std::string> run_ids,
-                                                           std::string key, std::optional<StepRange> range,
+Task<Result<std::vector<Metric>>> Tracking::sample_history(const Caller& caller,
+                                                           std::vector<std::string> run_ids,
+                                                           std::string key,
+                                                           std::optional<StepRange> range,
                                                            std::int64_t max_points) {
   if (run_ids.empty() || run_ids.size() > kMaxRunsPerHistory) {
-    co_return invalid("run_ids", fmt::format("The request must specify 1 to {} run_ids. Received {} run_ids.",
-                                             kMaxRunsPerHistory, run_ids.size()));
+    co_return invalid("run_ids",
+                      fmt::format("The request must specify 1 to {} run_ids. Received {} run_ids.",
+                                  kMaxRunsPerHistory, run_ids.size()));
   }
   if (range && range->first > range->last) {
-    co_return invalid("end_step", fmt::format("end_step must be greater than start_step. Found start_step={} and end_step={}.",
-                                              range->first, range->last));
+    co_return invalid(
+        "end_step",
+        fmt::format(
+            "end_step must be greater than start_step. Found start_step={} and end_step={}.",
+            range->first, range->last));
   }
   auto load = [&](Reader& reader) -> Result<std::vector<Metric>> {
     std::vector<Metric> found;
@@ -87,7 +97,8 @@ Task<Result<std::vector<Metric>>> Tracking::sample_history(const Caller& caller,
       if (range) steps = Steps{range->first, range->last};
       auto points = read_points(reader, id, key, steps);
       if (!points) return std::move(points).error();
-      for (const auto& point : spread(*points, static_cast<std::size_t>(std::max<std::int64_t>(1, max_points)))) {
+      for (const auto& point :
+           spread(*points, static_cast<std::size_t>(std::max<std::int64_t>(1, max_points)))) {
         found.push_back(metric_of(point, key, id));
       }
     }

@@ -22,7 +22,8 @@ void put_varint(std::string& out, std::uint64_t v) {
 }
 
 void put_difference(std::string& out, std::int64_t value, std::int64_t before) {
-  const auto difference = static_cast<std::uint64_t>(value) - static_cast<std::uint64_t>(before);  // wraps, and back again
+  const auto difference = static_cast<std::uint64_t>(value) -
+                          static_cast<std::uint64_t>(before);  // wraps, and back again
   put_varint(out, (difference << 1) ^ (0 - (difference >> 63)));
 }
 
@@ -35,10 +36,13 @@ void put_bits(std::string& out, std::uint64_t bits) {
   const int leading = std::countl_zero(bits) / 8;
   const int trailing = std::countr_zero(bits) / 8;
   out += static_cast<char>((leading << 4) | trailing);
-  for (int i = trailing; i < 8 - leading; ++i) out += static_cast<char>(bits >> (8 * i));
+  for (int i = trailing; i < 8 - leading; ++i)
+    out += static_cast<char>(bits >> (8 * i));
 }
 
-Error damaged() { return Error(Code::kDataLoss, "a block of metric points is damaged"); }
+Error damaged() {
+  return Error(Code::kDataLoss, "a block of metric points is damaged");
+}
 
 class Cursor {
  public:
@@ -70,7 +74,8 @@ class Cursor {
     const int leading = lengths >> 4;
     const int trailing = lengths & 0x0F;
     if (leading == 8) return trailing == 0;
-    if (leading + trailing > 7 || bytes_.size() < static_cast<std::size_t>(8 - leading - trailing)) return false;
+    if (leading + trailing > 7 || bytes_.size() < static_cast<std::size_t>(8 - leading - trailing))
+      return false;
     for (int i = trailing; i < 8 - leading; ++i) {
       v |= static_cast<std::uint64_t>(static_cast<unsigned char>(take(1)[0])) << (8 * i);
     }

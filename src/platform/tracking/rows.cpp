@@ -15,7 +15,8 @@ using search::query_in;
 namespace {
 
 template <class T>
-std::map<std::string, T*> by_id(std::vector<T>& all, const std::string& (*id_of)(const T&), std::vector<std::string>& ids) {
+std::map<std::string, T*> by_id(std::vector<T>& all, const std::string& (*id_of)(const T&),
+                                std::vector<std::string>& ids) {
   std::map<std::string, T*> index;
   for (auto& one : all) {
     index.emplace(id_of(one), &one);
@@ -34,7 +35,8 @@ Status load_pairs(Reader& reader, std::string_view sql, const std::vector<std::s
                   const std::map<std::string, T*>& index, std::vector<KeyValue> T::* member) {
   auto rows = query_in(reader, sql, ids);
   if (!rows) return std::move(rows).error();
-  for (const auto& row : *rows) (index.at(row.text(0))->*member).push_back({row.text(1), row.text(2)});
+  for (const auto& row : *rows)
+    (index.at(row.text(0))->*member).push_back({row.text(1), row.text(2)});
   return {};
 }
 
@@ -50,18 +52,22 @@ DatasetInput dataset_input_of(const Row& row) {
   return input;
 }
 
-Status load_run_links(Reader& reader, const std::vector<std::string>& ids, const std::map<std::string, Run*>& index) {
-  auto datasets = query_in(reader,
-                           "SELECT i.run_id, d.name, d.digest, d.source_type, d.source, d.schema, d.profile, i.tags "
-                           "FROM run_datasets i JOIN datasets d ON d.id = i.dataset_id WHERE i.run_id IN ({}) "
-                           "ORDER BY i.run_id, d.name, d.digest",
-                           ids);
+Status load_run_links(Reader& reader, const std::vector<std::string>& ids,
+                      const std::map<std::string, Run*>& index) {
+  auto datasets = query_in(
+      reader,
+      "SELECT i.run_id, d.name, d.digest, d.source_type, d.source, d.schema, d.profile, i.tags "
+      "FROM run_datasets i JOIN datasets d ON d.id = i.dataset_id WHERE i.run_id IN ({}) "
+      "ORDER BY i.run_id, d.name, d.digest",
+      ids);
   if (!datasets) return std::move(datasets).error();
-  for (const auto& row : *datasets) index.at(row.text(0))->dataset_inputs.push_back(dataset_input_of(row));
-  auto models = query_in(reader,
-                         "SELECT run_id, direction, model_id, step FROM run_models WHERE run_id IN ({}) "
-                         "ORDER BY run_id, step, model_id",
-                         ids);
+  for (const auto& row : *datasets)
+    index.at(row.text(0))->dataset_inputs.push_back(dataset_input_of(row));
+  auto models =
+      query_in(reader,
+               "SELECT run_id, direction, model_id, step FROM run_models WHERE run_id IN ({}) "
+               "ORDER BY run_id, step, model_id",
+               ids);
   if (!models) return std::move(models).error();
   for (const auto& row : *models) {
     Run& run = *index.at(row.text(0));
@@ -92,8 +98,9 @@ RunInfo run_info_of(const Row& row) {
 }
 
 Result<RunInfo> load_run_info(Reader& reader, const ProjectId& project, std::string_view id) {
-  auto row = reader.first(fmt::format("SELECT {} FROM runs e WHERE e.id = ? AND e.project = ?", kRunColumns),
-                          {id, project.str()});
+  auto row = reader.first(
+      fmt::format("SELECT {} FROM runs e WHERE e.id = ? AND e.project = ?", kRunColumns),
+      {id, project.str()});
   if (!row) return std::move(row).error();
   if (!*row) return not_found(fmt::format("Run with id={} not found", id));
   return run_info_of(**row);
@@ -108,12 +115,13 @@ Result<RunInfo> load_active_run(Reader& reader, const ProjectId& project, std::s
 Status load_run_data(Reader& reader, std::vector<Run>& runs) {
   if (runs.empty()) return {};
   std::vector<std::string> ids;
-  const auto index = by_id<Run>(
-      runs, [](const Run& run) -> const std::string& { return run.info.id; }, ids);
-  auto metrics = query_in(reader,
-                          "SELECT run_id, key, value, timestamp_ms, step FROM latest_metrics WHERE run_id IN ({}) "
-                          "ORDER BY run_id, key",
-                          ids);
+  const auto index =
+      by_id<Run>(runs, [](const Run& run) -> const std::string& { return run.info.id; }, ids);
+  auto metrics = query_in(
+      reader,
+      "SELECT run_id, key, value, timestamp_ms, step FROM latest_metrics WHERE run_id IN ({}) "
+      "ORDER BY run_id, key",
+      ids);
   if (!metrics) return std::move(metrics).error();
   for (const auto& row : *metrics) {
     Metric metric;
@@ -124,10 +132,12 @@ Status load_run_data(Reader& reader, std::vector<Run>& runs) {
     metric.run_id = row.text(0);
     index.at(metric.run_id)->metrics.push_back(std::move(metric));
   }
-  STRATA_TRY(load_pairs(reader, "SELECT run_id, key, value FROM params WHERE run_id IN ({}) ORDER BY run_id, key", ids, index,
-                        &Run::params));
-  STRATA_TRY(load_pairs(reader, "SELECT run_id, key, value FROM run_tags WHERE run_id IN ({}) ORDER BY run_id, key", ids,
-                        index, &Run::tags));
+  STRATA_TRY(load_pairs(
+      reader, "SELECT run_id, key, value FROM params WHERE run_id IN ({}) ORDER BY run_id, key",
+      ids, index, &Run::params));
+  STRATA_TRY(load_pairs(
+      reader, "SELECT run_id, key, value FROM run_tags WHERE run_id IN ({}) ORDER BY run_id, key",
+      ids, index, &Run::tags));
   return load_run_links(reader, ids, index);
 }
 
@@ -145,8 +155,10 @@ Experiment experiment_of(const Row& row) {
 Result<Experiment> load_experiment(Reader& reader, const ProjectId& project, std::string_view id) {
   auto number = experiment_number(id);
   if (!number) return std::move(number).error();
-  auto row = reader.first(fmt::format("SELECT {} FROM experiments e WHERE e.project = ? AND e.id = ?", kExperimentColumns),
-                          {project.str(), *number});
+  auto row =
+      reader.first(fmt::format("SELECT {} FROM experiments e WHERE e.project = ? AND e.id = ?",
+                               kExperimentColumns),
+                   {project.str(), *number});
   if (!row) return std::move(row).error();
   if (!*row) return not_found(fmt::format("No Experiment with id={} exists", id));
   return experiment_of(**row);
@@ -155,10 +167,12 @@ Result<Experiment> load_experiment(Reader& reader, const ProjectId& project, std
 Status load_experiment_tags(Reader& reader, const ProjectId& project, Experiment& experiment) {
   auto number = experiment_number(experiment.id);
   if (!number) return std::move(number).error();
-  auto rows = reader.query("SELECT key, value FROM experiment_tags WHERE project = ? AND experiment_id = ? ORDER BY key",
-                           {project.str(), *number});
+  auto rows = reader.query(
+      "SELECT key, value FROM experiment_tags WHERE project = ? AND experiment_id = ? ORDER BY key",
+      {project.str(), *number});
   if (!rows) return std::move(rows).error();
-  for (const auto& row : *rows) experiment.tags.push_back({row.text(0), row.text(1)});
+  for (const auto& row : *rows)
+    experiment.tags.push_back({row.text(0), row.text(1)});
   return {};
 }
 
@@ -177,9 +191,12 @@ LoggedModel logged_model_of(const Row& row) {
   return model;
 }
 
-Result<LoggedModel> load_logged_model(Reader& reader, const ProjectId& project, std::string_view id) {
+Result<LoggedModel> load_logged_model(Reader& reader, const ProjectId& project,
+                                      std::string_view id) {
   auto row = reader.first(
-      fmt::format("SELECT {} FROM logged_models e WHERE e.id = ? AND e.project = ? AND e.deleted = 0", kLoggedModelColumns),
+      fmt::format(
+          "SELECT {} FROM logged_models e WHERE e.id = ? AND e.project = ? AND e.deleted = 0",
+          kLoggedModelColumns),
       {id, project.str()});
   if (!row) return std::move(row).error();
   if (!*row) return not_found(fmt::format("Logged model with ID '{}' not found.", id));
@@ -193,18 +210,23 @@ Status load_logged_model_data(Reader& reader, std::vector<LoggedModel>& models) 
   std::vector<std::string> ids;
   const auto index = by_id<LoggedModel>(
       models, [](const LoggedModel& model) -> const std::string& { return model.id; }, ids);
-  STRATA_TRY(load_pairs(reader, "SELECT model_id, key, value FROM logged_model_tags WHERE model_id IN ({}) ORDER BY key", ids,
-                        index, &LoggedModel::tags));
-  STRATA_TRY(load_pairs(reader, "SELECT model_id, key, value FROM logged_model_params WHERE model_id IN ({}) ORDER BY key",
-                        ids, index, &LoggedModel::params));
-  auto rows = query_in(reader,
-                       "SELECT model_id, key, value, timestamp_ms, step, dataset_name, dataset_digest, run_id "
-                       "FROM logged_model_metrics WHERE model_id IN ({}) ORDER BY key, timestamp_ms",
-                       ids);
+  STRATA_TRY(load_pairs(
+      reader,
+      "SELECT model_id, key, value FROM logged_model_tags WHERE model_id IN ({}) ORDER BY key", ids,
+      index, &LoggedModel::tags));
+  STRATA_TRY(load_pairs(
+      reader,
+      "SELECT model_id, key, value FROM logged_model_params WHERE model_id IN ({}) ORDER BY key",
+      ids, index, &LoggedModel::params));
+  auto rows = query_in(
+      reader,
+      "SELECT model_id, key, value, timestamp_ms, step, dataset_name, dataset_digest, run_id "
+      "FROM logged_model_metrics WHERE model_id IN ({}) ORDER BY key, timestamp_ms",
+      ids);
   if (!rows) return std::move(rows).error();
   for (const auto& row : *rows) {
-    Metric metric{row.text(1), metric_value(row, 2), row.integer(3), row.integer(4), row.text(0),
-                  row.text(5), row.text(6),          row.text(7)};
+    Metric metric{row.text(1), metric_value(row, 2), row.integer(3), row.integer(4),
+                  row.text(0), row.text(5),          row.text(6),    row.text(7)};
     index.at(metric.model_id)->metrics.push_back(std::move(metric));
   }
   return {};

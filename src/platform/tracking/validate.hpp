@@ -15,7 +15,8 @@ inline constexpr std::size_t kMaxTagValue = 8000;
 inline constexpr std::size_t kMaxExperimentTagValue = 20'000;
 inline constexpr std::size_t kMaxName = 500;
 
-// MLflow's rules for names and sizes; `path` is how the value is called in the request, for example "metrics[3].name".
+// MLflow's rules for names and sizes; `path` is how the value is called in the request, for example
+// "metrics[3].name".
 Status check_key(std::string_view key, std::string_view path);
 Status check_length(std::string_view value, std::size_t limit, std::string_view path);
 // The first `limit` characters (not bytes) of a UTF-8 text.

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -125,7 +126,7 @@ class AgentTest : public testing::Test {
     for (int i = 0; i < 1000; ++i) {
       const auto identity = ProcessIdentity::of(pid);
       if (!identity || !identity->alive()) return true;
-      usleep(10'000);
+      poll(nullptr, 0, 10);
     }
     return false;
   }

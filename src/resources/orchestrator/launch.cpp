@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 
 #include <fmt/format.h>
 #include <sched.h>
@@ -8,6 +7,7 @@
 
 #include "base/text.hpp"
 #include "resources/orchestrator/orchestrator.hpp"
+#include "runtime/files.hpp"
 
 namespace strata::resources::orchestrator {
 namespace {
@@ -28,12 +28,11 @@ std::vector<std::string> texts_from(const Json& json) {
   return out;
 }
 
-// The first word of a file of /sys or /proc as a number.
-std::optional<std::int64_t> number_in(const std::string& path) {
-  std::ifstream file(path);
-  std::string word;
-  if (!(file >> word)) return std::nullopt;
-  return to_int(word);
+// The words of a file of /sys or /proc; none when it cannot be read.
+std::vector<std::string> words_of(const std::string& path) {
+  SystemFiles files;
+  const auto text = files.read_all(path);
+  return text ? split(trim(*text), ' ') : std::vector<std::string>();
 }
 
 std::int64_t cores() {
@@ -42,12 +41,10 @@ std::int64_t cores() {
   std::int64_t millis = 1000;
   if (sched_getaffinity(0, sizeof set, &set) == 0) millis = std::int64_t{1000} * CPU_COUNT(&set);
   // A container's share: quota and period in microseconds.
-  std::ifstream v2("/sys/fs/cgroup/cpu.max");
-  std::string quota;
-  std::int64_t period = 0;
-  if (v2 >> quota >> period && period > 0) {
-    if (const auto share = to_int(quota)) millis = std::min(millis, *share * 1000 / period);
-  }
+  const auto v2 = words_of("/sys/fs/cgroup/cpu.max");
+  const auto quota = v2.size() == 2 ? to_int(v2[0]) : std::nullopt;
+  const auto period = v2.size() == 2 ? to_int(v2[1]) : std::nullopt;
+  if (quota && period && *period > 0) millis = std::min(millis, *quota * 1000 / *period);
   return std::max<std::int64_t>(millis, 1);
 }
 
@@ -55,7 +52,9 @@ std::int64_t memory() {
   std::int64_t bytes = sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
   for (const auto* const path :
        {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
-    if (const auto limit = number_in(path)) bytes = std::min(bytes, *limit);
+    const auto words = words_of(path);
+    const auto limit = words.empty() ? std::nullopt : to_int(words[0]);
+    if (limit) bytes = std::min(bytes, *limit);
   }
   return bytes;
 }

@@ -3,7 +3,6 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -20,6 +19,7 @@
 #include "resources/orchestrator/attempt_state.hpp"
 #include "resources/orchestrator/orchestrator.hpp"
 #include "runtime/clock.hpp"
+#include "runtime/files.hpp"
 
 namespace strata::resources::orchestrator {
 namespace {
@@ -33,11 +33,11 @@ using Steady = std::chrono::steady_clock;
 std::optional<std::int64_t> memory_kills() {
   for (const auto* const path :
        {"/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"}) {
-    std::ifstream file(path);
-    std::string name;
-    std::int64_t value = 0;
-    while (file >> name >> value) {
-      if (name == "oom_kill") return value;
+    SystemFiles files;
+    const auto text = files.read_all(path);
+    if (!text) continue;
+    for (const std::string& line : split(*text, '\n')) {
+      if (line.starts_with("oom_kill ")) return to_int(std::string_view(line).substr(9));
     }
   }
   return std::nullopt;
@@ -339,9 +339,8 @@ class Shim {
     while (const dirent* const entry = readdir(folder)) {
       const auto pid = to_int(entry->d_name);
       if (!pid) continue;
-      std::ifstream file(fmt::format("/proc/{}/stat", *pid));
-      std::string text;
-      std::getline(file, text);
+      SystemFiles files;
+      const std::string text = files.read_all(fmt::format("/proc/{}/stat", *pid)).value_or("");
       const auto end = text.rfind(')');
       if (end == std::string::npos || text.size() < end + 5) continue;
       const auto fields = split(std::string_view(text).substr(end + 2), ' ');

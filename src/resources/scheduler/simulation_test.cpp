@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "base/text.hpp"
 #include "resources/scheduler/scheduler.hpp"
 
 namespace strata::resources::scheduler {
@@ -325,10 +326,10 @@ class World {
 // STRATA_SIMULATION_SEEDS asks for more histories than the short default.
 TEST(SchedulerSimulation, Hundreds_of_histories_with_crashes_keep_every_promise) {
   const char* const asked = std::getenv("STRATA_SIMULATION_SEEDS");
-  const auto seeds = asked == nullptr ? 300U : static_cast<unsigned>(std::atoi(asked));
-  for (unsigned seed = 1; seed <= seeds; ++seed) {
+  const auto seeds = asked == nullptr ? 300 : to_int(asked).value_or(300);
+  for (std::int64_t seed = 1; seed <= seeds; ++seed) {
     SCOPED_TRACE(fmt::format("seed {}", seed));
-    World world(seed);
+    World world(static_cast<unsigned>(seed));
     world.live(150, true);
     if (HasFailure()) return;
     world.calm();

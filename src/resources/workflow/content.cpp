@@ -7,7 +7,7 @@
 #include "base/bytes.hpp"
 #include "base/digest.hpp"
 #include "runtime/random.hpp"
-#include "wire/tar.hpp"
+#include "wire/flow/tar.hpp"
 
 namespace strata::resources::workflow {
 namespace {
@@ -106,9 +106,7 @@ Result<std::string> ContentStore::unpacked(const std::string& digest) {
     STRATA_TRY(files_.make_dirs(fs::path(path).parent_path()));
     STRATA_TRY(files_.replace(path, entry.content, entry.executable ? 0700 : 0600));
   }
-  std::error_code failed;
-  fs::rename(fresh, target, failed);
-  if (failed) return from_errno(failed.value(), "rename", target);
+  STRATA_TRY(files_.publish(fresh, target));
   return target;
 }
 

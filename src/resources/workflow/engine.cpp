@@ -62,6 +62,7 @@ void Engine::stop() {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
   }
+  wake_.notify_all();
   thread_.request_stop();
   if (thread_.joinable()) thread_.join();
   agent_->release();
@@ -196,16 +197,22 @@ void Engine::handle(std::vector<Item> items) {
   if (committed) {
     settle_ended(actions);
     // An agent that dies at once is not started again in a tight loop.
-    if (lost) std::this_thread::sleep_for(kRetryPause);
+    if (lost) (void)wait_for_stop(kRetryPause);
     return act(actions);
   }
   // The state in memory is ahead of the records: go back to them and ask the agent anew.
   log::error("workflow.commit", Json::object({{"error", committed.error().to_string()}}));
-  std::this_thread::sleep_for(kRetryPause);
+  (void)wait_for_stop(kRetryPause);
   if (const Status loaded = load(); !loaded) {
     log::error("workflow.load", Json::object({{"error", loaded.error().to_string()}}));
   }
   agent_->hello(active_tokens());
+}
+
+// True when the engine is to stop.
+bool Engine::wait_for_stop(std::chrono::milliseconds limit) {
+  std::unique_lock lock(mutex_);
+  return wake_.wait_for(lock, limit, [&] { return stopping_; });
 }
 
 Status Engine::commit(const std::vector<Action>& actions, const std::vector<Item>& items) {
@@ -349,11 +356,7 @@ void Engine::prepare(const scheduler::StartAttempt& start) {
               : Result<orchestrator::Launch>(outputs.error());
   // Right after the start of the server its addresses are not known yet.
   for (int i = 0; !launch && launch.error().code == Code::kUnavailable && i < 500; ++i) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (stopping_) return;
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    if (wait_for_stop(std::chrono::milliseconds(20))) return;
     launch = prepare_launch(ports_, content_, *context, start, *outputs);
   }
   if (launch) return agent_->start(*launch);

@@ -50,6 +50,7 @@ class Engine {
   void work(const std::stop_token& stop);
   std::vector<Item> take(const std::stop_token& stop);
   void handle(std::vector<Item> items);
+  bool wait_for_stop(std::chrono::milliseconds limit);
   Status commit(const std::vector<scheduler::Action>& actions, const std::vector<Item>& items);
   Status record(kernel::Writer& w, const scheduler::RecordRun& record);
   Status record(kernel::Writer& w, const scheduler::RecordTask& record);

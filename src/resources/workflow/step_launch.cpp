@@ -1,8 +1,6 @@
 #include "resources/workflow/step_launch.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cstdlib>
 #include <filesystem>
 
 #include <fmt/format.h>
@@ -11,13 +9,6 @@
 
 namespace strata::resources::workflow {
 namespace {
-
-// What a step sees of the server's own environment; nothing that is secret or about the server
-// itself.
-constexpr std::array<const char*, 16> kInherited = {
-    "PATH",          "HOME",         "USER",        "LOGNAME", "SHELL",       "LANG",
-    "LC_ALL",        "LC_CTYPE",     "TZ",          "TMPDIR",  "VIRTUAL_ENV", "LD_LIBRARY_PATH",
-    "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "NO_PROXY"};
 
 std::string plain_text(const Json& value) {
   return value.is_string() ? value.as_string() : value.dump();
@@ -89,9 +80,8 @@ class Preparation {
   }
 
   Status set_environment() {
-    for (const char* const name : kInherited) {
-      if (const char* const value = std::getenv(name)) set(name, value);
-    }
+    for (const auto& [name, value] : ports_.inherited)
+      set(name, value);
     const auto issued =
         ports_.identity.admit_task({start_.token, fmt::format("{}/{}", start_.run.id, step_->name),
                                     start_.run.user, ProjectId(context_.project)});

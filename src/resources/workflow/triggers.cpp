@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "resources/workflow/zones.hpp"
-#include "wire/cron.hpp"
+#include "wire/flow/cron.hpp"
 
 namespace strata::resources::workflow {
 

@@ -5,7 +5,7 @@
 
 #include "base/result.hpp"
 #include "base/time.hpp"
-#include "wire/flow_spec.hpp"
+#include "wire/flow/flow_spec.hpp"
 
 namespace strata::resources::workflow {
 

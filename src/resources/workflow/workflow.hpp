@@ -1,5 +1,12 @@
 #pragma once
 
+// Pipelines: versions of their text, runs, triggers. A run keeps the version that it began with.
+//
+// Promises: an acknowledged run happens, whatever crashes; a task attempt starts at most once (see
+// scheduler.hpp); outputs are content-addressed and become visible only when their step has
+// succeeded. Cron fires that fell into a downtime: the latest one runs, once. Costs: one record
+// commit for each batch of task transitions. Threads: all methods from any loop; one thread of its
+// own.
 #include <functional>
 #include <memory>
 #include <optional>
@@ -21,7 +28,7 @@
 #include "runtime/pool.hpp"
 #include "runtime/random.hpp"
 #include "runtime/scope.hpp"
-#include "wire/flow_spec.hpp"
+#include "wire/flow/flow_spec.hpp"
 
 namespace strata::resources::workflow {
 
@@ -45,6 +52,7 @@ struct Ports {
   LoopGroup& loops;
   TaskScope& scope;
   std::function<Result<Environment>(const kernel::IssuedToken&)> client_environment;
+  Environment inherited;  // what every step sees of the server's own environment
 };
 
 struct FlowSummary {
@@ -80,13 +88,7 @@ struct RunRequest {
   std::string idempotency_key;  // the same key gives the same run
 };
 
-// Pipelines: versions of their text, runs, triggers. A run keeps the version that it began with.
-//
-// Promises: an acknowledged run happens, whatever crashes; a task attempt starts at most once (see
-// scheduler.hpp); outputs are content-addressed and become visible only when their step has
-// succeeded. Cron fires that fell into a downtime: the latest one runs, once. Costs: one record
-// commit for each batch of task transitions. Threads: all methods from any loop; one thread of its
-// own.
+// The front door of this room; see the top of this file.
 class Workflows {
  public:
   explicit Workflows(Ports ports);

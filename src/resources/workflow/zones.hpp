@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "wire/tzdata.hpp"
+#include "wire/flow/tzdata.hpp"
 
 namespace strata::resources::workflow {
 

@@ -1,5 +1,9 @@
 #pragma once
 
+// What this node is, how fast it is, and what its time costs. Owns the inventory, the measurements
+// and the price; measuring takes a child process and about three seconds, everything else is cheap.
+// The contract in full stands at the class Compute.
+
 #include <chrono>
 #include <functional>
 #include <mutex>

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 
 #include <sched.h>
 #include <sys/statvfs.h>
@@ -12,6 +10,7 @@
 
 #include "base/text.hpp"
 #include "runtime/dynamic_library.hpp"
+#include "runtime/files.hpp"
 
 namespace strata::storage::compute {
 
@@ -23,9 +22,9 @@ constexpr std::array kIsa = {"sse4_2",    "avx",        "avx2",     "fma",      
                              "pclmulqdq", "vpclmulqdq", "sha_ni",   "bmi2",        "asimd",
                              "sve",       "sve2",       "crc32",    "sha2"};
 
+// What cannot be read is as good as empty: each fact has a default.
 std::string read_file(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return std::string(std::istreambuf_iterator<char>(in), {});
+  return SystemFiles().read_all(path).value_or("");
 }
 
 // The value behind "name : " of the first line that has it.

@@ -12,6 +12,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "runtime/pool.hpp"
+
 namespace strata::storage::compute {
 
 namespace {
@@ -41,9 +43,9 @@ double measure_memory() {
   std::vector<double> best(threads, 0);
   std::barrier together(static_cast<std::ptrdiff_t>(threads));
   {
-    std::vector<std::jthread> workers;
+    BlockingPool workers(threads);
     for (std::size_t t = 0; t < threads; ++t) {
-      workers.emplace_back([&, t] {
+      workers.submit([&, t] {
         // Each thread touches its own part first, so that it lies in the memory next to its core.
         std::vector<double> a(each, 0), b(each, 1), c(each, 2);
         for (int round = 0; round < kRounds; ++round) {
@@ -110,7 +112,7 @@ __attribute__((noinline)) double chains_plain_f64(std::size_t n) {
 double gflops(double (*kernel)(std::size_t), int lanes) {
   constexpr std::size_t kRounds = 2'000'000;
   double best = 0;
-  volatile double keep = 0;  // the result is used, so the loop stays
+  std::atomic<double> keep = 0;  // the result is used, so the loop stays
   for (int attempt = 0; attempt < 4; ++attempt) {
     const auto begin = Clock::now();
     keep = keep + kernel(kRounds);

@@ -227,7 +227,12 @@ Result<ObjectInfo> Lake::commit_object(Writer& writer, const Caller& caller, con
   give_back(writer, std::move(freed));
   const std::uint64_t before = *former ? (*former)->info.size : 0;
   STRATA_TRY(count(writer, *bucket, *former ? 0 : 1, signed_size(info.size) - signed_size(before)));
-  STRATA_TRY(ports_.lineage.report(writer, caller.project, lineage_node(name, info)));
+  const kernel::LineageNode node = lineage_node(name, info);
+  STRATA_TRY(ports_.lineage.report(writer, caller.project, node));
+  if (!caller.task.empty()) {
+    const kernel::LineageEdge edge{{"task", caller.task, ""}, node.ref, "wrote", info.modified};
+    STRATA_TRY(ports_.lineage.report(writer, caller.project, edge));
+  }
   STRATA_TRY(ports_.events.publish(writer, caller.project, "object.created",
                                    "lake:" + name.to_string(), event_data(name, info)));
   return info;

@@ -23,7 +23,7 @@ struct EngineHost::Engine {
   // Guarded by the host's mutex.
   int sessions = 0;
   bool retired = false;
-  std::chrono::steady_clock::time_point used = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point used;
 };
 
 namespace {
@@ -39,11 +39,12 @@ std::string spool_root() {
 }  // namespace
 
 EngineHost::EngineHost(
-    EngineHostOptions options, BlockingPool& pool, Random& random,
+    EngineHostOptions options, BlockingPool& pool, Random& random, const Clock& clock,
     std::function<Status(const std::vector<wire::sql_engine::TableFacts>&)> on_catalog)
     : options_(std::move(options)),
       pool_(pool),
       random_(random),
+      clock_(clock),
       on_catalog_(std::move(on_catalog)) {}
 
 EngineHost::~EngineHost() {
@@ -143,6 +144,7 @@ Result<std::shared_ptr<EngineHost::Engine>> EngineHost::start() {
   const std::lock_guard lock(mutex_);
   if (stopped_) return Error(Code::kUnavailable, "the server is stopping");
   engine->sessions = 1;
+  engine->used = clock_.steady();
   engine_ = engine;
   log::info("warehouse.engine_started",
             Json::object({{"pid", static_cast<std::int64_t>(engine->process.pid())}}));
@@ -169,7 +171,7 @@ void EngineHost::release(Session& session, bool recycle) {
   const std::lock_guard lock(mutex_);
   if (!session.engine) return;
   --session.engine->sessions;
-  session.engine->used = std::chrono::steady_clock::now();
+  session.engine->used = clock_.steady();
   session.engine->retired = session.engine->retired || recycle;
   session.engine = nullptr;
   released_.notify_all();
@@ -208,7 +210,7 @@ void EngineHost::end_if_idle() {
   {
     const std::lock_guard lock(mutex_);
     if (!engine_ || engine_->sessions > 0) return;
-    if (std::chrono::steady_clock::now() - engine_->used < options_.idle_limit) return;
+    if (clock_.steady() - engine_->used < options_.idle_limit) return;
     idle = std::exchange(engine_, nullptr);
   }
   end(idle, kReplaceGrace);

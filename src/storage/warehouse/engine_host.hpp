@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/metrics.hpp"
+#include "runtime/clock.hpp"
 #include "runtime/message_socket.hpp"
 #include "runtime/pool.hpp"
 #include "runtime/process.hpp"
@@ -34,7 +35,7 @@ class EngineHost {
  public:
   // `on_catalog` gets the tables of the database each time the engine has started; on a thread that
   // may block.
-  EngineHost(EngineHostOptions options, BlockingPool& pool, Random& random,
+  EngineHost(EngineHostOptions options, BlockingPool& pool, Random& random, const Clock& clock,
              std::function<Status(const std::vector<wire::sql_engine::TableFacts>&)> on_catalog);
   ~EngineHost();
 
@@ -72,6 +73,7 @@ class EngineHost {
   EngineHostOptions options_;
   BlockingPool& pool_;
   Random& random_;
+  const Clock& clock_;
   std::function<Status(const std::vector<wire::sql_engine::TableFacts>&)> on_catalog_;
   std::mutex starting_;  // held while a process starts or is replaced
   std::mutex mutex_;     // guards what follows; never held while blocking

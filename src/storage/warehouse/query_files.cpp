@@ -85,87 +85,87 @@ std::string Warehouse::Run::clean(std::string text, const std::string& data) con
   return text;
 }
 
-// Puts the objects that the script reads into the query's folder, each path in a folder of its own,
-// and makes the texts that name them there. Every object is asked of the lake as the caller.
+// The keys that a path means now; the caller sees only what it may list.
+Task<Result<std::vector<std::string>>> Warehouse::keys_of(std::shared_ptr<Run> run, LakePath path) {
+  if (!has_pattern(path.key)) co_return std::vector<std::string>{path.key};
+  const std::string name = "s3://" + path.bucket + "/" + path.key;
+  auto listed = co_await ports_.objects.list(run->caller, path.bucket, literal_prefix(path.key),
+                                             kMaxObjects + 1);
+  if (!listed) co_return listed.error().wrap(name);
+  if (listed->size() > kMaxObjects) {
+    co_return Error(Code::kResourceExhausted,
+                    fmt::format("more than {} objects begin like '{}'; name them more closely",
+                                kMaxObjects, name));
+  }
+  std::vector<std::string> keys;
+  for (const auto& object : *listed) {
+    if (matches_pattern(path.key, object.key)) keys.push_back(object.key);
+  }
+  if (keys.empty()) co_return not_found("no object matches '" + name + "'");
+  co_return keys;
+}
+
+// Puts the objects of one path into a folder of its own; the text that names them there.
+Task<Result<std::string>> Warehouse::materialise_path(std::shared_ptr<Run> run, LakePath path,
+                                                      std::size_t number) {
+  auto keys = co_await keys_of(run, path);
+  if (!keys) co_return std::move(keys).error();
+  const std::string root = run->folder + "/" + std::to_string(number) + "/";
+  run->shown.emplace_back(root, "s3://");
+  for (const auto& key : *keys) {
+    const std::string name = "s3://" + path.bucket + "/" + key;
+    if (const auto why = unfit(key); !why.empty()) {
+      co_return invalid("", "SQL cannot read '" + name + "': its key " + why);
+    }
+    const std::string file = data_ + "/" + root + path.bucket + "/" + key;
+    auto folder = [&] {
+      return make_folder_of(file);
+    };
+    STRATA_CO_TRY(co_await ports_.pool.run(folder));
+    auto object = co_await ports_.objects.materialise(run->caller, path.bucket, key, file);
+    if (!object) co_return object.error().wrap(name);
+    run->objects_read.push_back(std::move(*object));
+  }
+  co_return root + path.bucket + "/" + path.key;
+}
+
+// Where COPY ... TO writes before its files become objects; the text that names that place.
+Task<Result<std::string>> Warehouse::prepare_output(std::shared_ptr<Run> run, LakePath target,
+                                                    std::size_t number) {
+  const std::string name = "s3://" + target.bucket + "/" + target.key;
+  const std::string root = run->folder + "/out" + std::to_string(number) + "/";
+  const std::string path = root + target.key.substr(target.key.rfind('/') + 1);
+  const std::string why = path == root ? "ends with a slash" : unfit(target.key);
+  if (!why.empty()) co_return invalid("", "SQL cannot write '" + name + "': its key " + why);
+  // Asked before the work, so that a missing right or bucket is known before the statement has run.
+  auto reachable = co_await ports_.objects.list(run->caller, target.bucket, target.key, 1);
+  if (!reachable) co_return reachable.error().wrap("s3://" + target.bucket);
+  auto folder = [&] {
+    return make_folder_of(data_ + "/" + path);
+  };
+  STRATA_CO_TRY(co_await ports_.pool.run(folder));
+  run->shown.emplace_back(path, name);
+  run->outputs.push_back({target, path});
+  co_return path;
+}
+
+// Makes the query's folder with the objects that the script reads, and the texts that the engine
+// gets. Every object is asked of the lake as the caller.
 Task<Result<void>> Warehouse::materialise(std::shared_ptr<Run> run) {
   std::size_t number = 0;
   for (const auto& statement : run->statements) {
     std::vector<RewrittenSql::Change> changes;
-    for (const auto& path : statement.reads) {
-      const std::string place = place_in(run->request.sql, path.begin);
-      const std::string name = "s3://" + path.bucket + "/" + path.key;
-      std::vector<std::string> keys = {path.key};
-      if (has_pattern(path.key)) {
-        auto listed = co_await ports_.objects.list(run->caller, path.bucket,
-                                                   literal_prefix(path.key), kMaxObjects + 1);
-        if (!listed) {
-          Error error = listed.error().wrap(name);
-          error.field = place;
-          co_return error;
-        }
-        keys.clear();
-        for (const auto& object : *listed) {
-          if (matches_pattern(path.key, object.key)) keys.push_back(object.key);
-        }
-        if (keys.empty())
-          co_return Error(Code::kNotFound, "no object matches '" + name + "'", place);
-        if (listed->size() > kMaxObjects) {
-          co_return Error(
-              Code::kResourceExhausted,
-              fmt::format("more than {} objects begin like '{}'; name them more closely",
-                          kMaxObjects, name),
-              place);
-        }
-      }
-      const std::string root = run->folder + "/" + std::to_string(number++) + "/";
-      run->shown.emplace_back(root, "s3://");
-      for (const auto& key : keys) {
-        if (const auto why = unfit(key); !why.empty()) {
-          co_return Error(Code::kInvalidArgument,
-                          "SQL cannot read 's3://" + path.bucket + "/" + key + "': its key " + why,
-                          place);
-        }
-        const std::string file = data_ + "/" + root + path.bucket + "/" + key;
-        auto folder = [&] {
-          return make_folder_of(file);
-        };
-        STRATA_CO_TRY(co_await ports_.pool.run(folder));
-        auto object = co_await ports_.objects.materialise(run->caller, path.bucket, key, file);
-        if (!object) {
-          Error error = object.error().wrap("s3://" + path.bucket + "/" + key);
-          error.field = place;
-          co_return error;
-        }
-        run->objects_read.push_back(std::move(*object));
-      }
-      changes.push_back(
-          {path.begin, path.end, quote_sql_text(root + path.bucket + "/" + path.key)});
-    }
-    if (statement.lake_target) {
-      const auto& target = *statement.lake_target;
-      const std::string root = run->folder + "/out" + std::to_string(number++) + "/";
-      const std::string path = root + target.key.substr(target.key.rfind('/') + 1);
-      if (const auto why = unfit(target.key); !why.empty() || path == root) {
-        co_return Error(Code::kInvalidArgument,
-                        "SQL cannot write 's3://" + target.bucket + "/" + target.key +
-                            "': its key " + (why.empty() ? "ends with a slash" : why),
-                        place_in(run->request.sql, target.begin));
-      }
-      // Asked before the work, so that a missing right or bucket is known before the statement has
-      // run.
-      if (auto reachable = co_await ports_.objects.list(run->caller, target.bucket, target.key, 1);
-          !reachable) {
-        Error error = reachable.error().wrap("s3://" + target.bucket);
-        error.field = place_in(run->request.sql, target.begin);
+    std::vector<LakePath> paths = statement.reads;
+    if (statement.lake_target) paths.push_back(*statement.lake_target);
+    for (std::size_t i = 0; i < paths.size(); ++i) {
+      auto text = i < statement.reads.size() ? co_await materialise_path(run, paths[i], number++)
+                                             : co_await prepare_output(run, paths[i], number++);
+      if (!text) {
+        Error error = std::move(text).error();
+        error.field = place_in(run->request.sql, paths[i].begin);
         co_return error;
       }
-      auto folder = [&] {
-        return make_folder_of(data_ + "/" + path);
-      };
-      STRATA_CO_TRY(co_await ports_.pool.run(folder));
-      run->shown.emplace_back(path, "s3://" + target.bucket + "/" + target.key);
-      run->outputs.push_back({target, path});
-      changes.push_back({target.begin, target.end, quote_sql_text(path)});
+      changes.push_back({paths[i].begin, paths[i].end, quote_sql_text(*text)});
     }
     std::sort(changes.begin(), changes.end(),
               [](const auto& a, const auto& b) { return a.begin < b.begin; });

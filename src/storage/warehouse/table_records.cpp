@@ -132,6 +132,7 @@ class Report {
                                    {"statement", outcome_.info.statement},
                                    {"rows", outcome_.info.rows}})};
     STRATA_TRY(lineage_.report(writer_, outcome_.project, node));
+    if (!outcome_.task.empty()) STRATA_TRY(edge({"task", outcome_.task, ""}, query_, "ran"));
     STRATA_TRY(reads());
     for (const auto& facts : outcome_.tables_written)
       STRATA_TRY(written(facts));

@@ -16,6 +16,7 @@ namespace strata::storage::warehouse {
 struct QueryOutcome {
   QueryInfo info;
   ProjectId project;
+  std::string task;  // whose statement it was, when a step of a pipeline asked
   Instant ended;
   std::vector<std::pair<std::string, std::string>> tables_read;  // schema, name
   std::vector<wire::sql_engine::TableFacts> tables_written;

@@ -16,6 +16,7 @@ namespace {
 
 // What is held back until the answer begins: an error before that is an answer of its own.
 constexpr std::size_t kHeldBack = 1U << 20U;
+constexpr auto kDrain = std::chrono::seconds(2);
 constexpr auto kHardStop = std::chrono::seconds(5);
 constexpr auto kIdleLook = std::chrono::seconds(10);
 constexpr auto kMaxWait = std::chrono::seconds(60);
@@ -62,7 +63,7 @@ class Warehouse::Stream final : public QueryStream {
 
 Warehouse::Warehouse(Ports ports, EngineHostOptions engine)
     : ports_(std::move(ports)),
-      host_(engine, ports_.pool, ports_.random,
+      host_(engine, ports_.pool, ports_.random, ports_.clock,
             [this](const auto& catalog) { return reconcile(catalog); }),
       data_(engine.data) {}
 
@@ -81,6 +82,25 @@ Status Warehouse::start() {
   if (!done) return std::move(done).error();
   ports_.scope.spawn(ports_.loops.next(), watch_idle());
   return {};
+}
+
+// Called on the pool, as telling the engine may wait for a lock.
+void Warehouse::interrupt_all() {
+  std::vector<std::shared_ptr<Run>> running;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, run] : running_)
+      running.push_back(run);
+  }
+  for (const auto& run : running)
+    interrupt(*run, Code::kCancelled);
+}
+
+void Warehouse::drain() {
+  ended_ = true;
+  freed_.notify_all();
+  ports_.loops.next().call_after(kDrain,
+                                 [this] { ports_.pool.submit([this] { interrupt_all(); }); });
 }
 
 void Warehouse::stop() {
@@ -395,7 +415,7 @@ Task<Result<void>> Warehouse::admit(std::shared_ptr<Run> run) {
   while (true) {
     {
       const std::lock_guard lock(mutex_);
-      if (busy_ < kSlots) {
+      if (busy_ < kSlots && !ended_) {
         ++busy_;
         run->admitted = true;
         break;
@@ -405,7 +425,11 @@ Task<Result<void>> Warehouse::admit(std::shared_ptr<Run> run) {
       result = explain(*run, {"", "interrupted", 0, -1, false});
       break;
     }
-    if (ended_ || ports_.clock.steady() >= deadline) {
+    if (ended_) {
+      result = Error(Code::kUnavailable, "the server is stopping");
+      break;
+    }
+    if (ports_.clock.steady() >= deadline) {
       result = Error(Code::kUnavailable,
                      "the query waited for a free slot for too long; try again later");
       break;
@@ -487,6 +511,7 @@ Task<Result<void>> Warehouse::record(std::shared_ptr<Run> run) {
   QueryOutcome outcome;
   outcome.info = run->info;
   outcome.project = ports_.system.project;
+  outcome.task = run->caller.task;
   outcome.ended = ports_.clock.now();
   if (run->info.state == "finished") {
     outcome.tables_read = run->done.reads;

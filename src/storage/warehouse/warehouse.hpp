@@ -1,5 +1,10 @@
 #pragma once
 
+// The warehouse: SQL over tables and lake files in an engine process of its own. Scripts commit as
+// a whole and durably, reach files only with their caller's rights, and fail alone; versions,
+// lineage, events and history follow in one commit. The contract in full stands at the class
+// Warehouse.
+
 #include <atomic>
 #include <chrono>
 #include <functional>
@@ -24,6 +29,7 @@
 #include "runtime/signal.hpp"
 #include "storage/warehouse/engine_host.hpp"
 #include "storage/warehouse/object_access.hpp"
+#include "storage/warehouse/sql_text.hpp"
 #include "wire/sql_engine.hpp"
 
 namespace strata::storage::warehouse {
@@ -114,6 +120,8 @@ class Warehouse {
 
   // Marks queries that a dead server left running as unknown. Blocks.
   Status start();
+  // Takes no new queries and cancels those that still run two seconds later. Does not block.
+  void drain();
   // Ends the engine; queries that still run fail. Blocks.
   void stop();
 
@@ -155,6 +163,11 @@ class Warehouse {
   Task<Result<void>> prepare(std::shared_ptr<Run> run);
   Task<Result<void>> begin(std::shared_ptr<Run> run);
   Task<Result<void>> materialise(std::shared_ptr<Run> run);
+  Task<Result<std::vector<std::string>>> keys_of(std::shared_ptr<Run> run, LakePath path);
+  Task<Result<std::string>> materialise_path(std::shared_ptr<Run> run, LakePath path,
+                                             std::size_t number);
+  Task<Result<std::string>> prepare_output(std::shared_ptr<Run> run, LakePath target,
+                                           std::size_t number);
   Task<Result<void>> store_outputs(std::shared_ptr<Run> run);
   Task<Result<bool>> advance(std::shared_ptr<Run> run);
   Task<Result<void>> finish(std::shared_ptr<Run> run, std::optional<Error> error);
@@ -167,6 +180,7 @@ class Warehouse {
   Error engine_died(Run& run);
   std::string tail(const Run& run) const;
   void interrupt(Run& run, Code why);
+  void interrupt_all();
   QueryInfo describe(const Run& run) const;
   Status reconcile(const std::vector<wire::sql_engine::TableFacts>& catalog);
   Task<void> watch_idle();

@@ -1,0 +1,41 @@
+"""Packs the source folder of a pipeline: the same content gives the same bytes."""
+
+from __future__ import annotations
+
+import io
+import os
+import pathlib
+import tarfile
+
+from ._errors import FlowError
+
+_LEFT_OUT = {"__pycache__", "node_modules"}
+_LIMIT = 64 << 20
+
+
+def pack(folder: pathlib.Path) -> bytes:
+    """A tar archive of all files below ``folder`` but hidden ones and caches."""
+    names: list[pathlib.Path] = []
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(f for f in folders if f not in _LEFT_OUT and not f.startswith("."))
+        here = pathlib.Path(root)
+        if (here / "pyvenv.cfg").exists():
+            folders[:] = []
+            continue
+        names += [here / f for f in files if not f.startswith(".") and not f.endswith(".pyc")]
+    total = sum(name.stat().st_size for name in names)
+    if total > _LIMIT:
+        raise FlowError(
+            f"the source folder {folder} has {total >> 20} MiB in {len(names)} files, "
+            f"more than {_LIMIT >> 20} MiB; "
+            "keep data in the lake, or name a smaller folder with @flow(source=...)"
+        )
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name in sorted(names):
+            entry = tarfile.TarInfo(name.relative_to(folder).as_posix())
+            content = name.read_bytes()
+            entry.size = len(content)
+            entry.mode = 0o755 if os.access(name, os.X_OK) else 0o644
+            archive.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()

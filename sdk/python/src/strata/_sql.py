@@ -1,0 +1,113 @@
+"""SQL on the warehouse, as Python rows, pandas or Arrow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from ._client import Client, connect
+from ._errors import StrataError
+
+if TYPE_CHECKING:
+    import pandas
+    import pyarrow
+
+_ARROW = "application/vnd.apache.arrow.stream"
+
+
+class QueryResult:
+    """The answer to one statement, fetched once when it is first looked at."""
+
+    def __init__(self, client: Client, body: dict[str, Any]) -> None:
+        self._client = client
+        self._body = body
+        self.query_id = ""
+
+    def _fetch(self, accept: str) -> bytes:
+        content, fields = self._client.request(
+            "POST",
+            "/api/v1/sql",
+            body=json.dumps(self._body | {"limit": 0}).encode(),
+            accept=accept,
+        )
+        self.query_id = fields.get("strata-query-id", "")
+        return content
+
+    @cached_property
+    def _json(self) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(self._fetch("application/json"))
+        return answer
+
+    @property
+    def columns(self) -> list[str]:
+        return [column["name"] for column in self._json["columns"]]
+
+    @property
+    def rows(self) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in self._json["rows"]]
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self._json["rows"])
+
+    def scalar(self) -> Any:
+        """The only value of a one-row, one-column answer."""
+        if len(self._json["rows"]) != 1 or len(self._json["columns"]) != 1:
+            raise StrataError(
+                f"expected one value, got {len(self)} rows of {len(self.columns)} columns"
+            )
+        return self._json["rows"][0][0]
+
+    @cached_property
+    def _table(self) -> pyarrow.Table:
+        try:
+            import pyarrow as pa
+        except ImportError as problem:
+            raise StrataError("this needs pyarrow: pip install 'strata[arrow]'") from problem
+        with pa.ipc.open_stream(self._fetch(_ARROW)) as reader:
+            return reader.read_all()
+
+    def to_arrow(self) -> pyarrow.Table:
+        """The answer as an Arrow table, with exact types."""
+        return self._table
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """The answer as a pandas DataFrame; over Arrow where pyarrow is installed."""
+        try:
+            import pandas as pd
+        except ImportError as problem:
+            raise StrataError("this needs pandas: pip install 'strata[pandas]'") from problem
+        try:
+            import pyarrow  # noqa: F401
+        except ImportError:
+            return pd.DataFrame(self.rows, columns=self.columns)
+        return self._table.to_pandas()
+
+
+def sql(
+    query: str,
+    params: Sequence[Any] | Mapping[str, Any] | None = None,
+    *,
+    client: Client | None = None,
+) -> QueryResult:
+    """Runs one statement on the warehouse, at once; ``?`` and ``$name`` stand for ``params``.
+
+    Raises InvalidArgumentError for wrong SQL.
+    """
+    client = client or connect()
+    body: dict[str, Any] = {"sql": query}
+    if params is not None:
+        body["params"] = dict(params) if isinstance(params, Mapping) else list(params)
+    result = QueryResult(client, body)
+    # A statement that changes something must happen now and once, not when its answer is looked at.
+    if (
+        not query.lstrip()
+        .lower()
+        .startswith(("select", "with", "from", "values", "table", "describe", "show"))
+    ):
+        _ = result._json
+    return result

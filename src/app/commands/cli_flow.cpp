@@ -1,0 +1,406 @@
+#include "app/commands/cli_flow.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "base/text.hpp"
+#include "base/time.hpp"
+#include "resources/workflow/workflow.hpp"
+#include "runtime/clock.hpp"
+#include "wire/flow/flow_spec.hpp"
+#include "wire/flow/tar.hpp"
+
+namespace strata::app {
+namespace {
+
+namespace fs = std::filesystem;
+using Columns = std::vector<std::pair<std::string, std::string>>;
+
+const Columns kFlowColumns = {{"name", "NAME"},
+                              {"number", "VERSION"},
+                              {"owner", "OWNER"},
+                              {"steps", "STEPS"},
+                              {"next_run", "NEXT RUN"},
+                              {"last_state", "LAST RUN"},
+                              {"description", "DESCRIPTION"}};
+const Columns kRunColumns = {{"id", "RUN"},     {"flow", "PIPELINE"},   {"state", "STATE"},
+                             {"user", "USER"},  {"created", "CREATED"}, {"took", "TOOK"},
+                             {"cause", "CAUSE"}};
+const Columns kStepColumns = {{"step", "STEP"},     {"state", "STATE"},  {"attempts", "ATTEMPTS"},
+                              {"exit", "EXIT"},     {"took", "TOOK"},    {"cpu", "CPU"},
+                              {"memory", "MEMORY"}, {"reason", "REASON"}};
+
+std::string took(const Json& from, const Json& to) {
+  const auto begin = parse_rfc3339(from.is_string() ? from.as_string() : "");
+  const auto end = parse_rfc3339(to.is_string() ? to.as_string() : "");
+  if (!begin || !end) return "-";
+  return show_duration(std::chrono::duration_cast<std::chrono::milliseconds>(*end - *begin));
+}
+
+Result<std::string> read_file(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream text;
+  text << file.rdbuf();
+  if (!file) return not_found(fmt::format("cannot read {}", path.string()));
+  return std::move(text).str();
+}
+
+bool is_left_out(const fs::path& name) {
+  const std::string text = name.string();
+  return text.starts_with('.') || text == "__pycache__" || text == "node_modules" ||
+         text.ends_with(".pyc");
+}
+
+// All files of a folder but hidden ones and caches, as a tar archive that is the same for the same
+// content.
+Result<std::string> pack(const fs::path& folder) {
+  std::error_code failed;
+  if (!fs::is_directory(folder, failed)) {
+    return invalid("source", fmt::format("source: {} is no folder", folder.string()));
+  }
+  std::vector<wire::TarFile> files;
+  auto entry = fs::recursive_directory_iterator(folder, failed);
+  for (; !failed && entry != fs::recursive_directory_iterator(); entry.increment(failed)) {
+    if (is_left_out(entry->path().filename())) {
+      entry.disable_recursion_pending();
+      continue;
+    }
+    if (!entry->is_regular_file(failed)) continue;
+    auto content = read_file(entry->path());
+    if (!content) return content;
+    const bool executable =
+        (entry->status().permissions() & fs::perms::owner_exec) != fs::perms::none;
+    files.push_back(
+        {fs::relative(entry->path(), folder, failed).string(), std::move(*content), executable});
+  }
+  if (failed) return from_errno(failed.value(), "read", folder.string());
+  std::ranges::sort(files, {}, &wire::TarFile::path);
+  return wire::write_tar(files);
+}
+
+struct Applied {
+  std::string name;
+  Json flow;
+};
+
+// Checks the file here, so that errors carry its name, line and column; packs its source folder;
+// sends both.
+Result<Applied> apply_file(ApiClient& client, const std::string& path, bool dry_run) {
+  const auto text = read_file(path);
+  if (!text) return text.error();
+  const wire::FlowReadOptions options{.file = path,
+                                      .zone_known = &resources::workflow::Workflows::zone_known};
+  const bool is_json = fs::path(path).extension() == ".json";
+  Result<wire::FlowSpec> spec = Error();
+  if (is_json) {
+    const auto json = parse_json(*text);
+    if (!json) return json.error().wrap(path);
+    spec = wire::read_flow_json(*json, options);
+  } else {
+    spec = wire::read_flow_yaml(*text, options);
+  }
+  if (!spec) return spec.error();
+  if (!spec->source.empty()) {
+    const auto archive = pack(fs::path(path).parent_path() / spec->source);
+    if (!archive) return archive.error();
+    const auto answer =
+        client.request("POST", "/api/v1/flow-packages", *archive, "application/x-tar");
+    if (!answer) return answer.error();
+    const auto stored = parse_json(answer->body);
+    if (!stored) return stored.error();
+    spec->package = stored->text("package");
+    spec->source.clear();
+  }
+  const auto answer = client.request(
+      "PUT",
+      fmt::format("/api/v1/flows/{}{}", encode_segment(spec->name), dry_run ? "?dry_run=true" : ""),
+      wire::flow_to_json(*spec).dump());
+  if (!answer) return answer.error();
+  auto flow = parse_json(answer->body);
+  if (!flow) return flow.error();
+  return Applied{spec->name, std::move(*flow)};
+}
+
+Json with_run_cells(const Json& run) {
+  Json out = run;
+  out.set("took", took(run["started"], run["finished"]));
+  return out;
+}
+
+Json step_cells(const Json& step) {
+  const Json& attempts = step["attempts"];
+  Json out = Json::object({{"step", step["step"]},
+                           {"state", step["state"]},
+                           {"attempts", static_cast<std::int64_t>(attempts.size())},
+                           {"exit", Json()},
+                           {"took", "-"},
+                           {"cpu", "-"},
+                           {"memory", "-"},
+                           {"reason", step["reason"]}});
+  if (attempts.size() == 0) return out;
+  const Json& last = attempts.as_array().back();
+  out.set("exit", last["exit_code"]);
+  out.set("took", took(last["started"], last["finished"]));
+  if (last["usage"].is_object()) {
+    out.set("cpu", fmt::format("{:.2f} s", last["usage"].number("cpu_seconds")));
+    out.set("memory",
+            show_bytes(static_cast<std::uint64_t>(last["usage"].integer("max_rss_bytes"))));
+  }
+  return out;
+}
+
+Json step_table(const Json& run) {
+  Json steps = Json::array();
+  for (const Json& step : run["steps"].as_array())
+    steps.push(step_cells(step));
+  return Json::object({{"steps", std::move(steps)}});
+}
+
+bool has_ended(const Json& run) {
+  const std::string state = run.text("state");
+  return state == "succeeded" || state == "failed" || state == "cancelled";
+}
+
+// One line a step, drawn anew on a terminal; elsewhere a line for each change.
+class Progress {
+ public:
+  void show(const Json& run) {
+    const bool terminal = isatty(STDERR_FILENO) != 0;
+    if (terminal && lines_ > 0) fmt::print(stderr, "\x1b[{}A", lines_);
+    lines_ = 0;
+    for (const Json& step : run["steps"].as_array()) {
+      const Json cells = step_cells(step);
+      const std::string line =
+          fmt::format("  {:<24} {:<10} {:>9}  {}", cells.text("step"), cells.text("state"),
+                      cells.text("took"), cells.text("reason"));
+      if (terminal) {
+        fmt::print(stderr, "\x1b[2K{}\n", line);
+        ++lines_;
+      } else if (std::string& seen = seen_[cells.text("step")]; seen != cells.text("state")) {
+        seen = cells.text("state");
+        fmt::print(stderr, "{}\n", line);
+      }
+    }
+  }
+
+ private:
+  int lines_ = 0;
+  std::map<std::string, std::string> seen_;
+};
+
+Status wait_for_run(ApiClient& client, CliContext& context, const std::string& id) {
+  Progress progress;
+  while (true) {
+    const auto run = client.get("/api/v1/flow-runs/" + encode_segment(id));
+    if (!run) return run.error();
+    if (context.output != "json") progress.show(*run);
+    if (has_ended(*run)) {
+      if (context.output == "json") std::printf("%s\n", run->dump(2).c_str());
+      if (run->text("state") == "succeeded") {
+        if (context.output != "json") {
+          std::printf("run %s succeeded in %s\n", id.c_str(),
+                      took((*run)["started"], (*run)["finished"]).c_str());
+        }
+        return {};
+      }
+      return Error(Code::kInternal,
+                   fmt::format("run {} {}: {}", id, run->text("state"), run->text("reason")));
+    }
+    sleep_blocking(std::chrono::milliseconds(150));
+  }
+}
+
+Result<Json> parameters_of(const std::vector<std::string>& words) {
+  Json params = Json::object();
+  for (const std::string& word : words) {
+    const auto equals = word.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return invalid("param", fmt::format("--param '{}' must be NAME=VALUE", word));
+    }
+    params.set(word.substr(0, equals), word.substr(equals + 1));
+  }
+  return params;
+}
+
+bool is_file_name(const std::string& word) {
+  std::error_code failed;
+  return word.contains('/') || word.ends_with(".yaml") || word.ends_with(".yml") ||
+         word.ends_with(".json") || fs::is_regular_file(word, failed);
+}
+
+void add_apply(CLI::App& flow, CliContext& context) {
+  static std::string file;
+  static bool dry_run = false;
+  auto* const command = flow.add_subcommand("apply", "Store a pipeline from a YAML or JSON file");
+  command->add_option("file", file, "The pipeline's file")->required();
+  command->add_flag("--dry-run", dry_run, "Only check it");
+  command->callback([&context] {
+    context.with_client([&](ApiClient& client) -> Status {
+      const auto applied = apply_file(client, file, dry_run);
+      if (!applied) return applied.error();
+      if (context.output == "json") {
+        std::printf("%s\n", applied->flow.dump(2).c_str());
+      } else if (dry_run) {
+        std::printf("%s is correct; nothing was changed\n", file.c_str());
+      } else {
+        std::printf("pipeline %s is at version %s (%s)\n", applied->name.c_str(),
+                    applied->flow["number"].dump().c_str(), applied->flow.text("version").c_str());
+      }
+      return {};
+    });
+  });
+}
+
+void add_run(CLI::App& flow, CliContext& context) {
+  static std::string what, key;
+  static std::vector<std::string> params;
+  static bool wait = false;
+  auto* const command = flow.add_subcommand("run", "Run a pipeline now; a file is applied first");
+  command->add_option("pipeline", what, "A pipeline's name or its file")->required();
+  command->add_option("--param", params, "NAME=VALUE; may stand several times");
+  command->add_option("--idempotency-key", key, "The same key gives the same run");
+  command->add_flag("--wait", wait, "Show the progress and end with the run: 0 when it succeeded");
+  command->callback([&context] {
+    context.with_client([&](ApiClient& client) -> Status {
+      std::string name = what;
+      if (is_file_name(what)) {
+        const auto applied = apply_file(client, what, false);
+        if (!applied) return applied.error();
+        name = applied->name;
+      }
+      auto values = parameters_of(params);
+      if (!values) return values.error();
+      Json body = Json::object({{"params", std::move(*values)}});
+      if (!key.empty()) body.set("idempotency_key", key);
+      const auto run =
+          client.post(fmt::format("/api/v1/flows/{}/runs", encode_segment(name)), body);
+      if (!run) return run.error();
+      if (wait) return wait_for_run(client, context, run->text("id"));
+      std::printf("%s\n",
+                  context.output == "json" ? run->dump(2).c_str() : run->text("id").c_str());
+      return {};
+    });
+  });
+}
+
+void add_list(CLI::App& flow, CliContext& context) {
+  flow.add_subcommand("list", "All pipelines")->callback([&context] {
+    context.with_client([&](ApiClient& client) -> Status {
+      auto flows = client.get("/api/v1/flows");
+      if (!flows) return flows.error();
+      if (context.output == "json") {
+        context.print(*flows, "flows", kFlowColumns);
+        return {};
+      }
+      Json rows = Json::array();
+      for (const Json& one : (*flows)["flows"].as_array()) {
+        Json row = one;
+        row.set("last_state", one["last_run"]["state"]);
+        rows.push(std::move(row));
+      }
+      context.print(Json::object({{"flows", std::move(rows)}}), "flows", kFlowColumns);
+      return {};
+    });
+  });
+}
+
+void add_status(CLI::App& flow, CliContext& context) {
+  static std::string id;
+  auto* const command = flow.add_subcommand("status", "The newest runs, or the steps of one");
+  command->add_option("run", id, "A run's id");
+  command->callback([&context] {
+    context.with_client([&](ApiClient& client) -> Status {
+      if (id.empty()) {
+        const auto runs = client.get("/api/v1/flow-runs?limit=20");
+        if (!runs) return runs.error();
+        Json rows = Json::array();
+        for (const Json& run : (*runs)["runs"].as_array())
+          rows.push(with_run_cells(run));
+        context.print(context.output == "json" ? *runs : Json::object({{"runs", std::move(rows)}}),
+                      "runs", kRunColumns);
+        return {};
+      }
+      const auto run = client.get("/api/v1/flow-runs/" + encode_segment(id));
+      if (!run) return run.error();
+      if (context.output == "json") {
+        std::printf("%s\n", run->dump(2).c_str());
+        return {};
+      }
+      std::printf("%s of %s: %s%s%s\n", id.c_str(), run->text("flow").c_str(),
+                  run->text("state").c_str(), run->text("reason").empty() ? "" : ", ",
+                  run->text("reason").c_str());
+      context.print(step_table(*run), "steps", kStepColumns);
+      return {};
+    });
+  });
+}
+
+void add_logs(CLI::App& flow, CliContext& context) {
+  static std::string id, step;
+  static int attempt = 0;
+  static bool follow = false;
+  auto* const command = flow.add_subcommand("logs", "What the steps of a run printed");
+  command->add_option("run", id, "A run's id")->required();
+  command->add_option("step", step, "Only this step");
+  command->add_option("--attempt", attempt, "Only this attempt of the step");
+  command->add_flag("-f,--follow", follow, "Go on until the run has ended");
+  command->callback([&context] {
+    context.with_client([&](ApiClient& client) -> Status {
+      std::string path =
+          fmt::format("/api/v1/flow-runs/{}/logs?follow={}", encode_segment(id), follow ? 1 : 0);
+      if (!step.empty()) path += "&step=" + encode_segment(step);
+      if (attempt > 0) path += fmt::format("&attempt={}", attempt);
+      return client.stream("GET", path, "", "text/plain", [](std::string_view piece) {
+        std::fwrite(piece.data(), 1, piece.size(), stdout);
+        std::fflush(stdout);
+      });
+    });
+  });
+}
+
+void add_cancel_and_delete(CLI::App& flow, CliContext& context) {
+  static std::string id, name;
+  auto* const cancel = flow.add_subcommand("cancel", "Stop a run");
+  cancel->add_option("run", id, "A run's id")->required();
+  cancel->callback([&context] {
+    context.with_client([&](ApiClient& client) -> Status {
+      const auto run = client.post(fmt::format("/api/v1/flow-runs/{}/cancel", encode_segment(id)),
+                                   Json::object());
+      if (!run) return run.error();
+      std::printf("run %s is %s\n", id.c_str(), run->text("state").c_str());
+      return {};
+    });
+  });
+  auto* const remove =
+      flow.add_subcommand("delete", "Remove a pipeline and its triggers; its runs stay");
+  remove->add_option("name", name, "The pipeline's name")->required();
+  remove->callback([&context] {
+    context.with_client([&](ApiClient& client) -> Status {
+      const auto done = client.remove("/api/v1/flows/" + encode_segment(name));
+      if (!done) return done.error();
+      std::printf("deleted %s\n", name.c_str());
+      return {};
+    });
+  });
+}
+
+}  // namespace
+
+void add_flow_commands(CLI::App& app, CliContext& context) {
+  auto* const flow = app.add_subcommand("flow", "Pipelines and their runs");
+  flow->require_subcommand(1);
+  add_apply(*flow, context);
+  add_run(*flow, context);
+  add_list(*flow, context);
+  add_status(*flow, context);
+  add_logs(*flow, context);
+  add_cancel_and_delete(*flow, context);
+}
+
+}  // namespace strata::app

@@ -1,0 +1,98 @@
+#include "app/commands/cli_lineage.hpp"
+
+#include <map>
+#include <set>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+namespace strata::app {
+
+namespace {
+
+// Draws a lineage graph as a tree from its first node; what was drawn before is only named again.
+class Tree {
+ public:
+  Tree(const Json& graph, bool upstream) {
+    for (const auto& node : graph["nodes"].as_array())
+      nodes_.emplace(node.text("ref"), node);
+    for (const auto& edge : graph["edges"].as_array()) {
+      const std::string& from = edge["from"].as_string();
+      const std::string& to = edge["to"].as_string();
+      next_[upstream ? to : from].emplace_back(upstream ? from : to, edge.text("relation"));
+    }
+  }
+
+  std::string draw(const std::string& root) {
+    line(root, "");
+    branch(root, "");
+    return std::move(text_);
+  }
+
+ private:
+  void line(const std::string& ref, const std::string& relation) {
+    const auto at = nodes_.find(ref);
+    text_ += relation.empty() ? ref : fmt::format("{}  [{}]", ref, relation);
+    if (at != nodes_.end()) {
+      const Json& node = at->second;
+      if (const std::string digest = node.text("digest"); !digest.empty())
+        text_ += "  " + digest.substr(0, 19);
+      if (const std::string owner = node.text("owner"); !owner.empty()) text_ += "  by " + owner;
+      text_ += "  " + node.text("time");
+    }
+    text_ += "\n";
+  }
+
+  void branch(const std::string& ref, const std::string& indent) {
+    if (!drawn_.insert(ref).second) return;
+    const auto& children = next_[ref];
+    for (std::size_t i = 0; i < children.size(); ++i) {
+      const bool last = i + 1 == children.size();
+      text_ += indent + (last ? "`- " : "|- ");
+      const bool again = drawn_.contains(children[i].first) && !next_[children[i].first].empty();
+      line(children[i].first, children[i].second + (again ? ", see above" : ""));
+      branch(children[i].first, indent + (last ? "   " : "|  "));
+    }
+  }
+
+  std::map<std::string, Json> nodes_;
+  std::map<std::string, std::vector<std::pair<std::string, std::string>>> next_;
+  std::set<std::string> drawn_;
+  std::string text_;
+};
+
+Status show(CliContext& context, const Result<Json>& graph, bool upstream) {
+  if (!graph) return graph.error();
+  if (context.output == "json") {
+    std::printf("%s\n", graph->dump(2).c_str());
+    return {};
+  }
+  const auto& first = (*graph)["nodes"].as_array().front();
+  std::printf("%s", Tree(*graph, upstream).draw(first.text("ref")).c_str());
+  if (graph->boolean("truncated"))
+    std::printf("(cut: the graph is larger than what one answer holds)\n");
+  return {};
+}
+
+}  // namespace
+
+void add_lineage_commands(CLI::App& app, CliContext& context) {
+  static std::string id, ref;
+  auto* why =
+      app.add_subcommand("why", "What led to a prediction, endpoint, model, run, table or object");
+  why->add_option("id", id, "A prediction id, or kind:name[@version]")->required();
+  why->callback([&context] {
+    context.with_client([&](ApiClient& client) {
+      return show(context, client.get("/api/v1/why/" + encode_segment(id)), true);
+    });
+  });
+  auto* impact = app.add_subcommand("impact", "What follows from a table, object, run or model");
+  impact->add_option("ref", ref, "kind:name[@version], for example table:raw.flights")->required();
+  impact->callback([&context] {
+    context.with_client([&](ApiClient& client) {
+      return show(context, client.get("/api/v1/impact?ref=" + encode_segment(ref)), false);
+    });
+  });
+}
+
+}  // namespace strata::app

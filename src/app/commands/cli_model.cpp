@@ -1,0 +1,92 @@
+#include "app/commands/cli_model.hpp"
+
+#include <cstdio>
+
+#include <CLI/CLI.hpp>
+
+namespace strata::app {
+
+namespace {
+
+const std::vector<std::pair<std::string, std::string>> kModelColumns = {
+    {"name", "NAME"}, {"latest_version", "LATEST"}, {"aliases", "ALIASES"}, {"owner", "OWNER"},
+    {"team", "TEAM"}, {"updated", "UPDATED"}};
+const std::vector<std::pair<std::string, std::string>> kVersionColumns = {
+    {"version", "VERSION"}, {"aliases", "ALIASES"}, {"digest", "DIGEST"},
+    {"owner", "OWNER"},     {"run_id", "RUN"},      {"created", "CREATED"}};
+const std::vector<std::pair<std::string, std::string>> kMoveColumns = {
+    {"time", "TIME"}, {"alias", "ALIAS"}, {"from", "FROM"}, {"to", "TO"}, {"actor", "ACTOR"}};
+
+Status list_models(CliContext& context, ApiClient& client) {
+  Json all = Json::array();
+  std::string token;
+  do {
+    const auto page = client.get("/api/v1/models?limit=1000" +
+                                 (token.empty() ? "" : "&page_token=" + encode_segment(token)));
+    if (!page) return page.error();
+    for (const auto& model : (*page)["models"].as_array())
+      all.push(model);
+    token = page->text("next_page_token");
+  } while (!token.empty());
+  context.print(Json::object({{"models", std::move(all)}}), "models", kModelColumns);
+  return {};
+}
+
+Status show_model(CliContext& context, ApiClient& client, const std::string& name) {
+  const auto model = client.get("/api/v1/models/" + encode_segment(name));
+  if (!model) return model.error();
+  if (context.output == "json") {
+    std::printf("%s\n", model->dump(2).c_str());
+    return {};
+  }
+  std::printf("%s  owner %s (team %s)\n%s\n", model->text("name").c_str(),
+              model->text("owner").c_str(), model->text("team").c_str(),
+              model->text("description").c_str());
+  context.print(*model, "versions", kVersionColumns);
+  std::printf("\n");
+  context.print(*model, "alias_history", kMoveColumns);
+  return {};
+}
+
+Status move_alias(CliContext& context, ApiClient& client, const std::string& name,
+                  const std::string& alias, std::int64_t version) {
+  const auto moved = client.request(
+      "PUT", "/api/v1/models/" + encode_segment(name) + "/aliases/" + encode_segment(alias),
+      Json::object({{"version", Json(version)}}).dump());
+  if (!moved) return moved.error();
+  const auto answer = parse_json(moved->body);
+  if (!answer) return answer.error();
+  context.print(Json::object({{"versions", Json(Json::Array{*answer})}}), "versions",
+                kVersionColumns);
+  return {};
+}
+
+}  // namespace
+
+void add_model_commands(CLI::App& app, CliContext& context) {
+  static std::string name, alias;
+  static std::int64_t version = 0;
+  auto* model = app.add_subcommand("model", "Registered models, their versions and aliases");
+  model->require_subcommand(1);
+  model->add_subcommand("list", "All registered models")->callback([&context] {
+    context.with_client([&](ApiClient& client) { return list_models(context, client); });
+  });
+  auto* show =
+      model->add_subcommand("show", "A model with its versions and the history of its aliases");
+  show->add_option("name", name, "Name of the model")->required();
+  show->callback([&context] {
+    context.with_client([&](ApiClient& client) { return show_model(context, client, name); });
+  });
+  auto* move = model->add_subcommand("alias", "Let an alias name a version");
+  move->add_option("name", name, "Name of the model")->required();
+  move->add_option("alias", alias, "Alias, for example champion")->required();
+  move->add_option("version", version, "Number of the version")
+      ->required()
+      ->check(CLI::PositiveNumber);
+  move->callback([&context] {
+    context.with_client(
+        [&](ApiClient& client) { return move_alias(context, client, name, alias, version); });
+  });
+}
+
+}  // namespace strata::app

@@ -1,0 +1,333 @@
+#include "app/commands/cli_sql.hpp"
+
+#include <atomic>
+#include <condition_variable>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include <CLI/CLI.hpp>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "app/commands/cli.hpp"
+#include "base/text.hpp"
+#include "runtime/clock.hpp"
+#include "runtime/files.hpp"
+#include "runtime/pool.hpp"
+#include "runtime/random.hpp"
+
+namespace strata::app {
+
+namespace {
+
+constexpr int kDefaultWidth = 100;
+
+struct SqlOptions {
+  std::string sql;
+  std::string file;
+  std::string output = "table";
+  std::string out;
+  std::int64_t limit = -1;
+  std::string timeout = "5m";
+};
+
+std::atomic<int> interrupted{0};
+static_assert(std::atomic<int>::is_always_lock_free);  // a signal handler may set it
+void note_interrupt(int) {
+  interrupted = 1;
+}
+
+// While the query runs: shows how far it is, on a terminal only, and cancels it on the server after
+// Ctrl-C.
+class Companion {
+ public:
+  Companion(std::string data_dir, std::string id)
+      : data_dir_(std::move(data_dir)),
+        id_(std::move(id)),
+        before_(std::signal(SIGINT, note_interrupt)) {
+    thread_.submit([this] { follow(); });
+  }
+  ~Companion() {
+    {
+      const std::lock_guard lock(mutex_);
+      done_ = true;
+    }
+    changed_.notify_all();
+    thread_.stop();
+    std::signal(SIGINT, before_);
+  }
+
+ private:
+  void follow() {
+    const bool terminal = ::isatty(STDERR_FILENO) == 1;
+    const auto began = SystemClock().steady();
+    bool cancelled = false;
+    bool shown = false;
+    auto client = ApiClient::connect(data_dir_);
+    if (!client) return;  // the query itself reports why
+    std::unique_lock lock(mutex_);
+    for (int turn = 1;
+         !changed_.wait_for(lock, std::chrono::milliseconds(100), [&] { return done_; }); ++turn) {
+      if (interrupted != 0 && !cancelled) {
+        cancelled = true;
+        // When it has just ended, there is nothing to cancel.
+        (void)client->remove("/api/v1/sql/queries/" + id_);
+      }
+      const auto elapsed = SystemClock().steady() - began;
+      if (!terminal || elapsed < std::chrono::milliseconds(700) || turn % 3 != 0) continue;
+      const auto query = client->get("/api/v1/sql/queries/" + id_);
+      if (!query) continue;
+      show(*query, std::chrono::duration_cast<std::chrono::seconds>(elapsed));
+      shown = true;
+    }
+    if (shown) std::fputs("\r\033[K", stderr);
+  }
+
+  static void show(const Json& query, std::chrono::seconds elapsed) {
+    constexpr int kBar = 30;
+    const double percent = query.number("progress", -1);
+    std::string bar;
+    if (percent >= 0) {
+      const int full = static_cast<int>(percent / 100 * kBar);
+      bar = "[" + std::string(static_cast<std::size_t>(full), '#') +
+            std::string(static_cast<std::size_t>(kBar - full), ' ') +
+            fmt::format("] {:3.0f} %", percent);
+    } else {
+      bar = query.text("state", "running");
+    }
+    std::fprintf(stderr, "\r\033[K%s  %lld s", bar.c_str(),
+                 static_cast<long long>(elapsed.count()));
+    std::fflush(stderr);
+  }
+
+  std::string data_dir_;
+  std::string id_;
+  void (*before_)(int);
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool done_ = false;
+  BlockingPool thread_{1};
+};
+
+std::size_t width_of(std::string_view text) {  // characters, as good as columns for most scripts
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
+  }));
+}
+
+std::string cut(const std::string& text, std::size_t width) {
+  if (width_of(text) <= width) return text;
+  std::string out;
+  std::size_t used = 0;
+  for (const char c : text) {
+    const bool starts = (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
+    if (starts && ++used >= width) break;
+    out += c;
+  }
+  return out + "\u2026";
+}
+
+std::string cell(const Json& value) {
+  std::string text = value.is_null()     ? "NULL"
+                     : value.is_string() ? value.as_string()
+                                         : value.dump();
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F)
+      c = ' ';  // a cell is one line and sends no terminal codes
+  }
+  return text;
+}
+
+int terminal_width() {
+  winsize size{};
+  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  return kDefaultWidth;
+}
+
+// Columns as wide as they need; on a terminal the widest give way until a line fits.
+void fit(std::vector<std::size_t>& widths) {
+  if (::isatty(STDOUT_FILENO) != 1 || widths.empty()) return;
+  const auto room = static_cast<std::size_t>(terminal_width());
+  const auto total = [&] {
+    std::size_t sum = 2 * (widths.size() - 1);
+    for (const auto width : widths)
+      sum += width;
+    return sum;
+  };
+  while (total() > room) {
+    const auto widest = std::max_element(widths.begin(), widths.end());
+    if (*widest <= 4) return;
+    --*widest;
+  }
+}
+
+void print_table(const Json& answer) {
+  std::vector<std::vector<std::string>> lines(1);
+  std::vector<bool> right;
+  for (const auto& column : answer["columns"].as_array()) {
+    lines[0].push_back(cell(column["name"]));
+    const std::string type = column.text("type");
+    right.push_back(type.contains("INT")
+                        ? !type.contains('(') && !type.contains('[') && type != "INTERVAL"
+                        : type == "DOUBLE" || type == "FLOAT" || type.starts_with("DECIMAL"));
+  }
+  for (const auto& row : answer["rows"].as_array()) {
+    auto& line = lines.emplace_back();
+    for (const auto& value : row.as_array())
+      line.push_back(cell(value));
+  }
+  std::vector<std::size_t> widths(lines[0].size(), 1);
+  for (const auto& line : lines) {
+    for (std::size_t i = 0; i < line.size(); ++i)
+      widths[i] = std::max(widths[i], width_of(line[i]));
+  }
+  fit(widths);
+  std::vector<std::string> rule;
+  for (const auto width : widths)
+    rule.push_back(std::string(width, '-'));
+  lines.insert(lines.begin() + 1, rule);
+  for (const auto& line : lines) {
+    std::string text;
+    for (std::size_t i = 0; i < line.size(); ++i) {
+      const std::string shown = cut(line[i], widths[i]);
+      const std::string pad(widths[i] - width_of(shown), ' ');
+      text += (i > 0 ? "  " : "") + (right[i] ? pad + shown : shown + pad);
+    }
+    text.erase(text.find_last_not_of(' ') + 1);
+    std::printf("%s\n", text.c_str());
+  }
+  const auto count = answer.integer("row_count");
+  std::fflush(stdout);
+  std::fprintf(stderr, "%lld row%s%s in %.1f ms\n", static_cast<long long>(count),
+               count == 1 ? "" : "s",
+               answer.boolean("truncated") ? " (more were cut off; use --limit)" : "",
+               answer.number("elapsed_ms"));
+}
+
+Result<std::string> script_of(const SqlOptions& options) {
+  if (!options.sql.empty() && !options.file.empty())
+    return invalid("file", "give either the SQL itself or -f FILE");
+  if (!options.sql.empty() && options.sql != "-") return options.sql;
+  if (options.file.empty() && options.sql.empty())
+    return invalid("sql", "give the SQL to run, or -f FILE, or - for standard input");
+  const std::string path =
+      options.file.empty() || options.file == "-" ? "/dev/stdin" : options.file;
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return not_found("the file '" + path + "' cannot be read");
+  return std::string(std::istreambuf_iterator<char>(in), {});
+}
+
+std::string_view media_of(const std::string& output) {
+  if (output == "csv") return "text/csv";
+  if (output == "arrow") return "application/vnd.apache.arrow.stream";
+  if (output == "parquet") return "application/vnd.apache.parquet";
+  return "application/json";
+}
+
+// Writes to a file beside the wanted one and renames it at the end, so that a failed query leaves
+// no half file.
+class Target {
+ public:
+  explicit Target(std::string path) : path_(std::move(path)) {
+    if (!path_.empty()) file_ = std::fopen((path_ + ".part").c_str(), "wb");
+  }
+  ~Target() {
+    if (file_ != nullptr) {
+      std::fclose(file_);
+      std::remove((path_ + ".part").c_str());
+    }
+  }
+  Status ready() const {
+    if (path_.empty() || file_ != nullptr) return {};
+    return from_errno(errno, "open", path_ + ".part");
+  }
+  void write(std::string_view bytes) {
+    std::FILE* to = path_.empty() ? stdout : file_;
+    if (std::fwrite(bytes.data(), 1, bytes.size(), to) != bytes.size()) failed_ = errno;
+  }
+  Status finish() {
+    if (path_.empty()) {
+      if (std::fflush(stdout) != 0) failed_ = errno;
+    } else {
+      if (std::fclose(std::exchange(file_, nullptr)) != 0) failed_ = errno;
+      if (failed_ == 0) {
+        const std::string whole = std::filesystem::absolute(path_).string();
+        return SystemFiles().publish(whole + ".part", whole);
+      }
+    }
+    if (failed_ != 0)
+      return from_errno(failed_, "write", path_.empty() ? "standard output" : path_);
+    return {};
+  }
+
+ private:
+  std::string path_;
+  std::FILE* file_ = nullptr;
+  int failed_ = 0;
+};
+
+Status run_sql(ApiClient& client, const CliContext& context, const SqlOptions& options) {
+  const auto script = script_of(options);
+  if (!script) return script.error();
+  const auto timeout = parse_duration(options.timeout);
+  if (!timeout) return timeout.error();
+  const bool binary = options.output == "arrow" || options.output == "parquet";
+  if (binary && options.out.empty() && ::isatty(STDOUT_FILENO) == 1) {
+    return invalid("out",
+                   "-o " + options.output +
+                       " writes binary data: name a file with --out, or send it through a pipe");
+  }
+  const std::string id = SystemRandom().uuid7(SystemClock().now());
+  Json body = Json::object({{"sql", *script}, {"timeout_ms", timeout->count()}, {"query_id", id}});
+  if (options.limit >= 0)
+    body.set("limit", options.limit);
+  else if (options.output == "table")
+    body.set("limit", 1000);
+  else
+    body.set("limit", 0);
+  Target target(options.out);
+  STRATA_TRY(target.ready());
+  std::string table;
+  {
+    const Companion companion(context.data_dir, id);
+    STRATA_TRY(client.stream("POST", "/api/v1/sql", body.dump(), media_of(options.output),
+                             [&](std::string_view piece) {
+                               if (options.output == "table")
+                                 table += piece;
+                               else
+                                 target.write(piece);
+                             }));
+  }
+  if (options.output == "table") {
+    const auto answer = parse_json(table);
+    if (!answer) return answer.error();
+    print_table(*answer);
+    return {};
+  }
+  if (options.output == "json") target.write("\n");
+  return target.finish();
+}
+
+}  // namespace
+
+void add_sql_commands(CLI::App& app, CliContext& context) {
+  static SqlOptions options;
+  auto* sql = app.add_subcommand("sql", "Run SQL over tables and lake files");
+  sql->add_option(
+      "sql", options.sql,
+      "One statement, or a script that runs as one transaction; - reads standard input");
+  sql->add_option("-f,--file", options.file, "File with the SQL");
+  sql->add_option("-o,--output", options.output, "table, csv, json, arrow or parquet")
+      ->check(CLI::IsMember({"table", "csv", "json", "arrow", "parquet"}));
+  sql->add_option("--out", options.out, "Write the answer to this file");
+  sql->add_option("--limit", options.limit, "Rows at most; 0 for all (table: 1000)");
+  sql->add_option("--timeout", options.timeout,
+                  "Stop the statement after this time, for example 90s");
+  sql->callback([&context] {
+    context.with_client([&](ApiClient& client) { return run_sql(client, context, options); });
+  });
+}
+
+}  // namespace strata::app

@@ -1,0 +1,194 @@
+#include <algorithm>
+#include <cstdlib>
+
+#include <fmt/format.h>
+
+#include "app/commands/cli.hpp"
+#include "app/data_dir.hpp"
+#include "base/text.hpp"
+#include "runtime/files.hpp"
+#include "runtime/http_client.hpp"
+
+namespace strata::app {
+
+int exit_code_of(Code code) {
+  switch (code) {
+    case Code::kInvalidArgument:
+    case Code::kMalformed:
+      return kExitUsage;
+    case Code::kNotFound:
+      return kExitNotFound;
+    case Code::kUnauthenticated:
+    case Code::kPermissionDenied:
+    case Code::kExpired:
+      return kExitNotAllowed;
+    case Code::kAlreadyExists:
+    case Code::kConflict:
+    case Code::kPreconditionFailed:
+      return kExitConflict;
+    default:
+      return kExitFailed;
+  }
+}
+
+std::string encode_segment(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '_' || c == '.' || c == '~';
+    out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return out;
+}
+
+Result<ApiClient> ApiClient::connect(const std::string& data_dir) {
+  const char* url = std::getenv("STRATA_URL");
+  const char* token = std::getenv("STRATA_TOKEN");
+  if (data_dir.empty() && url != nullptr && token != nullptr) return ApiClient(url, token);
+  SystemFiles files;
+  const std::string dir = data_dir.empty() ? default_data_dir() : data_dir;
+  const auto endpoints = read_endpoints(files, dir);
+  if (!endpoints) return endpoints.error();
+  const auto admin = read_admin(files, dir);
+  if (!admin) return admin.error();
+  return ApiClient(endpoints->http, admin->token);
+}
+
+namespace {
+
+Code code_of(const std::string& name, int status) {
+  for (int i = 0; i <= static_cast<int>(Code::kInternal); ++i) {
+    if (code_name(static_cast<Code>(i)) == name) return static_cast<Code>(i);
+  }
+  if (status == 401) return Code::kUnauthenticated;
+  if (status == 403) return Code::kPermissionDenied;
+  if (status == 404) return Code::kNotFound;
+  if (status == 409) return Code::kConflict;
+  return status < 500 ? Code::kInvalidArgument : Code::kInternal;
+}
+
+Error error_of(const ClientAnswer& answer, const std::string& body) {
+  const auto json = parse_json(body);
+  const Json& inner = json ? (*json)["error"] : Json();
+  std::string message = inner.text("message");
+  if (message.empty())
+    message = fmt::format("the server answered {}: {}", answer.status, body.substr(0, 300));
+  return Error(code_of(inner.text("code"), answer.status), message);
+}
+
+}  // namespace
+
+Result<ApiAnswer> ApiClient::request(std::string_view method, const std::string& path,
+                                     const std::string& body, std::string_view content_type,
+                                     std::string_view accept) {
+  ClientRequest request;
+  request.method = method;
+  request.url = url_ + path;
+  request.body = body;
+  request.headers = {{"Authorization", "Bearer " + token_}, {"Accept", std::string(accept)}};
+  if (!body.empty()) request.headers.emplace_back("Content-Type", std::string(content_type));
+  ApiAnswer answer;
+  const auto done = http_exchange(request, [&](const ClientAnswer&, std::string_view piece) {
+    answer.body += piece;
+    return true;
+  });
+  if (!done) return done.error();
+  answer.status = done->status;
+  answer.headers = done->headers;
+  if (answer.status >= 400) return error_of(*done, answer.body);
+  return answer;
+}
+
+namespace {
+Result<Json> as_json(Result<ApiAnswer> answer) {
+  if (!answer) return std::move(answer).error();
+  return answer->body.empty() ? Result<Json>(Json::object()) : parse_json(answer->body);
+}
+}  // namespace
+
+Result<Json> ApiClient::get(const std::string& path) {
+  return as_json(request("GET", path));
+}
+Result<Json> ApiClient::post(const std::string& path, const Json& body) {
+  return as_json(request("POST", path, body.dump()));
+}
+Result<Json> ApiClient::remove(const std::string& path) {
+  return as_json(request("DELETE", path));
+}
+
+Status ApiClient::stream(std::string_view method, const std::string& path, const std::string& body,
+                         std::string_view accept,
+                         const std::function<void(std::string_view)>& on_piece) {
+  ClientRequest request;
+  request.method = method;
+  request.url = url_ + path;
+  request.body = body;
+  request.timeout = std::chrono::hours(24);  // a log that is followed may stay silent for long
+  request.headers = {{"Authorization", "Bearer " + token_}, {"Accept", std::string(accept)}};
+  if (!body.empty()) request.headers.emplace_back("Content-Type", "application/json");
+  std::string refused;
+  const auto done = http_exchange(request, [&](const ClientAnswer& answer, std::string_view piece) {
+    if (answer.status >= 400) {
+      refused += piece;
+    } else {
+      on_piece(piece);
+    }
+    return true;
+  });
+  if (!done) return done.error();
+  if (done->status >= 400) return error_of(*done, refused);
+  return {};
+}
+
+void CliContext::fail(const Error& error) {
+  std::fprintf(stderr, "strata: %s\n", error.to_string().c_str());
+  exit_code = exit_code_of(error.code);
+}
+
+void CliContext::with_client(const std::function<Status(ApiClient&)>& f) {
+  auto client = ApiClient::connect(data_dir);
+  if (!client) return fail(client.error());
+  const auto done = f(*client);
+  if (!done) fail(done.error());
+}
+
+namespace {
+
+std::string cell_text(const Json& value) {
+  if (value.is_null()) return "-";
+  if (value.is_string()) return value.as_string();
+  return value.dump();
+}
+
+}  // namespace
+
+void CliContext::print(const Json& answer, std::string_view items,
+                       const std::vector<std::pair<std::string, std::string>>& columns) {
+  if (output == "json") {
+    std::printf("%s\n", answer.dump(2).c_str());
+    return;
+  }
+  std::vector<std::vector<std::string>> lines(1);
+  for (const auto& [name, heading] : columns)
+    lines[0].push_back(heading);
+  const Json& rows = answer[items];
+  for (const auto& row : rows.is_array() ? rows.as_array() : Json::Array{}) {
+    auto& line = lines.emplace_back();
+    for (const auto& [name, heading] : columns)
+      line.push_back(cell_text(row[name]));
+  }
+  std::vector<std::size_t> widths(columns.size(), 0);
+  for (const auto& line : lines) {
+    for (std::size_t i = 0; i < line.size(); ++i)
+      widths[i] = std::max(widths[i], line[i].size());
+  }
+  for (const auto& line : lines) {
+    std::string text;
+    for (std::size_t i = 0; i < line.size(); ++i) {
+      text += i + 1 < line.size() ? fmt::format("{:<{}}  ", line[i], widths[i]) : line[i];
+    }
+    std::printf("%s\n", text.c_str());
+  }
+}
+
+}  // namespace strata::app

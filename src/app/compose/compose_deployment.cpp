@@ -1,0 +1,98 @@
+#include "app/compose/compose_deployment.hpp"
+
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "doors/rest/endpoint_routes.hpp"
+
+namespace strata::app {
+
+using platform::deployment::Endpoints;
+using platform::deployment::ModelRef;
+using platform::deployment::ModelSource;
+using platform::deployment::PredictionLog;
+using platform::deployment::ResolvedModel;
+using platform::models::Models;
+
+// The model store as deployment sees it.
+class DeploymentPart::ModelStore final : public ModelSource {
+ public:
+  explicit ModelStore(Models& models) : models_(models) {}
+
+  Task<Result<ResolvedModel>> resolve(const kernel::Caller& caller, const ModelRef& ref) override {
+    auto found = co_await models_.resolve(caller, ref.to_string());
+    if (!found) co_return std::move(found).error();
+    ResolvedModel model;
+    model.name = std::move(found->name);
+    model.version = std::to_string(found->version);
+    model.digest = std::move(found->digest);
+    model.package_digest = std::move(found->package_digest);
+    model.run_id = std::move(found->run_id);
+    model.root = std::move(found->root);
+    model.files = std::move(found->files);
+    co_return model;
+  }
+
+  Task<Result<std::unique_ptr<ByteSource>>> open(const kernel::Caller& caller,
+                                                 const ResolvedModel& model,
+                                                 const platform::models::ModelFile& file) override {
+    platform::models::Resolved known;
+    known.name = model.name;
+    known.version = to_int(model.version).value_or(0);
+    known.digest = model.digest;
+    known.package_digest = model.package_digest;
+    known.run_id = model.run_id;
+    known.root = model.root;
+    auto artifact = co_await models_.open(caller, known, file);
+    if (!artifact) co_return std::move(artifact).error();
+    co_return std::move(artifact->body);
+  }
+
+ private:
+  Models& models_;
+};
+
+DeploymentPart::DeploymentPart(Core& core, Models& models)
+    : core_(core),
+      source_(std::make_unique<ModelStore>(models)),
+      lightgbm_(core.paths.libraries + "/lib_lightgbm.so"),
+      onnx_(core.paths.libraries + "/libonnxruntime.so.1"),
+      log_(core.paths.data + "/predictions", core.files, core.clock, core.metrics),
+      endpoints_(Endpoints::Ports{core.records, core.identity, core.audit, core.events,
+                                  core.lineage, core.clock, core.random, core.files, core.pool,
+                                  core.loops, core.scope, core.metrics, *source_, log_},
+                 {&lightgbm_, &onnx_}, core.paths.data + "/models"),
+      oip_(endpoints_),
+      scoring_(endpoints_) {}
+
+Status DeploymentPart::prepare() {
+  STRATA_TRY(core_.records.migrate(Endpoints::migrations()));
+  return log_.open();
+}
+
+std::vector<std::pair<Port, http::Door*>> DeploymentPart::doors() {
+  return {{Port::kHttp, &oip_}, {Port::kHttp, &scoring_}};
+}
+
+Status DeploymentPart::start() {
+  core_.scope.spawn(core_.loops.next(), log_.keep(core_.pool, core_.scope.token()));
+  return endpoints_.start();
+}
+
+void DeploymentPart::stop() {
+  core_.scope.request_stop();
+  core_.events.changed().notify_all();  // wakes the watch, which then sees that it shall end
+  if (const auto written = log_.flush(); !written) {
+    log::error("predictions.flush", Json::object({{"error", written.error().to_string()}}));
+  }
+}
+
+Result<std::unique_ptr<DeploymentPart>> make_deployment_part(Core& core,
+                                                             doors::rest::RestDoor& rest,
+                                                             Models& models) {
+  auto part = std::make_unique<DeploymentPart>(core, models);
+  STRATA_TRY(part->prepare());
+  rest.add(doors::rest::endpoint_routes(part->endpoints(), core.pool));
+  return part;
+}
+
+}  // namespace strata::app

@@ -1,0 +1,51 @@
+#include "app/compose/compose_lineage.hpp"
+
+#include "doors/rest/lineage_routes.hpp"
+
+namespace strata::app {
+
+namespace {
+
+using doors::rest::PredictionOrigin;
+using platform::deployment::Prediction;
+using platform::deployment::PredictionLog;
+
+PredictionOrigin origin_of(const Prediction& prediction) {
+  Json rows = Json::array();
+  for (const auto& row : prediction.rows) {
+    rows.push(Json::object({{"inputs", row.inputs}, {"outputs", row.outputs}}));
+  }
+  PredictionOrigin origin;
+  origin.node.ref = {"prediction", prediction.id, ""};
+  origin.node.digest = prediction.digest;
+  origin.node.time = prediction.time;
+  origin.node.facts = Json::object({{"endpoint", prediction.endpoint},
+                                    {"model", prediction.model},
+                                    {"model_version", prediction.version},
+                                    {"status", prediction.status},
+                                    {"latency_us", prediction.latency_us},
+                                    {"rows", std::move(rows)}});
+  origin.endpoint = {"endpoint", prediction.endpoint, std::to_string(prediction.deployment)};
+  return origin;
+}
+
+Task<Result<PredictionOrigin>> find_prediction(PredictionLog& log, BlockingPool& pool,
+                                               const kernel::Caller& caller, std::string id) {
+  const auto look_up = [&] {
+    return log.find(caller.project.str(), id);
+  };
+  auto found = co_await pool.run(look_up);
+  if (!found) co_return std::move(found).error();
+  co_return origin_of(*found);
+}
+
+}  // namespace
+
+void add_lineage(Core& core, doors::rest::RestDoor& rest, PredictionLog& log) {
+  const auto find = [&core, &log](const kernel::Caller& caller, std::string id) {
+    return find_prediction(log, core.pool, caller, std::move(id));
+  };
+  rest.add(doors::rest::lineage_routes(core.lineage, find));
+}
+
+}  // namespace strata::app

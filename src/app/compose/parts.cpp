@@ -1,0 +1,45 @@
+#include "app/compose/parts.hpp"
+
+#include "app/compose/compose_compute.hpp"
+#include "app/compose/compose_deployment.hpp"
+#include "app/compose/compose_lake.hpp"
+#include "app/compose/compose_lineage.hpp"
+#include "app/compose/compose_tracking.hpp"
+#include "app/compose/compose_ui.hpp"
+#include "app/compose/compose_warehouse.hpp"
+#include "app/compose/compose_workflow.hpp"
+
+namespace strata::app {
+
+Result<std::vector<std::unique_ptr<Part>>> make_parts(Core& core, doors::rest::RestDoor& rest) {
+  std::vector<std::unique_ptr<Part>> parts;
+  auto lake = make_lake_part(core, rest);
+  if (!lake) return std::move(lake).error();
+  storage::lake::Lake& objects = (*lake)->lake();
+  auto compute = make_compute_part(core, rest);
+  if (!compute) return std::move(compute).error();
+  storage::compute::Compute& node = (*compute)->compute();
+  auto warehouse = make_warehouse_part(core, rest, objects, [&node](std::chrono::microseconds cpu) {
+    return node.cost({.cores = 1, .memory_bytes = 0, .gpus = 0}, cpu).amount;
+  });
+  if (!warehouse) return std::move(warehouse).error();
+  auto tracking = make_tracking_part(core, rest, objects);
+  if (!tracking) return std::move(tracking).error();
+  auto deployment = make_deployment_part(core, rest, (*tracking)->models());
+  if (!deployment) return std::move(deployment).error();
+  auto& predictions = (*deployment)->predictions();
+  add_lineage(core, rest, predictions);
+  (*warehouse)->offer_predictions(predictions);
+  parts.push_back(*std::move(lake));
+  parts.push_back(*std::move(compute));
+  parts.push_back(*std::move(warehouse));
+  parts.push_back(*std::move(tracking));
+  parts.push_back(*std::move(deployment));
+  auto workflow = make_workflow_part(core, rest);
+  if (!workflow) return std::move(workflow).error();
+  parts.push_back(*std::move(workflow));
+  parts.push_back(make_ui_part());
+  return parts;
+}
+
+}  // namespace strata::app

@@ -1,0 +1,309 @@
+// Endpoints over real records and loops, with a model store and an engine made for the test: what
+// users notice when aliases move, models are broken, and the server is restarted.
+#include <atomic>
+#include <filesystem>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "base/bytes.hpp"
+#include "base/digest.hpp"
+#include "base/text.hpp"
+#include "engines/sqlite/sqlite_records.hpp"
+#include "platform/deployment/deployment.hpp"
+
+namespace strata::platform::deployment {
+namespace {
+
+using wire::ElementType;
+using wire::Tensor;
+
+// Registered versions held in memory; each is a package of two files.
+class MemoryModelSource final : public ModelSource {
+ public:
+  void add(const std::string& version, const std::string& content) {
+    const std::lock_guard lock(mutex_);
+    ResolvedModel model;
+    model.name = "m";
+    model.version = version;
+    const std::map<std::string, std::string> files = {
+        {"MLmodel",
+         "flavors: {constant: {}}\nsignature:\n  inputs: "
+         "'[{\"type\":\"double\",\"name\":\"x\"}]'\n"},
+        {"value", content}};
+    for (const auto& [path, text] : files) {
+      model.files.push_back({path, text.size(), to_hex(sha256(text))});
+      contents_[version + "/" + path] = text;
+    }
+    model.package_digest = models::package_digest(model.files);
+    model.digest = model.package_digest;
+    versions_[version] = std::move(model);
+  }
+  void point(const std::string& version) {
+    const std::lock_guard lock(mutex_);
+    live_ = version;
+  }
+  void damage(const std::string& version) {
+    const std::lock_guard lock(mutex_);
+    contents_[version + "/value"].back() = '9';
+  }
+  void lose() {
+    const std::lock_guard lock(mutex_);
+    lost_ = true;
+  }
+
+  Task<Result<ResolvedModel>> resolve(const kernel::Caller&, const ModelRef& ref) override {
+    const std::lock_guard lock(mutex_);
+    const auto found = versions_.find(ref.alias.empty() ? ref.version : live_);
+    if (lost_ || ref.name != "m" || found == versions_.end()) co_return not_found("no such model");
+    co_return found->second;
+  }
+  Task<Result<std::unique_ptr<ByteSource>>> open(const kernel::Caller&, const ResolvedModel& model,
+                                                 const models::ModelFile& file) override {
+    const std::lock_guard lock(mutex_);
+    co_return std::unique_ptr<ByteSource>(
+        std::make_unique<TextSource>(contents_.at(model.version + "/" + file.path)));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, ResolvedModel> versions_;
+  std::map<std::string, std::string> contents_;
+  std::string live_;
+  bool lost_ = false;
+};
+
+// Answers x + the number in the package; counts how many of its models are in memory.
+class ConstantEngine final : public ModelEngine {
+ public:
+  class Runner final : public ModelRunner {
+   public:
+    Runner(double value, std::atomic<int>& loaded) : value_(value), loaded_(loaded) {
+      interface_.inputs = {{"input", ElementType::kFp64, {-1, 1}}};
+      interface_.outputs = {{"predict", ElementType::kFp64, {-1}}};
+      interface_.bare_output = true;
+      ++loaded_;
+    }
+    ~Runner() override { --loaded_; }
+    const ModelInterface& interface() const override { return interface_; }
+    Result<std::vector<Tensor>> run(std::span<const Tensor> inputs) const override {
+      const auto x = inputs[0].as<double>();
+      Tensor out("predict", ElementType::kFp64, {static_cast<std::int64_t>(x.size())});
+      const auto values = out.allocate<double>(x.size());
+      for (std::size_t i = 0; i < x.size(); ++i)
+        values[i] = x[i] + value_;
+      std::vector<Tensor> outputs;
+      outputs.push_back(std::move(out));
+      return outputs;
+    }
+
+   private:
+    double value_;
+    std::atomic<int>& loaded_;
+    ModelInterface interface_;
+  };
+
+  std::string_view flavor() const override { return "constant"; }
+  Result<std::unique_ptr<ModelRunner>> load(const std::string& directory,
+                                            const wire::MlModel&) override {
+    SystemFiles files;
+    const auto text = files.read_all(directory + "/value");
+    if (!text) return text.error();
+    if (*text == "broken") return Error(Code::kInvalidArgument, "the package is broken");
+    return std::unique_ptr<ModelRunner>(
+        std::make_unique<Runner>(to_double(*text).value_or(0), loaded));
+  }
+  std::atomic<int> loaded{0};
+};
+
+// One start of a server over a folder.
+struct Server {
+  Server(const std::string& folder, MemoryModelSource& source)
+      : records(*engines::sqlite::SqliteRecords::open(folder + "/records.db", 1)),
+        events(*records, clock),
+        audit(*records, clock),
+        lineage(*records, clock),
+        identity(*records, clock, random, "key", [](auto&&...) { return Status(); }),
+        log(folder + "/predictions", files, clock, metrics),
+        endpoints({*records, identity, audit, events, lineage, clock, random, files, pool, loops,
+                   scope, metrics, source, log},
+                  {&engine}, folder + "/models") {
+    for (const auto migrations :
+         {kernel::Identity::migrations(), kernel::Audit::migrations(),
+          kernel::EventBus::migrations(), kernel::Lineage::migrations(), Endpoints::migrations()}) {
+      EXPECT_TRUE(records->migrate(migrations));
+    }
+    EXPECT_TRUE(identity.load());
+    EXPECT_TRUE(log.open());
+    admin = *identity.act_as("admin");
+    EXPECT_TRUE(endpoints.start());
+  }
+  ~Server() {
+    scope.request_stop();
+    events.changed().notify_all();
+    scope.join();
+    EXPECT_TRUE(log.flush());
+  }
+
+  void announce() {
+    const auto said = records->write_blocking([&](kernel::Writer& w) {
+      return events.publish(w, admin.project, "alias.moved", "model:m");
+    });
+    EXPECT_TRUE(said);
+  }
+  // Waits until `condition` holds of the endpoint's state.
+  template <class F>
+  EndpointInfo wait(F condition) {
+    while (true) {
+      auto info = endpoints.get(admin, "e");
+      EXPECT_TRUE(info);
+      if (!info || condition(*info)) return info ? *info : EndpointInfo{};
+      std::this_thread::yield();
+    }
+  }
+  EndpointInfo wait_for(const std::string& version) {
+    return wait([&](const EndpointInfo& info) {
+      return info.live && info.live->identity->version == version;
+    });
+  }
+  // Asks once; the answer's number and the version that gave it.
+  std::pair<double, std::string> ask(double x) {
+    auto model = endpoints.find(admin.project, "e");
+    EXPECT_TRUE(model) << model.error().message;
+    std::vector<Tensor> tensors;
+    Tensor tensor("x", ElementType::kFp64, {1});
+    tensor.allocate<double>(1)[0] = x;
+    tensors.push_back(std::move(tensor));
+    auto inputs = (*model)->binding->bind(std::move(tensors));
+    EXPECT_TRUE(inputs);
+    auto answer = sync_wait(endpoints.predict(*model, *std::move(inputs)));
+    EXPECT_TRUE(answer);
+    return {answer->outputs()[0].as<double>()[0], (*model)->identity->version};
+  }
+
+  SystemClock clock;
+  SystemRandom random;
+  SystemFiles files;
+  metrics::Registry metrics;
+  BlockingPool pool{2};
+  LoopGroup loops{2};
+  TaskScope scope;
+  std::unique_ptr<engines::sqlite::SqliteRecords> records;
+  kernel::EventBus events;
+  kernel::Audit audit;
+  kernel::Lineage lineage;
+  kernel::Identity identity;
+  PredictionLog log;
+  ConstantEngine engine;
+  Endpoints endpoints;
+  kernel::Caller admin;
+};
+
+class EndpointsTest : public testing::Test {
+ protected:
+  EndpointsTest() : folder_(testing::TempDir() + "endpoints-" + SystemRandom().hex(8)) {
+    std::filesystem::create_directories(folder_);
+    source_.add("1", "10");
+    source_.add("2", "20");
+    source_.point("1");
+  }
+  ~EndpointsTest() override { std::filesystem::remove_all(folder_); }
+
+  std::string folder_;
+  MemoryModelSource source_;
+};
+
+TEST_F(EndpointsTest, No_request_fails_or_is_answered_by_another_version_while_the_alias_moves) {
+  Server server(folder_, source_);
+  ASSERT_TRUE(sync_wait(server.endpoints.create(server.admin, "e", "models:/m@live")));
+  server.wait_for("1");
+  std::atomic<bool> stop{false};
+  std::atomic<int> answered{0};
+  std::vector<std::thread> askers;
+  for (int t = 0; t < 3; ++t) {
+    askers.emplace_back([&] {
+      while (!stop) {
+        const auto [value, version] = server.ask(1);
+        ASSERT_EQ(value, version == "1" ? 11 : 21);
+        ++answered;
+      }
+    });
+  }
+  for (int move = 0; move < 20; ++move) {
+    const std::string version = move % 2 == 0 ? "2" : "1";
+    source_.point(version);
+    server.announce();
+    server.wait_for(version);
+    EXPECT_EQ(server.ask(0).second, version);
+  }
+  stop = true;
+  for (auto& asker : askers)
+    asker.join();
+  EXPECT_GT(answered, 0);
+  EXPECT_EQ(server.engine.loaded, 1);  // the versions before it ended with their last request
+  ASSERT_TRUE(server.log.flush());
+  const auto graph = sync_wait(server.lineage.walk(server.admin.project, {"endpoint", "e", ""},
+                                                   kernel::Direction::kUpstream));
+  ASSERT_TRUE(graph);
+  EXPECT_EQ(graph->nodes.front().ref.version, "21");  // the first deployment and 20 moves
+  ASSERT_EQ(graph->edges.size(), 1U);
+  EXPECT_EQ(graph->edges[0].from.to_string(), "model:m@1");
+  EXPECT_EQ(graph->edges[0].relation, "deployed");
+}
+
+TEST_F(EndpointsTest, A_broken_or_damaged_version_leaves_the_old_one_answering_and_says_why) {
+  source_.add("3", "broken");
+  source_.add("4", "40");
+  source_.damage("4");
+  Server server(folder_, source_);
+  ASSERT_TRUE(sync_wait(server.endpoints.create(server.admin, "e", "models:/m@live")));
+  server.wait_for("1");
+  for (const auto& [version, reason] : {std::pair("3", "broken"), std::pair("4", "SHA-256")}) {
+    source_.point(version);
+    server.announce();
+    const auto info = server.wait([&](const EndpointInfo& i) {
+      return i.state == EndpointState::kFailed && i.error.find(reason) != std::string::npos;
+    });
+    EXPECT_EQ(info.wanted_version, version);
+    EXPECT_EQ(server.ask(1), std::pair(11.0, std::string("1")));
+  }
+}
+
+TEST_F(EndpointsTest, After_a_restart_the_last_version_answers_even_without_the_model_store) {
+  {
+    Server server(folder_, source_);
+    ASSERT_TRUE(sync_wait(server.endpoints.create(server.admin, "e", "models:/m@live")));
+    server.wait_for("1");
+  }
+  source_.lose();
+  Server server(folder_, source_);
+  const auto info = server.wait(
+      [](const EndpointInfo& i) { return i.live && i.state == EndpointState::kFailed; });
+  EXPECT_EQ(info.live->identity->deployment, 1);
+  EXPECT_EQ(server.ask(2).first, 12);
+}
+
+TEST_F(EndpointsTest, Names_references_and_versions_are_checked) {
+  Server server(folder_, source_);
+  const auto create = [&](const char* name, const char* ref) {
+    auto made = sync_wait(server.endpoints.create(server.admin, name, ref));
+    return made ? Code::kInternal : made.error().code;
+  };
+  EXPECT_EQ(create("../e", "models:/m@live"), Code::kInvalidArgument);
+  EXPECT_EQ(create("", "models:/m@live"), Code::kInvalidArgument);
+  EXPECT_EQ(create("e", "m@live"), Code::kInvalidArgument);
+  EXPECT_EQ(create("e", "models:/m/newest"), Code::kInvalidArgument);
+  EXPECT_EQ(create("e", "models:/other@live"), Code::kNotFound);
+  ASSERT_TRUE(sync_wait(server.endpoints.create(server.admin, "e", "models:/m/2")));
+  EXPECT_EQ(create("e", "models:/m@live"), Code::kAlreadyExists);
+  server.wait_for("2");
+  EXPECT_TRUE(server.endpoints.find(server.admin.project, "e", "2"));
+  EXPECT_FALSE(server.endpoints.find(server.admin.project, "e", "1"));
+  EXPECT_FALSE(server.endpoints.find(ProjectId("other"), "e"));
+  ASSERT_TRUE(sync_wait(server.endpoints.remove(server.admin, "e")));
+  EXPECT_FALSE(server.endpoints.find(server.admin.project, "e"));
+  EXPECT_FALSE(sync_wait(server.endpoints.remove(server.admin, "e")));
+}
+
+}  // namespace
+}  // namespace strata::platform::deployment

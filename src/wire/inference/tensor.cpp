@@ -1,0 +1,147 @@
+#include "wire/inference/tensor.hpp"
+
+#include <bit>
+#include <charconv>
+#include <cmath>
+#include <limits>
+
+#include <fmt/format.h>
+
+#include "base/json.hpp"
+
+namespace strata::wire {
+
+namespace {
+
+struct ElementFacts {
+  ElementType type;
+  std::size_t bytes;
+  std::string_view oip;
+  std::string_view numpy;
+};
+
+constexpr std::array<ElementFacts, 13> kElements = {{
+    {ElementType::kBool, 1, "BOOL", "bool"},
+    {ElementType::kUint8, 1, "UINT8", "uint8"},
+    {ElementType::kUint16, 2, "UINT16", "uint16"},
+    {ElementType::kUint32, 4, "UINT32", "uint32"},
+    {ElementType::kUint64, 8, "UINT64", "uint64"},
+    {ElementType::kInt8, 1, "INT8", "int8"},
+    {ElementType::kInt16, 2, "INT16", "int16"},
+    {ElementType::kInt32, 4, "INT32", "int32"},
+    {ElementType::kInt64, 8, "INT64", "int64"},
+    {ElementType::kFp16, 2, "FP16", "float16"},
+    {ElementType::kFp32, 4, "FP32", "float32"},
+    {ElementType::kFp64, 8, "FP64", "float64"},
+    {ElementType::kText, 0, "BYTES", "str"},
+}};
+
+template <class T>
+void append_number(std::string& out, T value) {
+  if constexpr (std::is_floating_point_v<T>) {
+    if (std::isnan(value)) {
+      out += "NaN";
+      return;
+    }
+    if (std::isinf(value)) {
+      out += value > 0 ? "Infinity" : "-Infinity";
+      return;
+    }
+  }
+  std::array<char, 32> buffer{};
+  const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value).ptr;
+  const std::string_view text(buffer.data(), static_cast<std::size_t>(end - buffer.data()));
+  out += text;
+  if (std::is_floating_point_v<T> && text.find_first_of(".e") == std::string_view::npos)
+    out += ".0";
+}
+
+}  // namespace
+
+std::size_t element_bytes(ElementType type) {
+  return kElements[static_cast<std::size_t>(type)].bytes;
+}
+
+std::string_view element_name(ElementType type) {
+  return kElements[static_cast<std::size_t>(type)].oip;
+}
+
+std::optional<ElementType> parse_element_name(std::string_view name) {
+  for (const auto& facts : kElements) {
+    if (facts.oip == name) return facts.type;
+  }
+  return std::nullopt;
+}
+
+std::optional<ElementType> parse_numpy_name(std::string_view name) {
+  if (name == "object" || name == "string" || name.starts_with("<U") || name.starts_with("S")) {
+    return ElementType::kText;
+  }
+  for (const auto& facts : kElements) {
+    if (facts.numpy == name) return facts.type;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::size_t> element_count(std::span<const std::int64_t> shape) {
+  // A tensor of more elements could not be addressed even with one byte each.
+  constexpr auto kMost = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  std::uint64_t count = 1;
+  bool empty = false;
+  for (const auto dimension : shape) {
+    if (dimension < 0) return std::nullopt;
+    if (dimension == 0) {
+      empty = true;
+      continue;
+    }
+    if (count > kMost / static_cast<std::uint64_t>(dimension)) return std::nullopt;
+    count *= static_cast<std::uint64_t>(dimension);
+  }
+  return empty ? 0 : static_cast<std::size_t>(count);
+}
+
+std::string show_shape(std::span<const std::int64_t> shape) {
+  return fmt::format("[{}]", fmt::join(shape, ","));
+}
+
+float half_to_float(std::uint16_t half) {
+  const std::uint32_t sign = (half & 0x8000U) << 16U;
+  const std::uint32_t exponent = (half >> 10U) & 0x1FU;
+  const std::uint32_t fraction = half & 0x3FFU;
+  if (exponent == 0) {
+    // Subnormal halves are normal floats.
+    const float magnitude = std::ldexp(static_cast<float>(fraction), -24);
+    return sign == 0 ? magnitude : -magnitude;
+  }
+  const std::uint32_t widened = exponent == 0x1F ? 0xFFU : exponent + 112U;
+  return std::bit_cast<float>(sign | (widened << 23U) | (fraction << 13U));
+}
+
+void Tensor::view(std::string_view bytes) {
+  const std::size_t size = std::max<std::size_t>(element_bytes(type), 1);
+  if (reinterpret_cast<std::uintptr_t>(bytes.data()) % size == 0) {
+    bytes_ = {bytes.data(), bytes.size()};
+    return;
+  }
+  owned_.assign(bytes.begin(), bytes.end());
+  bytes_ = owned_;
+}
+
+void append_element_json(std::string& out, const Tensor& tensor, std::size_t index) {
+  switch (tensor.type) {
+    case ElementType::kText:
+      append_json_string(out, tensor.texts[index]);
+      return;
+    case ElementType::kBool:
+      out += tensor.as<std::uint8_t>()[index] != 0 ? "true" : "false";
+      return;
+    case ElementType::kFp16:
+      append_number(out, half_to_float(tensor.as<std::uint16_t>()[index]));
+      return;
+    default:
+      with_element(tensor.type,
+                   [&](auto zero) { append_number(out, tensor.as<decltype(zero)>()[index]); });
+  }
+}
+
+}  // namespace strata::wire

@@ -1,0 +1,67 @@
+"""`strata flow` as people and scripts use it."""
+
+from __future__ import annotations
+
+import json
+
+PIPELINE = """name: cli-{name}
+source: .
+parameters: {{word: hello}}
+steps:
+  say:
+    command: [sh, say.sh, "${{params.word}}"]
+"""
+
+
+def write(tmp_path, name: str):
+    (tmp_path / "say.sh").write_text('echo "say $1"\n')
+    file = tmp_path / "p.yaml"
+    file.write_text(PIPELINE.format(name=name))
+    return file
+
+
+def test_run_a_file_and_wait_for_its_end(server, tmp_path):
+    file = write(tmp_path, "wait")
+    done = server.strata("flow", "run", str(file), "--param", "word=bye", "--wait")
+    assert "succeeded" in done.stdout
+    status = json.loads(server.strata("flow", "status", "-o", "json").stdout)
+    run = next(r for r in status["runs"] if r["flow"] == "cli-wait")
+    assert server.strata("flow", "logs", run["id"], "say").stdout == "say bye\n"
+    assert "say" in server.strata("flow", "status", run["id"]).stdout
+    assert "cli-wait" in server.strata("flow", "list").stdout
+
+
+def test_a_failed_run_is_exit_code_1_and_says_why(server, tmp_path):
+    file = write(tmp_path, "fail")
+    (tmp_path / "say.sh").write_text("exit 9\n")
+    done = server.strata("flow", "run", str(file), "--wait", check=False)
+    assert done.returncode == 1
+    assert "exit code 9" in done.stderr
+
+
+def test_a_dry_run_changes_nothing(server, tmp_path):
+    file = write(tmp_path, "dry")
+    assert "correct" in server.strata("flow", "apply", str(file), "--dry-run").stdout
+    assert server.strata("flow", "run", "cli-dry", check=False).returncode == 3
+
+
+def test_a_typo_is_told_with_file_line_and_column_and_exit_code_2(server, tmp_path):
+    file = write(tmp_path, "typo")
+    file.write_text(file.read_text().replace("command:", "comand:"))
+    done = server.strata("flow", "apply", "p.yaml", check=False, cwd=tmp_path)
+    assert done.returncode == 2
+    assert (
+        "p.yaml:6:5: steps.say: 'comand' is not known here. Did you mean 'command'?" in done.stderr
+    )
+
+
+def test_cancel(server, tmp_path):
+    file = write(tmp_path, "cancel")
+    (tmp_path / "say.sh").write_text("sleep 600\n")
+    run = server.strata("flow", "run", str(file)).stdout.strip()
+    server.strata("flow", "cancel", run)
+    server.strata("flow", "logs", run, "-f")  # ends with the run
+    assert (
+        json.loads(server.strata("flow", "status", run, "-o", "json").stdout)["state"]
+        == "cancelled"
+    )

@@ -1,0 +1,302 @@
+"""Pipelines over the HTTP API: what runs, what is passed on, what is refused."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import tarfile
+import threading
+import time
+import urllib.request
+
+import boto3
+
+TWO_STEPS = """name: {name}
+parameters:
+  word: hello
+  count: {{type: integer, default: 2}}
+steps:
+  write:
+    command: [sh, -c, 'echo "$0" > $STRATA_OUTPUTS/out.txt; echo wrote', "${{params.word}}"]
+    outputs: [out.txt]
+  read:
+    needs: [write]
+    command: cat $STRATA_INPUTS/write/out.txt; echo "count=$STRATA_PARAM_count run=$STRATA_RUN_ID"
+"""
+
+
+def test_outputs_reach_the_next_step_and_logs_and_usage_are_kept(flows):
+    run = flows.run(TWO_STEPS.format(name="two"), {"word": "good day"})
+    done = flows.wait(run)
+    assert done["state"] == "succeeded", done
+    assert done["params"] == {"word": "good day", "count": 2}
+    write = flows.step(done, "write")
+    assert write["outputs"][0]["size"] == len("good day\n")
+    assert write["outputs"][0]["digest"].startswith("sha256:")
+    assert (
+        flows.call("GET", f"/api/v1/flow-runs/{run['id']}/artifacts/write/out.txt", raw=True)
+        == b"good day\n"
+    )
+    assert flows.logs(run, "?step=read") == f"good day\ncount=2 run={run['id']}\n"
+    assert "==> write" in flows.logs(run)
+    usage = write["attempts"][0]["usage"]
+    assert usage["wall_seconds"] > 0 and usage["max_rss_bytes"] > 0
+    assert done["usage"]["wall_seconds"] >= usage["wall_seconds"]
+
+
+def test_versions_are_pinned_and_an_unchanged_pipeline_keeps_its_own(flows):
+    first = flows.apply("name: pinned\nsteps:\n  a: {command: echo one}\n")
+    again = flows.apply("name: pinned\nsteps: {a: {command: 'echo one', needs: []}}\n")
+    assert again["version"] == first["version"] and again["number"] == 1
+    run = flows.start("pinned")
+    second = flows.apply("name: pinned\nsteps:\n  a: {command: echo two}\n")
+    assert second["number"] == 2
+    assert flows.wait(run)["version"] == first["version"]
+    assert flows.logs(run, "?step=a") == "one\n"
+    described = flows.call("GET", "/api/v1/flows/pinned")
+    assert [v["number"] for v in described["versions"]] == [2, 1]
+
+
+def test_a_failing_step_fails_the_run_with_its_true_exit_code(flows):
+    run = flows.run(
+        "name: failing\nsteps:\n  a: {command: 'echo oops; exit 7'}\n"
+        "  b: {command: 'true', needs: [a]}\n"
+        "  c: {command: 'kill -9 $$'}\n"
+    )
+    done = flows.wait(run)
+    assert done["state"] == "failed"
+    assert flows.step(done, "a")["attempts"][0]["exit_code"] == 7
+    assert flows.step(done, "b")["state"] == "skipped"
+    killed = flows.step(done, "c")["attempts"][0]
+    assert (killed["exit_code"], killed["ending"]) == (137, "signaled")
+
+
+def test_retries_are_repetitions_and_each_has_its_log(flows):
+    run = flows.run(
+        "name: flaky\nsteps:\n  a:\n"
+        "    command: 'echo try $STRATA_ATTEMPT; test $STRATA_ATTEMPT = 3'\n"
+        "    retries: {count: 2, backoff: 10ms}\n"
+    )
+    done = flows.wait(run)
+    assert done["state"] == "succeeded"
+    assert [a["exit_code"] for a in flows.step(done, "a")["attempts"]] == [1, 1, 0]
+    assert flows.logs(run, "?step=a&attempt=2") == "try 2\n"
+
+
+def test_a_timeout_is_told_apart(flows):
+    done = flows.wait(flows.run("name: slow\nsteps:\n  a: {command: sleep 600, timeout: 300ms}\n"))
+    attempt = flows.step(done, "a")["attempts"][0]
+    assert (attempt["ending"], attempt["exit_code"]) == ("timeout", 143)
+    assert "timed out" in done["reason"]
+
+
+def test_a_declared_output_that_is_not_written_fails_the_step(flows):
+    done = flows.wait(flows.run("name: forgetful\nsteps:\n  a: {command: 'true', outputs: [f]}\n"))
+    assert done["state"] == "failed"
+    assert flows.step(done, "a")["attempts"][0]["ending"] == "missing_output"
+    assert "'f'" in done["reason"]
+
+
+def test_cancelling_ends_the_process(flows, tmp_path):
+    run = flows.run(
+        f"name: endless\nsteps:\n  a: {{command: 'echo $$ > {tmp_path}/pid; sleep 600'}}\n"
+        "  b: {command: 'true', needs: [a]}\n"
+    )
+    flows.wait_step(run, "a", "running")
+    answer = flows.call("POST", f"/api/v1/flow-runs/{run['id']}/cancel", {})
+    assert answer["state"] == "cancelling"
+    done = flows.wait(run)
+    assert done["state"] == "cancelled"
+    assert flows.step(done, "b")["state"] == "cancelled"
+
+
+def test_logs_can_be_followed_while_the_step_runs(flows, tmp_path):
+    run = flows.run(
+        "name: chatty\nsteps:\n  a:\n"
+        f"    command: 'echo first; while [ ! -e {tmp_path}/go ]; do sleep 0.02; done; "
+        "echo last'\n"
+    )
+    request = urllib.request.Request(
+        f"{flows.server.http}/api/v1/flow-runs/{run['id']}/logs?step=a&follow=1",
+        headers=flows.server.bearer(),
+    )
+    with urllib.request.urlopen(request, timeout=60) as stream:
+        assert stream.readline() == b"first\n"
+        assert flows.get(run)["state"] == "running"
+        (tmp_path / "go").touch()
+        assert stream.read() == b"last\n"
+
+
+def test_the_same_idempotency_key_gives_the_same_run(flows):
+    flows.apply("name: once\nsteps:\n  a: {command: 'true'}\n")
+    runs: list[dict] = []
+    threads = [
+        threading.Thread(target=lambda: runs.append(flows.start("once", idempotency_key="k")))
+        for _ in range(5)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({run["id"] for run in runs}) == 1
+    assert flows.start("once", idempotency_key="other")["id"] != runs[0]["id"]
+
+
+def test_runs_of_a_pipeline_wait_for_its_limit(flows, tmp_path):
+    flows.apply(
+        "name: narrow\nmax_concurrent_runs: 1\nsteps:\n  a:\n"
+        f"    command: 'while [ ! -e {tmp_path}/go ]; do sleep 0.02; done'\n"
+    )
+    first, second = flows.start("narrow"), flows.start("narrow")
+    flows.wait_step(first, "a", "running")
+    waiting = flows.get(second)
+    assert waiting["state"] == "queued"
+    assert "1 runs" in flows.step(waiting, "a")["reason"]
+    (tmp_path / "go").touch()
+    assert flows.wait(second)["state"] == "succeeded"
+
+
+def test_a_request_beyond_the_node_is_refused_with_the_figures(flows):
+    code, error = flows.refused(
+        "PUT",
+        "/api/v1/flows/huge",
+        b"name: huge\nsteps:\n  a: {command: x, resources: {cpu: 4000}}\n",
+    )
+    assert code == 400 and "4000 cores" in error["message"]
+    assert error["field"] == "steps.a.resources"
+
+
+def test_mistakes_are_told_with_line_and_column(flows):
+    code, error = flows.refused(
+        "PUT",
+        "/api/v1/flows/typo",
+        b"name: typo\nsteps:\n  features: {command: x}\n  train: {command: x, needs: [featurs]}\n",
+    )
+    assert code == 400
+    assert error["message"] == (
+        "typo.yaml:4:31: steps.train.needs: 'featurs' is not a step of this pipeline. "
+        "Did you mean 'features'?"
+    )
+    assert flows.refused("GET", "/api/v1/flows/typo")[0] == 404
+    assert (
+        flows.refused("PUT", "/api/v1/flows/other", b"name: typo\nsteps: {a: {command: x}}\n")[0]
+        == 400
+    )
+    flows.apply("name: strict\nparameters: {n: {type: integer}}\nsteps: {a: {command: 'true'}}\n")
+    for params, text in [
+        ({}, "no default"),
+        ({"n": "x"}, "integer"),
+        ({"n": 1, "m": 2}, "not a parameter"),
+    ]:
+        code, error = flows.refused("POST", "/api/v1/flows/strict/runs", {"params": params})
+        assert code == 400 and text in error["message"]
+
+
+def test_a_step_may_call_the_server_as_its_user_and_only_while_it_runs(flows):
+    program = (
+        "import os, urllib.request as u; token = os.environ['STRATA_TOKEN']; print(token);"
+        "r = u.Request(os.environ['STRATA_URL'] + '/api/v1/me');"
+        "r.add_header('Authorization', 'Bearer ' + token); print(u.urlopen(r).read().decode())"
+    )
+    spec = {"name": "caller", "steps": {"a": {"command": ["python3", "-c", program]}}}
+    flows.call("PUT", "/api/v1/flows/caller", spec)
+    run = flows.start("caller")
+    done = flows.wait(run)
+    lines = flows.logs(run, "?step=a").splitlines()
+    assert done["state"] == "succeeded", lines
+    me = json.loads(lines[1])
+    assert me["user"] == "admin" and "admin" not in me["permissions"]
+    assert flows.refused("GET", "/api/v1/me", token=lines[0])[0] == 401
+
+
+def test_packages_are_unpacked_for_each_attempt_and_hostile_ones_refused(flows):
+    def tar(name: str) -> bytes:
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w") as archive:
+            entry = tarfile.TarInfo(name)
+            entry.size = 5
+            archive.addfile(entry, io.BytesIO(b"hello"))
+        return buffer.getvalue()
+
+    package = flows.call("POST", "/api/v1/flow-packages", tar("data.txt"))["package"]
+    run = flows.run(
+        f"name: packed\npackage: {package}\nsteps:\n  a: {{command: 'cat data.txt; rm data.txt'}}\n"
+        "  b: {command: cat data.txt, needs: [a]}\n"
+    )
+    assert flows.wait(run)["state"] == "succeeded"
+    assert flows.logs(run, "?step=b") == "hello"
+    for bad in (tar("../x"), tar("/etc/x"), b"no tar", b""):
+        assert flows.refused("POST", "/api/v1/flow-packages", bad)[0] == 400
+    assert (
+        flows.refused(
+            "PUT",
+            "/api/v1/flows/p",
+            b"name: p\npackage: sha256:" + b"0" * 64 + b"\nsteps: {a: {command: x}}\n",
+        )[0]
+        == 404
+    )
+
+
+def test_a_cron_pipeline_says_when_it_runs_next_in_its_zone(flows):
+    flows.apply(
+        "name: nightly\nsteps: {a: {command: 'true'}}\ntriggers:\n"
+        "  - {cron: '0 0 1 1 *', timezone: America/New_York}\n"
+    )
+    entry = next(f for f in flows.call("GET", "/api/v1/flows")["flows"] if f["name"] == "nightly")
+    assert entry["next_run"].endswith("-01-01T05:00:00.000Z")
+    flows.call("DELETE", "/api/v1/flows/nightly")
+    assert flows.refused("DELETE", "/api/v1/flows/nightly")[0] == 404
+
+
+def test_lineage_ties_the_run_its_tasks_and_their_inputs(flows):
+    run = flows.run(TWO_STEPS.format(name="traced"))
+    flows.wait(run)
+    graph = flows.call("GET", f"/api/v1/why/task:{run['id']}/read")
+    kinds = {
+        node["ref"] if "ref" in node else f"{node['kind']}:{node['name']}"
+        for node in graph["nodes"]
+    }
+    assert f"flow_run:{run['id']}" in kinds
+    assert f"task:{run['id']}/write" in kinds
+
+
+def test_what_a_step_writes_elsewhere_leads_back_to_its_run(flows):
+    program = (
+        "import boto3, json, os, urllib.request as u; s3 = boto3.client('s3');"
+        "s3.create_bucket(Bucket='from-a-step');"
+        "s3.put_object(Bucket='from-a-step', Key='a.csv', Body=b'x\\n1\\n');"
+        "r = u.Request(os.environ['STRATA_URL'] + '/api/v1/sql', method='POST',"
+        "  data=json.dumps({'sql': 'CREATE TABLE made_by_step AS SELECT 1 AS x'}).encode());"
+        "r.add_header('Authorization', 'Bearer ' + os.environ['STRATA_TOKEN']);"
+        "print(u.urlopen(r).read())"
+    )
+    spec = {"name": "writer", "steps": {"a": {"command": [sys.executable, "-c", program]}}}
+    flows.call("PUT", "/api/v1/flows/writer", spec)
+    run = flows.start("writer")
+    done = flows.wait(run)
+    assert done["state"] == "succeeded", flows.logs(run)
+    for ref in ("object:from-a-step/a.csv", "table:main.made_by_step"):
+        graph = json.dumps(flows.call("GET", f"/api/v1/why/{ref}"))
+        assert f"{run['id']}/a" in graph and f"flow_run:{run['id']}" in graph, ref
+
+
+def test_an_object_put_starts_the_pipelines_that_wait_for_it(flows, client_env):
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket="inbox")
+    s3.put_object(Bucket="inbox", Key="new/before.csv", Body=b"1")
+    flows.apply(
+        "name: on-arrival\nparameters: {bucket: '', key: ''}\n"
+        "steps: {a: {command: 'echo $STRATA_PARAM_bucket/$STRATA_PARAM_key'}}\n"
+        "triggers:\n  - {event: object.created, bucket: inbox, prefix: new/}\n"
+    )
+    s3.put_object(Bucket="inbox", Key="old/x.csv", Body=b"1")
+    s3.put_object(Bucket="inbox", Key="new/y.csv", Body=b"1")
+    deadline = time.monotonic() + 30
+    while not (runs := flows.call("GET", "/api/v1/flow-runs?flow=on-arrival")["runs"]):
+        assert time.monotonic() < deadline
+    assert flows.wait(runs[0])["state"] == "succeeded"
+    assert flows.logs(runs[0], "?step=a") == "inbox/new/y.csv\n"
+    assert len(flows.call("GET", "/api/v1/flow-runs?flow=on-arrival")["runs"]) == 1
+    graph = json.dumps(flows.call("GET", f"/api/v1/why/flow_run:{runs[0]['id']}"))
+    assert "inbox/new/y.csv" in graph
