@@ -108,13 +108,12 @@ export class Server {
   }
 
   async stop() {
-    const ended = new Promise((done) => this.process.once("exit", done));
-    this.process.removeAllListeners("exit");
-    this.process.once("exit", () => {});
-    const over = new Promise((done) => this.process.once("close", done));
-    this.process.kill("SIGTERM");
-    await Promise.race([ended, over]);
-    await this.strata("stop", "--now").catch(() => {}); // the node agent, when a task started it
+    if (this.process.exitCode === null) {
+      const ended = once(this.process, 'exit');
+      this.process.kill('SIGTERM');
+      await ended;
+    }
+    await this.strata('stop', '--now'); // the node agent, when a task started it
     rmSync(this.data, { recursive: true, force: true });
   }
 }
