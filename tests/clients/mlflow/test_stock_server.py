@@ -35,7 +35,7 @@ def stock(tmp_path_factory):
         start_new_session=True,
     )
     url = f"http://127.0.0.1:{port}"
-    patience = urllib3.Retry(connect=240, backoff_factor=0.5, backoff_max=0.5)
+    patience = urllib3.Retry(240, backoff_factor=0.5, backoff_max=0.5)
     with requests.Session() as session:
         session.mount(url, requests.adapters.HTTPAdapter(max_retries=patience))
         ready = session.get(url + "/health", timeout=60)
