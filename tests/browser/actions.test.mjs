@@ -1,10 +1,10 @@
 // What people do on the pages, from the first sign-in to moving an alias.
 
-import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { after, afterEach, before, it } from "node:test";
-import { check, launch, open, settled, shoot, visit } from "./browser.mjs";
-import { Server } from "./server.mjs";
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { after, afterEach, before, it } from 'node:test';
+import { check, launch, open, settled, shoot, visit } from './browser.mjs';
+import { Server } from './server.mjs';
 
 let server;
 let browser;
@@ -20,294 +20,258 @@ after(async () => {
 afterEach(async () => {
   await page?.context().close();
 });
-const button = (name, options = {}) =>
-  page.getByRole("button", { name, exact: true, ...options });
+const button = (name, options = {}) => page.getByRole('button', { name, exact: true, ...options });
 
-it("signs in with the printed link, and hides the token at once", async () => {
-  page = await open(browser, server, { token: "" });
+it('signs in with the printed link, and hides the token at once', async () => {
+  page = await open(browser, server, { token: '' });
   await page.goto(`${server.url}/#token=${server.token}`);
   await settled(page);
   assert.equal(page.url(), `${server.url}/`);
-  await page.getByText("admin", { exact: true }).first().waitFor();
+  await page.getByText('admin', { exact: true }).first().waitFor();
   await page.reload();
   await settled(page);
-  await check(page, "home after the link");
+  await check(page, 'home after the link');
 });
 
-it("refuses a wrong token with the reason, and takes the right one", async () => {
-  page = await open(browser, server, { token: "" });
+it('refuses a wrong token with the reason, and takes the right one', async () => {
+  page = await open(browser, server, { token: '' });
   await page.goto(`${server.url}/models`);
-  await page.getByRole("heading", { name: "Sign in to Strata" }).waitFor();
-  await check(page, "sign in");
-  await shoot(page, "sign-in-light-1280");
-  await page.getByLabel("Token").fill("wrong");
-  await button("Sign in").click();
-  await page
-    .getByRole("alert")
-    .getByText("The server did not take this token")
-    .waitFor();
+  await page.getByRole('heading', { name: 'Sign in to Strata' }).waitFor();
+  await check(page, 'sign in');
+  await shoot(page, 'sign-in-light-1280');
+  await page.getByLabel('Token').fill('wrong');
+  await button('Sign in').click();
+  await page.getByRole('alert').getByText('The server did not take this token').waitFor();
   page.faults.length = 0; // the refusal is what was asked for
-  await page.getByLabel("Token").fill(server.token);
-  await button("Sign in").click();
-  await page.getByRole("heading", { name: "Models" }).waitFor();
-  await check(page, "models after sign-in");
+  await page.getByLabel('Token').fill(server.token);
+  await button('Sign in').click();
+  await page.getByRole('heading', { name: 'Models', level: 1 }).waitFor();
+  await check(page, 'models after sign-in');
 });
 
-it("makes a bucket, uploads, shows, downloads and deletes an object", async () => {
+it('makes a bucket, uploads, shows, downloads and deletes an object', async () => {
   page = await open(browser, server);
-  await visit(page, server, "/lake");
-  await button("New bucket").click();
-  await page.getByLabel("Name").fill("No");
-  await page.getByText("From 3 to 63 characters.").waitFor();
-  await page.getByLabel("Name").fill("made-here");
-  await shoot(page, "lake-new-light-1280");
-  await button("Create bucket").click();
-  await page.getByText("This bucket is empty").waitFor();
+  await visit(page, server, '/lake');
+  await button('New bucket').click();
+  await page.getByLabel('Name').fill('No');
+  await page.getByText('From 3 to 63 characters.').waitFor();
+  await page.getByLabel('Name').fill('made-here');
+  await shoot(page, 'lake-new-light-1280');
+  await button('Create bucket').click();
+  await page.getByText('This bucket is empty').waitFor();
   const file = {
-    name: "a b&c.csv",
-    mimeType: "text/csv",
-    buffer: Buffer.from("x,y\n1,2\n"),
+    name: 'a b&c.csv',
+    mimeType: 'text/csv',
+    buffer: Buffer.from('x,y\n1,2\n'),
   };
-  await page.locator("input[type=file]").setInputFiles(file);
-  await page.getByRole("link", { name: "a b&c.csv" }).click();
-  await page.getByRole("columnheader", { name: "x" }).waitFor();
-  const [download] = await Promise.all([
-    page.waitForEvent("download"),
-    button("Download").click(),
-  ]);
-  assert.equal(readFileSync(await download.path(), "utf8"), "x,y\n1,2\n");
-  await button("Delete object").first().click();
-  await page
-    .getByRole("dialog")
-    .getByRole("button", { name: "Delete object" })
-    .click();
-  await page.getByText("This bucket is empty").waitFor();
-  await check(page, "the bucket");
+  await page.locator('input[type=file]').setInputFiles(file);
+  await page.getByRole('link', { name: 'a b&c.csv' }).click();
+  await page.getByRole('columnheader', { name: 'x text' }).waitFor();
+  const [download] = await Promise.all([page.waitForEvent('download'), button('Download').click()]);
+  assert.equal(readFileSync(await download.path(), 'utf8'), 'x,y\n1,2\n');
+  await button('Delete object').first().click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete object' }).click();
+  await page.getByText('This bucket is empty').waitFor();
+  await check(page, 'the bucket');
 });
 
-it("runs SQL, shows an error with its place, and finds both in the history", async () => {
+it('runs SQL, shows an error with its place, and finds both in the history', async () => {
   page = await open(browser, server);
-  await visit(page, server, "/sql");
-  const editor = page.getByRole("textbox", { name: "SQL" });
-  await page.locator(".cm-content").waitFor();
-  await editor.fill(
-    "SELECT hour, flights FROM ml.by_hour ORDER BY hour LIMIT 5",
-  );
-  await page.keyboard.press("Control+Enter");
-  await page.getByText("5 rows").waitFor();
-  await check(page, "an answer");
-  await editor.fill("SELECT hoour FROM flights");
-  await button("Run").click();
-  await page.getByRole("alert").getByText("hoour").first().waitFor();
-  assert.equal(page.faults.filter((f) => f.startsWith("status 400")).length, 1);
-  await shoot(page, "sql-error-light-1280");
+  await visit(page, server, '/sql');
+  const editor = page.getByRole('textbox', { name: 'SQL' });
+  await page.locator('.cm-content').waitFor();
+  const type = async (text) => {
+    await editor.click();
+    await page.keyboard.press('Control+a');
+    await page.keyboard.type(text);
+    await page.keyboard.press('Escape');
+  };
+  await type('SELECT hour, flights FROM ml.by_hour ORDER BY hour LIMIT 5');
+  await page.keyboard.press('Control+Enter');
+  await page.getByText('5 rows').waitFor();
+  await check(page, 'an answer');
+  await type('SELECT hoour FROM flights');
+  await button('Run').click();
+  await page.getByRole('alert').getByText('hoour').first().waitFor();
+  assert.equal(page.faults.filter((f) => f.startsWith('status 400')).length, 1);
+  await shoot(page, 'sql-error-light-1280');
   page.faults.length = 0;
-  await page.getByRole("link", { name: "History" }).click();
-  await page.getByRole("button", { name: /SELECT hoour/ }).waitFor();
-  await check(page, "the history");
+  await page.getByRole('link', { name: 'History' }).click();
+  await page.getByRole('button', { name: /SELECT hoour/ }).waitFor();
+  await check(page, 'the history');
 });
 
-it("scrolls 10,000 rows with few of them in the document", async () => {
+it('scrolls 10,000 rows with few of them in the document', async () => {
   page = await open(browser, server);
   await visit(
     page,
     server,
-    `/sql?run=1&q=${encodeURIComponent("SELECT range AS n FROM range(10000)")}`,
+    `/sql?run=1&q=${encodeURIComponent('SELECT range AS n FROM range(10000)')}`,
   );
-  const grid = page.getByRole("region", { name: "Rows of the answer" });
+  const grid = page.getByRole('group', { name: 'Rows of the answer' });
   await grid.evaluate((node) => node.scrollTo(0, node.scrollHeight));
-  await grid.getByText("9999", { exact: true }).waitFor();
-  const rows = await grid.locator("[role=row]").count();
+  await grid.getByText('9999', { exact: true }).waitFor();
+  const rows = await grid.locator('[role=row]').count();
   assert.ok(rows < 100, `${rows} rows in the document`);
 });
 
-it("runs a pipeline with a parameter and follows its log to the end", async () => {
+it('runs a pipeline with a parameter and follows its log to the end', async () => {
   page = await open(browser, server);
-  await visit(page, server, "/pipelines/daily");
-  await button("Run now").click();
-  const dialog = page.getByRole("dialog");
-  await dialog.getByLabel("trees").fill("many");
-  await dialog.getByText("A whole number.").waitFor();
-  await dialog.getByLabel("trees").fill("7");
-  await dialog.getByRole("button", { name: "Run now" }).click();
+  await visit(page, server, '/pipelines/daily');
+  await button('Run now').click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel('trees').fill('many');
+  await dialog.getByText('A whole number.').waitFor();
+  await dialog.getByLabel('trees').fill('7');
+  await dialog.getByRole('button', { name: 'Run now' }).click();
   await page.waitForURL(/\/pipelines\/runs\//);
-  await page.getByText("trees = 7").waitFor();
+  await page.getByText('trees = 7').waitFor();
   await page
-    .getByRole("main")
-    .getByText("failed", { exact: true })
+    .getByRole('main')
+    .getByText('failed', { exact: true })
     .first()
     .waitFor({ timeout: 30_000 });
   await page
-    .getByRole("button", { name: /^train / })
+    .getByRole('button', { name: /^train / })
     .last()
     .click();
-  await page
-    .getByRole("log", { name: "Log of train" })
-    .getByText("fitted 7 trees")
-    .waitFor();
-  await check(page, "the run");
+  await page.getByRole('log', { name: 'Log of train' }).getByText('fitted 7 trees').waitFor();
+  await check(page, 'the run');
 });
 
-it("cancels a running pipeline", async () => {
+it('cancels a running pipeline', async () => {
   const text = 'name: slow\nsteps:\n  wait: {command: [sleep, "600"]}\n';
   const headers = { Authorization: `Bearer ${server.token}` };
   assert.equal(
     (
       await fetch(`${server.url}/api/v1/flows/slow`, {
-        method: "PUT",
+        method: 'PUT',
         headers,
         body: text,
       })
     ).status,
     200,
   );
-  const run = await server.api("POST", "/api/v1/flows/slow/runs", {});
+  const run = await server.api('POST', '/api/v1/flows/slow/runs', {});
   page = await open(browser, server);
-  await visit(page, server, `/pipelines/runs/${run.id}`);
+  await visit(page, server, `/pipelines/runs/${run.id}`, { streams: true });
+  await page.getByRole('main').getByText('running', { exact: true }).first().waitFor();
+  await shoot(page, 'pipeline-running-light-1280');
+  await button('Cancel').click();
   await page
-    .getByRole("main")
-    .getByText("running", { exact: true })
-    .first()
-    .waitFor();
-  await shoot(page, "pipeline-running-light-1280");
-  await button("Cancel").click();
-  await page
-    .getByRole("main")
-    .getByText("cancelled", { exact: true })
+    .getByRole('main')
+    .getByText('cancelled', { exact: true })
     .first()
     .waitFor({ timeout: 30_000 });
 });
 
-it("chooses runs, columns and a filter, and compares", async () => {
+it('chooses runs, columns and a filter, and compares', async () => {
   page = await open(browser, server);
   await visit(page, server, `/runs/${server.seeded.experiment}`);
-  await page
-    .getByLabel("Filter runs")
-    .fill("metrics.auc > 0.67 and params.num_leaves != '7'");
-  await page.getByText("2 runs").waitFor();
+  await page.getByLabel('Filter runs').fill("metrics.auc > 0.67 and params.num_leaves != '7'");
+  await page.getByText('2 runs').waitFor();
   assert.match(page.url(), /filter=/);
-  await page
-    .getByRole("checkbox", { name: "Compare lightgbm-15-leaves" })
-    .check();
-  await page
-    .getByRole("checkbox", { name: "Compare lightgbm-31-leaves" })
-    .check();
-  await page.getByRole("link", { name: "Compare 2" }).click();
-  await page.getByRole("heading", { name: "Compare runs" }).waitFor();
-  await page.getByRole("cell", { name: "num_leaves" }).waitFor();
+  await page.getByRole('checkbox', { name: 'Compare lightgbm-15-leaves' }).check();
+  await page.getByRole('checkbox', { name: 'Compare lightgbm-31-leaves' }).check();
+  await page.getByRole('link', { name: 'Compare 2' }).click();
+  await page.getByRole('heading', { name: 'Compare runs' }).waitFor();
+  await page.getByRole('cell', { name: 'num_leaves' }).waitFor();
   await page.goBack();
-  await page.getByText("2 runs").waitFor();
+  await page.getByText('2 runs').waitFor();
 });
 
-it("moves an alias, says which endpoints follow, and they do", async () => {
+it('moves an alias, says which endpoints follow, and they do', async () => {
   page = await open(browser, server);
-  await visit(page, server, "/models/flights-late");
-  await button("Move alias").click();
-  const dialog = page.getByRole("dialog");
-  await dialog.getByLabel("Alias").fill("champion");
-  await dialog.getByLabel("To version").selectOption("1");
-  await dialog.getByText("flights", { exact: true }).waitFor();
-  await shoot(page, "model-move-light-1280");
-  await check(page, "the dialog");
-  await dialog.getByRole("button", { name: "Move alias" }).click();
-  await dialog.waitFor({ state: "hidden" });
-  await visit(page, server, "/endpoints/flights");
+  await visit(page, server, '/models/flights-late');
+  await button('Move alias').click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel('Alias').fill('champion');
+  await dialog.getByLabel('To version').selectOption('1');
+  await dialog.getByText('flights', { exact: true }).waitFor();
+  await shoot(page, 'model-move-light-1280');
+  await check(page, 'the dialog');
+  await dialog.getByRole('button', { name: 'Move alias' }).click();
+  await dialog.waitFor({ state: 'hidden' });
+  await visit(page, server, '/endpoints/flights');
   await page
-    .getByRole("main")
-    .getByRole("link", { name: "v1", exact: true })
+    .getByRole('main')
+    .getByRole('link', { name: 'v1', exact: true })
     .waitFor({ timeout: 30_000 });
 });
 
-it("asks a model and explains its answer", async () => {
+it('asks a model and explains its answer', async () => {
   page = await open(browser, server);
-  await visit(page, server, "/endpoints/flights?tab=try");
-  await button("Predict").click();
-  await page.getByRole("link", { name: "Why this answer?" }).click();
-  await page.getByRole("heading", { name: "Why" }).waitFor();
-  const lineage = page.getByRole("region", { name: "Lineage" });
-  for (const text of ["endpoint", "model", "run"])
-    await lineage.getByText(text).first().waitFor();
-  await shoot(page, "why-light-1280");
-  await check(page, "the prediction");
+  await visit(page, server, '/endpoints/flights?tab=try');
+  await button('Predict').click();
+  await page.getByRole('link', { name: 'Why this answer?' }).click();
+  await page.getByRole('heading', { name: 'Why' }).waitFor();
+  const lineage = page.getByRole('group', { name: 'Lineage' });
+  for (const text of ['endpoint', 'model', 'run']) await lineage.getByText(text).first().waitFor();
+  await shoot(page, 'why-light-1280');
+  await check(page, 'the prediction');
 });
 
-it("makes an endpoint and deletes it by its name", async () => {
+it('makes an endpoint and deletes it by its name', async () => {
   page = await open(browser, server);
-  await visit(page, server, "/models/flights-late");
-  await page.getByRole("link", { name: "Serve" }).click();
-  await page.getByRole("dialog").getByLabel("Name").fill("second");
-  await page
-    .getByRole("dialog")
-    .getByRole("button", { name: "Create endpoint" })
-    .click();
-  await page
-    .getByRole("main")
-    .getByText("ready", { exact: true })
-    .waitFor({ timeout: 30_000 });
-  await button("Delete endpoint").first().click();
-  const dialog = page.getByRole("dialog");
-  assert.equal(
-    await dialog.getByRole("button", { name: "Delete endpoint" }).isDisabled(),
-    true,
-  );
-  await dialog.getByLabel("Type the name to delete it").fill("second");
-  await dialog.getByRole("button", { name: "Delete endpoint" }).click();
-  await page.getByRole("heading", { name: "Endpoints" }).waitFor();
+  await visit(page, server, '/models/flights-late');
+  await page.getByRole('link', { name: 'Serve' }).click();
+  await page.getByRole('dialog').getByLabel('Name').fill('second');
+  await page.getByRole('dialog').getByRole('button', { name: 'Create endpoint' }).click();
+  await page.getByRole('main').getByText('ready', { exact: true }).waitFor({ timeout: 30_000 });
+  await button('Delete endpoint').first().click();
+  const dialog = page.getByRole('dialog');
+  assert.equal(await dialog.getByRole('button', { name: 'Delete endpoint' }).isDisabled(), true);
+  await dialog.getByLabel('Type the name to delete it').fill('second');
+  await dialog.getByRole('button', { name: 'Delete endpoint' }).click();
+  await page.getByRole('heading', { name: 'Endpoints', level: 1 }).waitFor();
 });
 
-it("makes a user and a token shown once, which works until it is revoked", async () => {
+it('makes a user and a token shown once, which works until it is revoked', async () => {
   page = await open(browser, server);
-  await visit(page, server, "/admin");
-  await button("New user").click();
-  await page.getByRole("dialog").getByLabel("Name").fill("grace");
-  await button("Create user").click();
-  await page.getByRole("cell", { name: "grace" }).waitFor();
-  await page.getByRole("link", { name: "Tokens" }).click();
-  await button("New token").click();
-  await page.getByRole("dialog").getByLabel("User").selectOption("grace");
-  await button("Create token").click();
-  const token = await page
-    .getByRole("dialog")
-    .locator("code")
-    .first()
-    .innerText();
-  await check(page, "the secrets");
+  await visit(page, server, '/admin');
+  await button('New user').click();
+  await page.getByRole('dialog').getByLabel('Name').fill('grace');
+  await button('Create user').click();
+  await page.getByRole('cell', { name: 'grace' }).waitFor();
+  await page.getByRole('link', { name: 'Tokens' }).click();
+  await button('New token').click();
+  await page.getByRole('dialog').getByLabel('User').selectOption('grace');
+  await button('Create token').click();
+  const token = await page.getByRole('dialog').locator('code').first().innerText();
+  await check(page, 'the secrets');
   const me = () =>
     fetch(`${server.url}/api/v1/me`, {
       headers: { Authorization: `Bearer ${token}` },
     });
-  assert.equal((await (await me()).json()).user, "grace");
-  await button("Done").click();
-  const row = page.getByRole("row").filter({ hasText: "grace" });
-  await row.getByRole("button", { name: "Revoke" }).click();
-  await page
-    .getByRole("dialog")
-    .getByRole("button", { name: "Revoke token" })
-    .click();
-  await row.getByText("revoked").waitFor();
+  assert.equal((await (await me()).json()).user, 'grace');
+  await button('Done').click();
+  const row = page.getByRole('row').filter({ hasText: 'grace' });
+  await row.getByRole('button', { name: 'Revoke' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Revoke token' }).click();
+  await row.getByText('revoked').waitFor();
   assert.equal((await me()).status, 401);
 });
 
-it("goes anywhere by keys", async () => {
+it('goes anywhere by keys', async () => {
   page = await open(browser, server);
-  await visit(page, server, "/");
-  await page.keyboard.press("g");
-  await page.keyboard.press("m");
-  await page.getByRole("heading", { name: "Models" }).waitFor();
-  await page.getByRole("link", { name: "flights-late" }).waitFor();
-  await page.keyboard.press("j");
-  await page.keyboard.press("Enter");
+  await visit(page, server, '/');
+  await page.keyboard.press('g');
+  await page.keyboard.press('m');
+  await page.getByRole('heading', { name: 'Models', level: 1 }).waitFor();
+  await page.getByRole('link', { name: 'flights-late' }).waitFor();
+  await page.keyboard.press('j');
+  await page.keyboard.press('Enter');
   await page.waitForURL(/\/models\/flights-late/);
-  await page.keyboard.press("?");
-  await page.getByRole("heading", { name: "Keys" }).waitFor();
-  await check(page, "the keys");
-  await page.keyboard.press("Escape");
-  await page.keyboard.press("Control+k");
-  await page.getByRole("combobox", { name: "Search" }).fill("dail");
-  await page.getByRole("option", { name: /daily/ }).waitFor();
-  await shoot(page, "palette-light-1280");
-  await check(page, "the palette");
-  await page.keyboard.press("Enter");
+  await page.keyboard.press('?');
+  await page.getByRole('heading', { name: 'Keys' }).waitFor();
+  await check(page, 'the keys');
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('Control+k');
+  await page.getByRole('combobox', { name: 'Search' }).fill('dail');
+  await page.getByRole('option', { name: /daily/ }).waitFor();
+  await shoot(page, 'palette-light-1280');
+  await check(page, 'the palette');
+  await page.keyboard.press('Enter');
   await page.waitForURL(/\/pipelines\/daily/);
 });
 
@@ -315,19 +279,19 @@ it("follows the links that mlflow's client prints", async () => {
   page = await open(browser, server);
   const { experiment, runs } = server.seeded;
   await page.goto(`${server.url}/#/experiments/${experiment}/runs/${runs[0]}`);
-  await page.getByRole("heading", { name: "lightgbm-7-leaves" }).waitFor();
+  await page.getByRole('heading', { name: 'lightgbm-7-leaves' }).waitFor();
 });
 
-it("shows an error with its request and the rest of the page", async () => {
+it('shows an error with its request and the rest of the page', async () => {
   page = await open(browser, server);
-  await visit(page, server, "/models/not-a-model");
-  const alert = page.getByRole("alert");
-  await alert.getByText("not-a-model").first().waitFor();
+  await visit(page, server, '/models/not-a-model');
+  const alert = page.getByRole('alert');
+  await alert.getByText('not-a-model').first().waitFor();
   await alert.getByText(/Request/).waitFor();
-  await alert.getByRole("button", { name: "Retry" }).waitFor();
-  await shoot(page, "error-light-1280");
+  await alert.getByRole('button', { name: 'Retry' }).waitFor();
+  await shoot(page, 'error-light-1280');
   assert.ok(
-    page.faults.every((f) => f.includes("404")),
-    page.faults.join("\n"),
+    page.faults.every((f) => f.includes('404')),
+    page.faults.join('\n'),
   );
 });

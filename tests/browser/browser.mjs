@@ -1,30 +1,30 @@
 // Chromium, watched: what the console, the network and axe say of a page is part of every test.
 
-import assert from "node:assert/strict";
-import { mkdirSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { join } from "node:path";
-import { root } from "./server.mjs";
+import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { root } from './server.mjs';
 
 // The packages are installed in web/, which this folder is not below.
-const packages = createRequire(join(root, "web/package.json"));
-const { chromium } = packages("playwright-core");
-const axe = readFileSync(packages.resolve("axe-core/axe.min.js"), "utf8");
-export const shots = join(root, "build/screenshots");
+const packages = createRequire(join(root, 'web/package.json'));
+const { chromium } = packages('playwright-core');
+const axe = readFileSync(packages.resolve('axe-core/axe.min.js'), 'utf8');
+export const shots = join(root, 'build/screenshots');
 mkdirSync(shots, { recursive: true });
 
 const kFlags = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  "--no-first-run",
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--no-first-run',
 ];
 
 export const launch = () =>
   chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: kFlags,
   });
 
@@ -33,47 +33,41 @@ export const launch = () =>
 export async function open(
   browser,
   server,
-  { theme = "light", width = 1280, height = 900, token } = {},
+  { theme = 'light', width = 1280, height = 900, token } = {},
 ) {
   const context = await browser.newContext({
     viewport: { width, height },
     colorScheme: theme,
-    reducedMotion: "reduce",
+    reducedMotion: 'reduce',
     acceptDownloads: true,
-    permissions: ["clipboard-read", "clipboard-write"],
-    // axe is a script put in by the test; the page's own policy is tested in serving.test.mjs and
-    // reported on the console.
-    bypassCSP: false,
+    permissions: ['clipboard-read', 'clipboard-write'],
   });
   await context.addInitScript(
     (given) => {
-      if (given && !sessionStorage.getItem("strata.token"))
-        sessionStorage.setItem("strata.token", given);
+      if (given && !sessionStorage.getItem('strata.token'))
+        sessionStorage.setItem('strata.token', given);
     },
     token === undefined ? server.token : token,
   );
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);
   page.faults = [];
-  page.on("console", (message) => {
-    if (["error", "warning"].includes(message.type()))
+  page.on('console', (message) => {
+    if (['error', 'warning'].includes(message.type()))
       page.faults.push(`console: ${message.text()}`);
   });
-  page.on("pageerror", (error) =>
-    page.faults.push(`exception: ${error.message}`),
-  );
-  page.on("requestfailed", (request) => {
-    const why = request.failure()?.errorText ?? "";
+  page.on('pageerror', (error) => page.faults.push(`exception: ${error.message}`));
+  page.on('requestfailed', (request) => {
+    const why = request.failure()?.errorText ?? '';
     // A page that is left cancels what it still waits for.
-    if (why !== "net::ERR_ABORTED")
-      page.faults.push(`request: ${request.url()} ${why}`);
+    if (why !== 'net::ERR_ABORTED') page.faults.push(`request: ${request.url()} ${why}`);
   });
-  page.on("request", (request) => {
+  page.on('request', (request) => {
     const url = new URL(request.url());
-    if (["http:", "https:"].includes(url.protocol) && url.origin !== server.url)
+    if (['http:', 'https:'].includes(url.protocol) && url.origin !== server.url)
       page.faults.push(`another host: ${url}`);
   });
-  page.on("response", (response) => {
+  page.on('response', (response) => {
     if (response.status() >= 400)
       page.faults.push(`status ${response.status()}: ${response.url()}`);
   });
@@ -81,42 +75,35 @@ export async function open(
 }
 
 // Waits until what was asked for has come: no skeleton, no shell alone.
-export async function settled(page) {
-  await page.locator("main h1").first().waitFor();
+// `streams`: the page follows something that goes on, so its network is never idle.
+export async function settled(page, { streams = false } = {}) {
+  await page.locator('main h1').first().waitFor();
   await page.waitForFunction(
-    () =>
-      !document.querySelector(
-        'main [aria-label="Loading"]:not([data-sample] *)',
-      ),
+    () => !document.querySelector('main [aria-label="Loading"]:not([data-sample] *)'),
   );
-  await page.waitForLoadState("networkidle");
+  if (!streams) await page.waitForLoadState('networkidle');
 }
 
-export async function visit(page, server, path) {
+export async function visit(page, server, path, options) {
   await page.goto(server.url + path);
-  await settled(page);
+  await settled(page, options);
 }
 
 // Fails with each violation and where it stands.
 export async function check(page, name) {
   const session = await page.context().newCDPSession(page);
-  await session.send("Runtime.evaluate", { expression: axe });
+  await session.send('Runtime.evaluate', { expression: axe });
   await session.detach();
   const { violations } = await page.evaluate(() => window.axe.run(document));
   const found = violations.flatMap((v) =>
-    v.nodes.map(
-      (node) => `${v.id}: ${node.target.join(" ")}: ${node.failureSummary}`,
-    ),
+    v.nodes.map((node) => `${v.id}: ${node.target.join(' ')}: ${node.failureSummary}`),
   );
   assert.deepEqual(found, [], `axe on ${name}`);
   const wide = await page.evaluate(
-    () =>
-      document.documentElement.scrollWidth -
-      document.documentElement.clientWidth,
+    () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
   );
   assert.ok(wide <= 0, `${name} is ${wide} px wider than its window`);
   assert.deepEqual(page.faults, [], `console and network of ${name}`);
 }
 
-export const shoot = (page, name) =>
-  page.screenshot({ path: join(shots, `${name}.png`) });
+export const shoot = (page, name) => page.screenshot({ path: join(shots, `${name}.png`) });

@@ -1,9 +1,9 @@
 // Every page, light and dark, wide and narrow: shows what it should, and nothing on it is broken.
 
-import assert from "node:assert/strict";
-import { after, before, describe, it } from "node:test";
-import { check, launch, open, shoot, visit } from "./browser.mjs";
-import { Server } from "./server.mjs";
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { check, launch, open, shoot, visit } from './browser.mjs';
+import { Server } from './server.mjs';
 
 let server;
 let browser;
@@ -17,23 +17,23 @@ after(async () => {
 });
 
 const sizes = [
-  ["wide", 1280, 900],
-  ["narrow", 390, 844],
+  ['wide', 1280, 900],
+  ['narrow', 390, 844],
 ];
-for (const theme of ["light", "dark"]) {
+for (const theme of ['light', 'dark']) {
   for (const [size, width, height] of sizes) {
     describe(`${theme}, ${size}`, () => {
-      it("shows every page whole, with no fault on it", async (test) => {
+      it('shows every page whole, with no fault on it', async (test) => {
         for (const [name, path, texts] of pages(server.seeded)) {
-          if (name === "missing") continue;
+          if (name === 'missing') continue;
           await test.test(name, async () => {
             const page = await open(browser, server, { theme, width, height });
             try {
               await visit(page, server, path);
               for (const text of texts) {
-                if (text === "A dialog") continue;
+                if (text === 'A dialog') continue;
                 await page
-                  .locator("main")
+                  .locator('main')
                   .getByText(text)
                   .filter({ visible: true })
                   .first()
@@ -51,12 +51,12 @@ for (const theme of ["light", "dark"]) {
   }
 }
 
-it("answers the commands of every page with the page", async () => {
+it('answers the commands of every page with the page', async () => {
   const page = await open(browser, server);
-  await visit(page, server, "/endpoints/flights?code=1");
-  const commands = page.getByRole("region", { name: "As CLI, curl, Python" });
-  await commands.getByRole("button", { name: "curl" }).click();
-  const shown = await commands.locator("pre").innerText();
+  await visit(page, server, '/endpoints/flights?code=1');
+  const commands = page.getByRole('region', { name: 'As CLI, curl, Python' });
+  await commands.getByRole('button', { name: 'curl' }).click();
+  const shown = await commands.locator('pre').innerText();
   assert.match(shown, /\/endpoints\/flights\/invocations/);
   await page.context().close();
 });

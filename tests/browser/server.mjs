@@ -1,24 +1,17 @@
 // A real server with a little of everything in it, made by stock clients, for the browser tests.
 
-import { execFile, spawn } from "node:child_process";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  watch,
-} from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, watch } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 
 const run = promisify(execFile);
-export const root = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
-const binary = resolve(process.env.STRATA_BINARY ?? join(root, "build/strata"));
-const python = process.env.STRATA_PYTHON ?? join(root, "build/venv/bin/python");
+export const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
+const binary = resolve(process.env.STRATA_BINARY ?? join(root, 'build/strata'));
+const python = process.env.STRATA_PYTHON ?? join(root, 'build/venv/bin/python');
 
 // Resolves once `file` exists; rejects when the process ends before.
 function appears(file, process) {
@@ -28,7 +21,7 @@ function appears(file, process) {
       watcher.close();
       done();
     };
-    process.once("exit", (code) =>
+    process.once('exit', (code) =>
       failed(new Error(`the server ended with ${code} before it was ready`)),
     );
     if (existsSync(file)) finish();
@@ -38,31 +31,24 @@ function appears(file, process) {
 export class Server {
   static async start({ seed = true } = {}) {
     const server = new Server();
-    server.data = mkdtempSync(join(tmpdir(), "strata-browser-"));
-    mkdirSync(join(server.data, "run"));
-    const log = openSync(join(server.data, "stdout.txt"), "a");
-    const places = [
-      "--data",
-      server.data,
-      "--http",
-      "127.0.0.1:0",
-      "--s3",
-      "127.0.0.1:0",
-    ];
+    server.data = mkdtempSync(join(tmpdir(), 'strata-browser-'));
+    mkdirSync(join(server.data, 'run'));
+    const log = openSync(join(server.data, 'stdout.txt'), 'a');
+    const places = ['--data', server.data, '--http', '127.0.0.1:0', '--s3', '127.0.0.1:0'];
     const path = `${dirname(python)}:${dirname(binary)}:${process.env.PATH}`;
     const options = {
-      stdio: ["ignore", log, log],
+      stdio: ['ignore', log, log],
       env: { ...process.env, PATH: path },
     };
-    server.process = spawn(binary, ["serve", ...places], options);
-    const ready = join(server.data, "run/endpoints.json");
+    server.process = spawn(binary, ['serve', ...places], options);
+    const ready = join(server.data, 'run/endpoints.json');
     await appears(ready, server.process);
-    server.url = JSON.parse(readFileSync(ready, "utf8")).http;
-    const { stdout } = await server.strata("env");
+    server.url = JSON.parse(readFileSync(ready, 'utf8')).http;
+    const { stdout } = await server.strata('env');
     server.env = Object.fromEntries(
       stdout
         .trim()
-        .split("\n")
+        .split('\n')
         .map((line) => {
           const [, name, value] = /^export (\w+)=(.*)$/.exec(line);
           return [name, value];
@@ -74,7 +60,7 @@ export class Server {
   }
 
   strata(...args) {
-    return run(binary, [...args, "--data", this.data]);
+    return run(binary, [...args, '--data', this.data]);
   }
 
   // What seed.py made: names and ids by which the tests find them.
@@ -82,28 +68,25 @@ export class Server {
     const env = {
       ...process.env,
       ...this.env,
-      GIT_PYTHON_REFRESH: "quiet",
-      MLFLOW_DISABLE_TELEMETRY: "true",
+      GIT_PYTHON_REFRESH: 'quiet',
+      MLFLOW_DISABLE_TELEMETRY: 'true',
     };
-    const { stdout } = await run(
-      python,
-      [join(root, "tests/browser/seed.py")],
-      { env, maxBuffer: 1 << 24 },
-    );
-    this.seeded = JSON.parse(stdout.trim().split("\n").at(-1));
+    const { stdout } = await run(python, [join(root, 'tests/browser/seed.py')], {
+      env,
+      maxBuffer: 1 << 24,
+    });
+    this.seeded = JSON.parse(stdout.trim().split('\n').at(-1));
   }
 
   async api(method, path, json) {
     const headers = {
       Authorization: `Bearer ${this.token}`,
-      "Content-Type": "application/json",
+      'Content-Type': 'application/json',
     };
     const body = json === undefined ? undefined : JSON.stringify(json);
     const response = await fetch(this.url + path, { method, headers, body });
     if (!response.ok)
-      throw new Error(
-        `${method} ${path}: ${response.status} ${await response.text()}`,
-      );
+      throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
     return response.json();
   }
 
