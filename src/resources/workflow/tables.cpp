@@ -109,6 +109,14 @@ Result<std::optional<FlowRow>> find_flow(Reader& r, const std::string& project,
       flow_of);
 }
 
+Result<Instant> first_applied(Reader& r, const std::string& project, const std::string& name) {
+  const auto row =
+      r.first("SELECT COALESCE(MIN(created), 0) FROM flow_versions WHERE project = ? AND name = ?",
+              {project, name});
+  if (!row) return row.error();
+  return Instant{(**row).integer(0)};
+}
+
 Result<std::vector<FlowRow>> all_flows(Reader& r, const std::optional<std::string>& project) {
   if (!project) return each<FlowRow>(r.query(kFlowColumns), flow_of);
   return each<FlowRow>(

@@ -23,6 +23,8 @@ struct FlowRow {
 };
 Result<std::optional<FlowRow>> find_flow(Reader& r, const std::string& project,
                                          const std::string& name);
+// When the pipeline's first version was applied.
+Result<Instant> first_applied(Reader& r, const std::string& project, const std::string& name);
 Result<std::vector<FlowRow>> all_flows(Reader& r, const std::optional<std::string>& project);
 // The spec of any version that was ever applied. Errors: kNotFound.
 Result<wire::FlowSpec> spec_of(Reader& r, const std::string& project, const std::string& flow,

@@ -283,6 +283,9 @@ struct Workflows::Impl {
             return t != nullptr && matches(*t, object.substr(0, slash), object.substr(slash + 1));
           });
       if (!wanted) continue;
+      const auto since = tables::first_applied(w, row.project, row.name);
+      if (!since) return since.error();
+      if (event.time < *since) continue;  // it happened before there was this pipeline
       Order order;
       order.cause = "event object.created " + object;
       order.key = fmt::format("event:{}", event.sequence);

@@ -26,6 +26,7 @@ def mlflow_client(server):
     import mlflow
 
     mlflow.set_tracking_uri(server.http)
+    mlflow.set_registry_uri(server.http)
     mlflow.set_experiment("serving")
     yield mlflow
     patch.undo()

@@ -138,6 +138,7 @@ def test_endpoints_come_back_after_a_crash_and_keep_what_was_logged(fresh_server
         patch.setenv(name, value)
     previous = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(running.http)
+    mlflow.set_registry_uri(running.http)
     mlflow.set_experiment("crash")
     frame = table[0].drop(columns=["origin"])
     booster = train(frame, table[1], 3)
@@ -185,6 +186,7 @@ def test_endpoints_come_back_after_a_crash_and_keep_what_was_logged(fresh_server
     )
     assert running.stop() == 0
     mlflow.set_tracking_uri(previous)
+    mlflow.set_registry_uri(previous)
     patch.undo()
 
 
