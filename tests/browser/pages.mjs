@@ -17,7 +17,7 @@ export const pages = (s) => [
   ['sql-history', '/sql?side=history', ['CREATE TABLE']],
   ['sql-table', '/sql/tables/flights', ['Columns', 'distance']],
   ['sql-table-lineage', '/sql/tables/flights?tab=lineage', ['by_hour']],
-  ['pipelines', '/pipelines', ['daily', 'failed', '0 6 * * * Europe/Berlin']],
+  ['pipelines', '/pipelines', ['daily', 'failed']],
   ['pipelines-runs', '/pipelines?tab=runs', ['daily', 'failed']],
   ['pipeline', '/pipelines/daily', ['ingest', 'report', 'Run now']],
   ['pipeline-text', '/pipelines/daily?tab=text', ['"steps"']],

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { check, launch, open, shoot, visit } from './browser.mjs';
+import { pages } from './pages.mjs';
 import { Server } from './server.mjs';
 
 let server;

@@ -1,5 +1,6 @@
 // A real server with a little of everything in it, made by stock clients, for the browser tests.
 
+import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, watch } from 'node:fs';
@@ -90,13 +91,12 @@ export class Server {
     return response.json();
   }
 
+  // Ends the server and its node agent; fails when the server does not end well.
   async stop() {
-    if (this.process.exitCode === null) {
-      const ended = once(this.process, 'exit');
-      this.process.kill('SIGTERM');
-      await ended;
-    }
-    await this.strata('stop', '--now'); // the node agent, when a task started it
+    const ended = once(this.process, 'exit');
+    await this.strata('stop', '--now');
+    const [code] = await ended;
+    assert.equal(code, 0, 'exit code of the server');
     rmSync(this.data, { recursive: true, force: true });
   }
 }

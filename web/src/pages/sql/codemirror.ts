@@ -53,6 +53,18 @@ const colors = HighlightStyle.define([
   { tag: tags.typeName, color: 'var(--warning)' },
 ]);
 
+// When typing replaces styled text, Chrome keeps the look by an inline style, which the page's policy
+// refuses and reports. Replaced by the editor itself, the text has no look to keep.
+const replace_plainly = EditorView.domEventHandlers({
+  beforeinput(event, view) {
+    const { main } = view.state.selection;
+    if (event.inputType !== 'insertText' || !event.data || main.empty) return false;
+    event.preventDefault();
+    view.dispatch(view.state.replaceSelection(event.data), { userEvent: 'input.type' });
+    return true;
+  },
+});
+
 export function make_editor(wish: Wish): EditorView {
   const run = () => {
     wish.run();
@@ -63,6 +75,7 @@ export function make_editor(wish: Wish): EditorView {
     root: wish.root,
     extensions: [
       Prec.highest(keymap.of([{ key: 'Mod-Enter', run }])),
+      replace_plainly,
       basicSetup,
       sql({ dialect: PostgreSQL, schema: wish.schema, upperCaseKeywords: true }),
       look,
