@@ -59,9 +59,9 @@ Task<void> collect(MessageSocket& socket, std::vector<std::string>& out) {
 }
 
 TEST(MessageSocket, Is_awaited_on_a_loop_without_blocking_it) {
+  LoopGroup loops(1);  // outlives the sockets that wait on it
   auto ends = MessageSocket::pair();
   std::vector<std::string> got;
-  LoopGroup loops(1);
   TaskScope scope;
   scope.spawn(loops.at(0), collect(ends->second, got));
   for (int i = 0; i < 100; ++i)
