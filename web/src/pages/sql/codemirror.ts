@@ -53,8 +53,8 @@ const colors = HighlightStyle.define([
   { tag: tags.typeName, color: 'var(--warning)' },
 ]);
 
-// When typing replaces styled text, Chrome keeps the look by an inline style, which the page's policy
-// refuses and reports. Replaced by the editor itself, the text has no look to keep.
+// When typing replaces styled text, Chrome keeps the look by an inline style, which the page's
+// policy refuses and reports. Replaced by the editor itself, the text has no look to keep.
 const replace_plainly = EditorView.domEventHandlers({
   beforeinput(event, view) {
     const { main } = view.state.selection;
