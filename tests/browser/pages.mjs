@@ -50,6 +50,5 @@ export const pages = (s) => [
   ['admin-tokens', '/admin?tab=tokens', ['active', 'Revoke']],
   ['admin-audit', '/admin?tab=audit', ['user.create']],
   ['admin-nodes', '/admin?tab=nodes', ['cores']],
-  ['kit', '/kit', ['Grid, 100,000 rows', 'A dialog']],
-  ['missing', '/lake-with-a-typo', []],
+  ['kit', '/kit', ['Grid, 100,000 rows']],
 ];
