@@ -63,6 +63,7 @@ class WorkflowPart final : public Part {
 
   Workflows& workflows() { return workflows_; }
   Status start() override { return workflows_.start(); }
+  void drain() override { workflows_.drain(); }
   void stop() override { workflows_.stop(); }
 
  private:

@@ -15,8 +15,10 @@ constexpr std::size_t kPiece = 256 << 10;
 
 class LogStream final : public ByteSource {
  public:
-  LogStream(const Ports& ports, std::string project, Workflows::LogRequest request)
+  LogStream(const Ports& ports, const std::atomic<bool>& draining, std::string project,
+            Workflows::LogRequest request)
       : ports_(ports),
+        draining_(draining),
         project_(std::move(project)),
         request_(std::move(request)) {}
 
@@ -31,6 +33,7 @@ class LogStream final : public ByteSource {
       if (!looked) co_return looked.error();
       if (!piece_.empty()) co_return std::string_view(piece_);
       if (finished_) co_return std::string_view();
+      if (draining_) co_return Error(Code::kUnavailable, "the server stops; follow again later");
       if (Loop* const loop = Loop::current(); loop != nullptr && waiting_)
         co_await loop->sleep(kPoll);
     }
@@ -131,6 +134,7 @@ class LogStream final : public ByteSource {
   }
 
   const Ports& ports_;
+  const std::atomic<bool>& draining_;
   std::string project_;
   Workflows::LogRequest request_;
   std::set<std::string> seen_;
@@ -143,9 +147,10 @@ class LogStream final : public ByteSource {
 
 }  // namespace
 
-std::unique_ptr<ByteSource> open_logs(const Ports& ports, const std::string& project,
+std::unique_ptr<ByteSource> open_logs(const Ports& ports, const std::atomic<bool>& draining,
+                                      const std::string& project,
                                       const Workflows::LogRequest& request) {
-  return std::make_unique<LogStream>(ports, project, request);
+  return std::make_unique<LogStream>(ports, draining, project, request);
 }
 
 }  // namespace strata::resources::workflow

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
 
 #include "resources/workflow/tables.hpp"
@@ -8,8 +9,10 @@
 namespace strata::resources::workflow {
 
 // The logs of a run's attempts, oldest attempt first, as they stand; with `follow` also as they
-// grow, until the run has ended.
-std::unique_ptr<ByteSource> open_logs(const Ports& ports, const std::string& project,
+// grow, until the run has ended. Errors: kUnavailable once `draining` is set, so that whoever
+// follows sees a stream cut short and not the end of the run.
+std::unique_ptr<ByteSource> open_logs(const Ports& ports, const std::atomic<bool>& draining,
+                                      const std::string& project,
                                       const Workflows::LogRequest& request);
 
 }  // namespace strata::resources::workflow

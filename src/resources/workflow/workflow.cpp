@@ -316,7 +316,7 @@ struct Workflows::Impl {
   Engine engine;
   std::optional<Instant> next_look;          // of the watching coroutine
   std::optional<std::int64_t> event_cursor;  // of the watching coroutine
-  std::atomic<bool> flows_changed{false}, stopping{false};
+  std::atomic<bool> flows_changed{false}, stopping{false}, draining{false};
 };
 
 Workflows::Workflows(Ports ports) : impl_(std::make_unique<Impl>(std::move(ports))) {}
@@ -326,6 +326,10 @@ Status Workflows::start() {
   STRATA_TRY(impl_->engine.start());
   impl_->ports.scope.spawn(impl_->ports.loops.next(), impl_->watch(impl_->ports.scope.token()));
   return {};
+}
+
+void Workflows::drain() {
+  impl_->draining = true;
 }
 
 void Workflows::stop() {
@@ -493,7 +497,7 @@ Task<Result<std::unique_ptr<ByteSource>>> Workflows::logs(const Caller& caller,
                                       nearest.empty() ? "" : ". Did you mean '" + nearest + "'?"));
     }
   }
-  co_return open_logs(impl_->ports, caller.project.str(), request);
+  co_return open_logs(impl_->ports, impl_->draining, caller.project.str(), request);
 }
 
 Task<Result<Workflows::OutputFile>> Workflows::output(const Caller& caller, const std::string& run,

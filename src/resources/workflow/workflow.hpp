@@ -97,6 +97,9 @@ class Workflows {
 
   // Takes up the runs of earlier lives and begins to schedule. Blocks on the records.
   Status start();
+  // Ends the streams of those who follow a log, which would otherwise last as long as their run.
+  // Called when the server begins to stop. Does not block.
+  void drain();
   // Stops scheduling; running tasks go on without the server. Blocks briefly.
   void stop();
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import json
 import sys
@@ -11,6 +12,7 @@ import time
 import urllib.request
 
 import boto3
+import pytest
 
 TWO_STEPS = """name: {name}
 parameters:
@@ -300,3 +302,27 @@ def test_an_object_put_starts_the_pipelines_that_wait_for_it(flows, client_env):
     assert len(flows.call("GET", "/api/v1/flow-runs?flow=on-arrival")["runs"]) == 1
     graph = json.dumps(flows.call("GET", f"/api/v1/why/flow_run:{runs[0]['id']}"))
     assert "inbox/new/y.csv" in graph
+
+
+SILENT = """name: silent
+steps:
+  wait:
+    command: [sh, -c, 'echo begun; sleep 600']
+"""
+
+
+def test_followers_of_a_silent_log_do_not_hold_up_the_end_of_the_server(fresh_flows):
+    server = fresh_flows.server
+    run = fresh_flows.run(SILENT)
+    fresh_flows.wait_step(run, "wait", "running")
+    request = urllib.request.Request(
+        f"{server.http}/api/v1/flow-runs/{run['id']}/logs?follow=1", headers=server.bearer()
+    )
+    with urllib.request.urlopen(request, timeout=60) as log:
+        seen = log.readline() + log.readline()
+        assert b"begun" in seen  # it follows, and nothing more will come
+        began = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - began < 5
+        with pytest.raises(http.client.IncompleteRead):
+            log.read()
