@@ -1,6 +1,7 @@
 #include "app/data_dir.hpp"
 
 #include <cstdlib>
+#include <filesystem>
 
 #include "base/json.hpp"
 
@@ -10,6 +11,12 @@ std::string default_data_dir() {
   if (const char* dir = std::getenv("STRATA_DATA"); dir != nullptr && *dir != '\0') return dir;
   const char* home = std::getenv("HOME");
   return std::string(home != nullptr ? home : ".") + "/.strata";
+}
+
+std::string absolute_data_dir(const std::string& given) {
+  return std::filesystem::absolute(given.empty() ? default_data_dir() : given)
+      .lexically_normal()
+      .string();
 }
 
 Result<Endpoints> read_endpoints(Files& files, const std::string& data_dir) {

@@ -23,6 +23,8 @@ struct AdminCredentials {
 };
 
 std::string default_data_dir();
+// `given`, or the default when it is empty; absolute.
+std::string absolute_data_dir(const std::string& given);
 // Errors: kNotFound when no server is ready there.
 Result<Endpoints> read_endpoints(Files& files, const std::string& data_dir);
 Status write_endpoints(Files& files, const std::string& data_dir, const Endpoints& endpoints);

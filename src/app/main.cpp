@@ -14,7 +14,9 @@
 #include "app/commands/cli_node.hpp"
 #include "app/commands/cli_sql.hpp"
 #include "app/data_dir.hpp"
+#include "app/local/cli_config.hpp"
 #include "app/serve.hpp"
+#include "app/settings.hpp"
 #include "app/stop.hpp"
 #include "app/workers/worker_agent.hpp"
 #include "app/workers/worker_warehouse.hpp"
@@ -41,23 +43,16 @@ Status print_environment(const std::string& data_dir) {
   return {};
 }
 
-void add_server_commands(CLI::App& app, CliContext& context, ServeOptions& options) {
+void add_server_commands(CLI::App& app, CliContext& context) {
+  static SettingSources sources;
   auto* serve_command = app.add_subcommand("serve", "Run the server in the foreground");
-  serve_command->add_option("--http", options.http, "Address of the UI and every HTTP API")
-      ->envname("STRATA_HTTP");
-  serve_command->add_option("--s3", options.s3, "Address of the S3 API")->envname("STRATA_S3");
-  serve_command
-      ->add_option("--pg", options.pg, "Address of the PostgreSQL wire (accepted, not served yet)")
-      ->envname("STRATA_PG");
-  serve_command->add_option("--tls-certificate", options.tls_certificate, "PEM file")
-      ->envname("STRATA_TLS_CERTIFICATE");
-  serve_command->add_option("--tls-private-key", options.tls_private_key, "PEM file")
-      ->envname("STRATA_TLS_PRIVATE_KEY");
-  serve_command->add_option("--log-level", options.log_level, "debug, info, warn or error")
-      ->envname("STRATA_LOG_LEVEL");
+  add_setting_flags(*serve_command, sources.file, sources.flags);
   serve_command->callback([&] {
-    options.data = absolute(context.data_dir.empty() ? default_data_dir() : context.data_dir);
-    if (const auto done = serve(options); !done) context.fail(done.error());
+    sources.data = context.data_dir;
+    SystemFiles files;
+    const auto settings = load_settings(files, sources);
+    if (!settings) return context.fail(settings.error());
+    if (const auto done = serve(*settings); !done) context.fail(done.error());
   });
   app.add_subcommand("env", "Print the variables that stock clients read, for the local admin")
       ->callback([&] {
@@ -92,14 +87,13 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough();
   CliContext context;
-  ServeOptions options;
   app.add_option("--data", context.data_dir, "Data directory (STRATA_DATA, default ~/.strata)");
   app.add_option("-o,--output", context.output, "table or json")
       ->check(CLI::IsMember({"table", "json"}));
-  add_server_commands(app, context, options);
-  for (const AddCommands add :
-       {&add_admin_commands, &add_endpoint_commands, &add_flow_commands, &add_lineage_commands,
-        &add_model_commands, &add_node_commands, &add_sql_commands, &add_warehouse_worker}) {
+  add_server_commands(app, context);
+  for (const AddCommands add : {&add_admin_commands, &add_config_commands, &add_endpoint_commands,
+                                &add_flow_commands, &add_lineage_commands, &add_model_commands,
+                                &add_node_commands, &add_sql_commands, &add_warehouse_worker}) {
     add(app, context);
   }
   try {

@@ -28,8 +28,11 @@ EngineHostOptions engine_options(const Core& core) {
   options.command = {core.paths.executable, "warehouse", "--lib",
                      core.paths.libraries + "/libduckdb.so"};
   options.data = core.paths.data;
-  options.memory_mb = engine_memory_mb();
-  options.threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  options.memory_mb =
+      core.limits.sql_memory_mb > 0 ? core.limits.sql_memory_mb : engine_memory_mb();
+  options.threads = core.limits.sql_threads > 0
+                        ? core.limits.sql_threads
+                        : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   return options;
 }
 

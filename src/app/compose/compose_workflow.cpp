@@ -59,7 +59,8 @@ class WorkflowPart final : public Part {
                              [&core](const kernel::IssuedToken& issued) {
                                return environment_of(core.files, core.paths.data, issued);
                              },
-                         .inherited = inherited()}) {}
+                         .inherited = inherited(),
+                         .running_per_user = core.limits.running_per_user}) {}
 
   Workflows& workflows() { return workflows_; }
   Status start() override { return workflows_.start(); }
