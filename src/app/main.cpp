@@ -14,6 +14,7 @@
 #include "app/commands/cli_node.hpp"
 #include "app/commands/cli_sql.hpp"
 #include "app/data_dir.hpp"
+#include "app/local/cli_completion.hpp"
 #include "app/local/cli_config.hpp"
 #include "app/serve.hpp"
 #include "app/settings.hpp"
@@ -88,13 +89,19 @@ int run(int argc, char** argv) {
   app.fallthrough();
   CliContext context;
   app.add_option("--data", context.data_dir, "Data directory (STRATA_DATA, default ~/.strata)");
-  app.add_option("-o,--output", context.output, "table or json")
-      ->check(CLI::IsMember({"table", "json"}));
+  app.add_option("-o,--output", context.output, "table, json or yaml")
+      ->check(CLI::IsMember({"table", "json", "yaml"}));
   add_server_commands(app, context);
-  for (const AddCommands add : {&add_admin_commands, &add_config_commands, &add_endpoint_commands,
-                                &add_flow_commands, &add_lineage_commands, &add_model_commands,
-                                &add_node_commands, &add_sql_commands, &add_warehouse_worker}) {
+  for (const AddCommands add :
+       {&add_admin_commands, &add_completion_commands, &add_config_commands,
+        &add_endpoint_commands, &add_flow_commands, &add_lineage_commands, &add_model_commands,
+        &add_node_commands, &add_sql_commands, &add_warehouse_worker}) {
     add(app, context);
+  }
+  if (argc > 1 && std::string_view(argv[1]) == "complete-words") {
+    for (const auto& word : complete_words(app, {argv + 2, argv + argc}))
+      std::printf("%s\n", word.c_str());
+    return kExitOk;
   }
   try {
     app.parse(argc, argv);

@@ -72,7 +72,12 @@ struct CliContext {
   // Runs `f` with a connected client; prints an error and sets the exit code when something failed.
   void with_client(const std::function<Status(ApiClient&)>& f);
   void fail(const Error& error);
-  // Prints rows of `items` as a table of `columns` (name in JSON, heading), or the whole as JSON.
+  // Whether the whole answer is asked for, for programs, and not a table for people.
+  bool structured() const { return output != "table"; }
+  // The whole answer as JSON or YAML.
+  void dump(const Json& answer) const;
+  // Prints rows of `items` as a table of `columns` (name in JSON, heading), or the whole as JSON or
+  // YAML.
   void print(const Json& answer, std::string_view items,
              const std::vector<std::pair<std::string, std::string>>& columns);
 };

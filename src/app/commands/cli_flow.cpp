@@ -199,11 +199,11 @@ Status wait_for_run(ApiClient& client, CliContext& context, const std::string& i
   while (true) {
     const auto run = client.get("/api/v1/flow-runs/" + encode_segment(id));
     if (!run) return run.error();
-    if (context.output != "json") progress.show(*run);
+    if (!context.structured()) progress.show(*run);
     if (has_ended(*run)) {
-      if (context.output == "json") std::printf("%s\n", run->dump(2).c_str());
+      if (context.structured()) context.dump(*run);
       if (run->text("state") == "succeeded") {
-        if (context.output != "json") {
+        if (!context.structured()) {
           std::printf("run %s succeeded in %s\n", id.c_str(),
                       took((*run)["started"], (*run)["finished"]).c_str());
         }
@@ -244,8 +244,8 @@ void add_apply(CLI::App& flow, CliContext& context) {
     context.with_client([&](ApiClient& client) -> Status {
       const auto applied = apply_file(client, file, dry_run);
       if (!applied) return applied.error();
-      if (context.output == "json") {
-        std::printf("%s\n", applied->flow.dump(2).c_str());
+      if (context.structured()) {
+        context.dump(applied->flow);
       } else if (dry_run) {
         std::printf("%s is correct; nothing was changed\n", file.c_str());
       } else {
@@ -282,8 +282,10 @@ void add_run(CLI::App& flow, CliContext& context) {
           client.post(fmt::format("/api/v1/flows/{}/runs", encode_segment(name)), body);
       if (!run) return run.error();
       if (wait) return wait_for_run(client, context, run->text("id"));
-      std::printf("%s\n",
-                  context.output == "json" ? run->dump(2).c_str() : run->text("id").c_str());
+      if (context.structured())
+        context.dump(*run);
+      else
+        std::printf("%s\n", run->text("id").c_str());
       return {};
     });
   });
@@ -294,7 +296,7 @@ void add_list(CLI::App& flow, CliContext& context) {
     context.with_client([&](ApiClient& client) -> Status {
       auto flows = client.get("/api/v1/flows");
       if (!flows) return flows.error();
-      if (context.output == "json") {
+      if (context.structured()) {
         context.print(*flows, "flows", kFlowColumns);
         return {};
       }
@@ -322,14 +324,14 @@ void add_status(CLI::App& flow, CliContext& context) {
         Json rows = Json::array();
         for (const Json& run : (*runs)["runs"].as_array())
           rows.push(with_run_cells(run));
-        context.print(context.output == "json" ? *runs : Json::object({{"runs", std::move(rows)}}),
+        context.print(context.structured() ? *runs : Json::object({{"runs", std::move(rows)}}),
                       "runs", kRunColumns);
         return {};
       }
       const auto run = client.get("/api/v1/flow-runs/" + encode_segment(id));
       if (!run) return run.error();
-      if (context.output == "json") {
-        std::printf("%s\n", run->dump(2).c_str());
+      if (context.structured()) {
+        context.dump(*run);
         return {};
       }
       std::printf("%s of %s: %s%s%s\n", id.c_str(), run->text("flow").c_str(),

@@ -64,8 +64,8 @@ void print_node(const Json& node) {
 }
 
 void show(const CliContext& context, const Json& answer) {
-  if (context.output == "json") {
-    std::printf("%s\n", answer.dump(2).c_str());
+  if (context.structured()) {
+    context.dump(answer);
     return;
   }
   if (!answer["nodes"].is_array()) return print_node(answer);

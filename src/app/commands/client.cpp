@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "app/commands/cli.hpp"
+#include "app/commands/yaml.hpp"
 #include "app/data_dir.hpp"
 #include "base/text.hpp"
 #include "runtime/files.hpp"
@@ -152,6 +153,10 @@ void CliContext::with_client(const std::function<Status(ApiClient&)>& f) {
   if (!done) fail(done.error());
 }
 
+void CliContext::dump(const Json& answer) const {
+  std::fputs((output == "yaml" ? to_yaml(answer) : answer.dump(2) + "\n").c_str(), stdout);
+}
+
 namespace {
 
 std::string cell_text(const Json& value) {
@@ -164,10 +169,7 @@ std::string cell_text(const Json& value) {
 
 void CliContext::print(const Json& answer, std::string_view items,
                        const std::vector<std::pair<std::string, std::string>>& columns) {
-  if (output == "json") {
-    std::printf("%s\n", answer.dump(2).c_str());
-    return;
-  }
+  if (structured()) return dump(answer);
   std::vector<std::vector<std::string>> lines(1);
   for (const auto& [name, heading] : columns)
     lines[0].push_back(heading);
