@@ -30,6 +30,9 @@ Result<Endpoints> read_endpoints(Files& files, const std::string& data_dir);
 Status write_endpoints(Files& files, const std::string& data_dir, const Endpoints& endpoints);
 // Errors: kNotFound before the first start, kPermissionDenied for another user.
 Result<AdminCredentials> read_admin(Files& files, const std::string& data_dir);
+// Credentials in a file of their own (0600). Errors: kNotFound, kMalformed.
+Result<AdminCredentials> read_credentials(Files& files, const std::string& path);
+Status write_credentials(Files& files, const std::string& path, const AdminCredentials& admin);
 Status write_admin(Files& files, const std::string& data_dir, const AdminCredentials& admin);
 
 // The variables by which stock clients reach a server with these credentials; what `strata env`

@@ -1,6 +1,5 @@
 #include <csignal>
 #include <cstdio>
-#include <filesystem>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -8,10 +7,12 @@
 #include "app/commands/cli.hpp"
 #include "app/commands/cli_admin.hpp"
 #include "app/commands/cli_endpoint.hpp"
+#include "app/commands/cli_env.hpp"
 #include "app/commands/cli_flow.hpp"
 #include "app/commands/cli_lineage.hpp"
 #include "app/commands/cli_model.hpp"
 #include "app/commands/cli_node.hpp"
+#include "app/commands/cli_project.hpp"
 #include "app/commands/cli_sql.hpp"
 #include "app/data_dir.hpp"
 #include "app/local/cli_completion.hpp"
@@ -27,23 +28,6 @@ namespace strata::app {
 
 namespace {
 
-std::string absolute(const std::string& path) {
-  return std::filesystem::absolute(path).lexically_normal().string();
-}
-
-// Prints what a shell needs so that stock clients reach this server.
-Status print_environment(const std::string& data_dir) {
-  SystemFiles files;
-  const auto endpoints = read_endpoints(files, data_dir);
-  if (!endpoints) return endpoints.error();
-  const auto admin = read_admin(files, data_dir);
-  if (!admin) return admin.error();
-  for (const auto& [name, value] : client_environment(*endpoints, *admin)) {
-    std::printf("export %s=%s\n", name.c_str(), value.c_str());
-  }
-  return {};
-}
-
 void add_server_commands(CLI::App& app, CliContext& context) {
   static SettingSources sources;
   auto* serve_command = app.add_subcommand("serve", "Run the server in the foreground");
@@ -55,18 +39,12 @@ void add_server_commands(CLI::App& app, CliContext& context) {
     if (!settings) return context.fail(settings.error());
     if (const auto done = serve(*settings); !done) context.fail(done.error());
   });
-  app.add_subcommand("env", "Print the variables that stock clients read, for the local admin")
-      ->callback([&] {
-        const std::string dir =
-            absolute(context.data_dir.empty() ? default_data_dir() : context.data_dir);
-        if (const auto done = print_environment(dir); !done) context.fail(done.error());
-      });
+  add_env_command(app, context);
   static bool now = false;
   auto* stop = app.add_subcommand("stop", "Stop the server and its node agent");
   stop->add_flag("--now", now, "End running tasks instead of letting them finish");
   stop->callback([&] {
-    const std::string dir =
-        absolute(context.data_dir.empty() ? default_data_dir() : context.data_dir);
+    const std::string dir = absolute_data_dir(context.data_dir);
     if (const auto done = stop_server(dir, now); !done) context.fail(done.error());
   });
 }
@@ -91,11 +69,15 @@ int run(int argc, char** argv) {
   app.add_option("--data", context.data_dir, "Data directory (STRATA_DATA, default ~/.strata)");
   app.add_option("-o,--output", context.output, "table, json or yaml")
       ->check(CLI::IsMember({"table", "json", "yaml"}));
+  app.add_option("--project", context.project,
+                 "Project of the call (STRATA_PROJECT; default: the token's)")
+      ->envname("STRATA_PROJECT");
   add_server_commands(app, context);
   for (const AddCommands add :
-       {&add_admin_commands, &add_completion_commands, &add_config_commands,
-        &add_endpoint_commands, &add_flow_commands, &add_lineage_commands, &add_model_commands,
-        &add_node_commands, &add_sql_commands, &add_warehouse_worker}) {
+       {&add_admin_commands, &add_project_commands, &add_completion_commands, &add_config_commands,
+        &add_endpoint_commands, &add_flow_commands, &add_lineage_commands,
+        &add_model_commands, &add_node_commands, &add_sql_commands,
+        &add_warehouse_worker}) {
     add(app, context);
   }
   if (argc > 1 && std::string_view(argv[1]) == "complete-words") {

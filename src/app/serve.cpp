@@ -190,6 +190,7 @@ class Application {
     };
     rest_.add(doors::rest::operation_routes(metrics_, readiness, document));
     rest_.add(doors::rest::identity_routes(*identity_, *audit_));
+    rest_.add(doors::rest::tenant_routes(*identity_));
     auto parts = make_parts(*core_, rest_);
     if (!parts) return std::move(parts).error();
     parts_ = *std::move(parts);

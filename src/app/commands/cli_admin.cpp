@@ -12,8 +12,9 @@ const std::vector<std::pair<std::string, std::string>> kUserColumns = {{"name", 
                                                                        {"disabled", "DISABLED"},
                                                                        {"created", "CREATED"}};
 const std::vector<std::pair<std::string, std::string>> kTokenColumns = {
-    {"id", "ID"},       {"user", "USER"},       {"access_key_id", "ACCESS KEY ID"},
-    {"scope", "SCOPE"}, {"expires", "EXPIRES"}, {"revoked", "REVOKED"}};
+    {"id", "ID"},           {"user", "USER"},   {"access_key_id", "ACCESS KEY ID"},
+    {"project", "PROJECT"}, {"scope", "SCOPE"}, {"expires", "EXPIRES"},
+    {"revoked", "REVOKED"}};
 const std::vector<std::pair<std::string, std::string>> kAuditColumns = {
     {"time", "TIME"}, {"actor", "ACTOR"}, {"action", "ACTION"}, {"target", "TARGET"}};
 

@@ -65,7 +65,7 @@ class Companion {
     const auto began = SystemClock().steady();
     bool cancelled = false;
     bool shown = false;
-    auto client = ApiClient::connect(context_.data_dir);
+    auto client = ApiClient::connect(context_.data_dir, context_.project);
     if (!client) return;  // the query itself reports why
     std::unique_lock lock(mutex_);
     for (int turn = 1;

@@ -149,6 +149,13 @@ Task<Response> cancel_query(const Authorized& call, Warehouse& warehouse) {
   co_return Response::empty(204);
 }
 
+Task<Response> in_project(const Authorized& call, FindWarehouse find,
+                          Task<Response> (*handler)(const Authorized&, Warehouse&)) {
+  const auto warehouse = co_await find(call.caller());
+  if (!warehouse) co_return error_response(warehouse.error(), call.request());
+  co_return co_await handler(call, **warehouse);
+}
+
 constexpr std::string_view kQuerySchema =
     R"({"type":"object","required":["sql"],
 "additionalProperties":false,"properties":{
@@ -166,10 +173,10 @@ constexpr std::string_view kAnswerSchema =
 
 }  // namespace
 
-std::vector<Route> sql_routes(Warehouse& warehouse) {
-  const auto bind = [&warehouse](Task<Response> (*handler)(const Authorized&, Warehouse&)) {
-    return [&warehouse, handler](const Authorized& call) {
-      return handler(call, warehouse);
+std::vector<Route> sql_routes(const FindWarehouse& find) {
+  const auto bind = [&find](Task<Response> (*handler)(const Authorized&, Warehouse&)) {
+    return [find, handler](const Authorized& call) {
+      return in_project(call, find, handler);
     };
   };
   // The engine's own timeout ends a statement before the route's deadline does.

@@ -22,6 +22,7 @@ namespace strata::storage::warehouse {
 struct EngineHostOptions {
   std::vector<std::string> command;  // program and first arguments of the engine's process
   std::string data;                  // data directory
+  std::string folder = "warehouse";  // of the database, below `data`
   std::int64_t memory_mb = 1024;
   int threads = 2;
   std::chrono::milliseconds start_limit{30'000};
