@@ -32,9 +32,9 @@ const Columns kFlowColumns = {{"name", "NAME"},
 const Columns kRunColumns = {{"id", "RUN"},     {"flow", "PIPELINE"},   {"state", "STATE"},
                              {"user", "USER"},  {"created", "CREATED"}, {"took", "TOOK"},
                              {"cause", "CAUSE"}};
-const Columns kStepColumns = {{"step", "STEP"},     {"state", "STATE"},  {"attempts", "ATTEMPTS"},
-                              {"exit", "EXIT"},     {"took", "TOOK"},    {"cpu", "CPU"},
-                              {"memory", "MEMORY"}, {"reason", "REASON"}};
+const Columns kStepColumns = {{"step", "STEP"},     {"state", "STATE"}, {"attempts", "ATTEMPTS"},
+                              {"exit", "EXIT"},     {"took", "TOOK"},   {"cpu", "CPU"},
+                              {"memory", "MEMORY"}, {"cost", "COST"},   {"reason", "REASON"}};
 
 std::string took(const Json& from, const Json& to) {
   const auto begin = parse_rfc3339(from.is_string() ? from.as_string() : "");
@@ -133,6 +133,18 @@ Json with_run_cells(const Json& run) {
   return out;
 }
 
+// "0.0123 EUR"; sums of several currencies stand beside each other.
+std::string cost_text(const Json& item) {
+  if (item["cost"].is_number())
+    return fmt::format("{:.4f} {}", item.number("cost"), item.text("currency"));
+  std::vector<std::string> sums;
+  if (item["costs"].is_array()) {
+    for (const Json& sum : item["costs"].as_array())
+      sums.push_back(cost_text(sum));
+  }
+  return sums.empty() ? "-" : join(sums, " + ");
+}
+
 Json step_cells(const Json& step) {
   const Json& attempts = step["attempts"];
   Json out = Json::object({{"step", step["step"]},
@@ -142,6 +154,7 @@ Json step_cells(const Json& step) {
                            {"took", "-"},
                            {"cpu", "-"},
                            {"memory", "-"},
+                           {"cost", cost_text(step)},
                            {"reason", step["reason"]}});
   if (attempts.size() == 0) return out;
   const Json& last = attempts.as_array().back();
@@ -334,9 +347,10 @@ void add_status(CLI::App& flow, CliContext& context) {
         context.dump(*run);
         return {};
       }
-      std::printf("%s of %s: %s%s%s\n", id.c_str(), run->text("flow").c_str(),
+      const std::string cost = cost_text(*run);
+      std::printf("%s of %s: %s%s%s%s\n", id.c_str(), run->text("flow").c_str(),
                   run->text("state").c_str(), run->text("reason").empty() ? "" : ", ",
-                  run->text("reason").c_str());
+                  run->text("reason").c_str(), cost == "-" ? "" : (", cost " + cost).c_str());
       context.print(step_table(*run), "steps", kStepColumns);
       return {};
     });
