@@ -6,6 +6,7 @@
 
 #include "base/log.hpp"
 #include "doors/rest/sql_routes.hpp"
+#include "storage/compute/compute.hpp"
 
 namespace strata::app {
 
@@ -112,6 +113,13 @@ Task<Result<Warehouse*>> WarehousePart::of(const kernel::Caller& caller) {
 }
 
 Status WarehousePart::start() {
+  if (storage::compute::landlock_version() == 0) {
+    log::warn("warehouse.unconfined",
+              Json::object({{"why", "this kernel has no Landlock, or it is switched off"},
+                            {"then",
+                             "only the SQL engine's own settings keep statements to their "
+                             "files"}}));
+  }
   for (const auto& project : core_.identity.projects()) {
     const auto opened = find_or_open(ProjectId(project.name));
     if (!opened) return opened.error();
