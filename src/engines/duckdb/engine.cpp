@@ -231,16 +231,19 @@ Status Engine::refresh(const wire::sql_engine::SystemView& view) {
   auto connection = connect();
   if (!connection) return std::move(connection).error();
   const std::lock_guard lock(views_);
-  std::string columns;
+  // The types are the same whether there are files or not, whatever a file's own are.
+  std::string columns, same;
   for (const auto& column : view.columns) {
-    columns +=
-        (columns.empty() ? "" : ", ") + ("NULL::" + column.type + " AS " + name(column.name));
+    const std::string as = "::" + column.type + " AS " + name(column.name);
+    columns += (columns.empty() ? "" : ", ") + ("NULL" + as);
+    same += (same.empty() ? "" : ", ") + (name(column.name) + as);
   }
   std::string files;
   for (const auto& file : view.files)
     files += (files.empty() ? "" : ", ") + text(file);
   const std::string body = files.empty() ? "SELECT " + columns + " WHERE false"
-                                         : "SELECT * FROM read_parquet([" + files + "], union_by_name = true)";
+                                         : "SELECT * REPLACE (" + same + ") FROM read_parquet([" +
+                                               files + "], union_by_name = true)";
   const std::string sql =
       "CREATE OR REPLACE VIEW " + table_name("strata", view.name) + " AS " + body;
   auto& known = view_sql_[view.name];
