@@ -17,6 +17,7 @@
 #include "app/data_dir.hpp"
 #include "app/local/cli_completion.hpp"
 #include "app/local/cli_config.hpp"
+#include "app/local/cli_maintenance.hpp"
 #include "app/serve.hpp"
 #include "app/settings.hpp"
 #include "app/stop.hpp"
@@ -76,7 +77,7 @@ int run(int argc, char** argv) {
   for (const AddCommands add :
        {&add_admin_commands, &add_project_commands, &add_completion_commands, &add_config_commands,
         &add_endpoint_commands, &add_flow_commands, &add_lineage_commands,
-        &add_model_commands, &add_node_commands, &add_sql_commands,
+        &add_maintenance_commands, &add_model_commands, &add_node_commands, &add_sql_commands,
         &add_warehouse_worker}) {
     add(app, context);
   }

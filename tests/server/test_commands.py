@@ -47,7 +47,7 @@ def test_the_form_of_an_answer_may_be_asked_before_or_after_sql(server):
 
 
 def test_completion_offers_commands_options_and_values():
-    assert {"flow", "endpoint", "sql"} <= set(words(""))
+    assert {"flow", "endpoint", "sql", "backup"} <= set(words(""))
     assert words("proj") == ["project"]
     assert set(words("token", "")) == {"list", "create", "revoke"}
     assert "--scope" in words("token", "create", "--s")

@@ -135,6 +135,11 @@ std::vector<Warehouse*> WarehousePart::open_ones() {
   return all;
 }
 
+void WarehousePart::release() {
+  for (auto* warehouse : open_ones())
+    warehouse->release();
+}
+
 void WarehousePart::drain() {
   for (auto* warehouse : open_ones())
     warehouse->drain();
@@ -159,7 +164,11 @@ Result<std::unique_ptr<WarehousePart>> make_warehouse_part(
   const auto find = [warehouses](const kernel::Caller& caller) {
     return warehouses->of(caller);
   };
-  rest.add(doors::rest::sql_routes(find));
+  const auto release = [warehouses] {
+    warehouses->release();
+    return Status();
+  };
+  rest.add(doors::rest::sql_routes(find, core.pool, release));
   return part;
 }
 

@@ -26,6 +26,9 @@ class WarehousePart final : public Part {
   // The caller's, made at the first call for a project.
   Task<Result<storage::warehouse::Warehouse*>> of(const kernel::Caller& caller);
 
+  // Lets all engines write out and end; see Warehouse::release(). Blocks.
+  void release();
+
   Status start() override;
   void drain() override;
   void stop() override;

@@ -156,6 +156,13 @@ Task<Response> in_project(const Authorized& call, FindWarehouse find,
   co_return co_await handler(call, **warehouse);
 }
 
+Task<Response> release_engines(const Authorized& call, BlockingPool& pool,
+                               std::function<Status()> release) {
+  const auto done = co_await pool.run(release);
+  if (!done) co_return error_response(done.error(), call.request());
+  co_return Response::empty(204);
+}
+
 constexpr std::string_view kQuerySchema =
     R"({"type":"object","required":["sql"],
 "additionalProperties":false,"properties":{
@@ -173,7 +180,8 @@ constexpr std::string_view kAnswerSchema =
 
 }  // namespace
 
-std::vector<Route> sql_routes(const FindWarehouse& find) {
+std::vector<Route> sql_routes(const FindWarehouse& find, BlockingPool& pool,
+                              std::function<Status()> release) {
   const auto bind = [&find](Task<Response> (*handler)(const Authorized&, Warehouse&)) {
     return [find, handler](const Authorized& call) {
       return in_project(call, find, handler);
@@ -200,6 +208,14 @@ std::vector<Route> sql_routes(const FindWarehouse& find) {
   routes.emplace_back(Method::kDelete, "/api/v1/sql/queries/{id}", Permission::kSqlQuery, Limits{},
                       bind(cancel_query),
                       http::Doc{"cancelQuery", "Stops a running query", "sql", "", "", ""});
+  routes.emplace_back(
+      Method::kPost, "/api/v1/sql/release", Permission::kAdmin,
+      Limits{.deadline = std::chrono::minutes(2)},
+      [&pool, release = std::move(release)](const Authorized& call) {
+        return release_engines(call, pool, release);
+      },
+      http::Doc{"releaseSql", "Lets the SQL engines write out and end, before a backup", "sql", "",
+                "", ""});
   return routes;
 }
 

@@ -215,6 +215,19 @@ void EngineHost::end_if_idle() {
   log::info("warehouse.engine_idle");
 }
 
+void EngineHost::retire() {
+  const std::lock_guard starting(starting_);
+  std::shared_ptr<Engine> idle;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!engine_) return;
+    engine_->retired = true;
+    if (engine_->sessions > 0) return;
+    idle = std::exchange(engine_, nullptr);
+  }
+  end(idle, kReplaceGrace);
+}
+
 void EngineHost::stop() {
   {
     const std::lock_guard lock(mutex_);

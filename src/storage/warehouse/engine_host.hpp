@@ -57,6 +57,8 @@ class EngineHost {
   // Ends a process that does not answer any more.
   void kill(const std::shared_ptr<Engine>& engine);
 
+  // Ends the process as soon as its last session has ended; the next session starts another one.
+  void retire();
   // Ends the process when it has not been used for the idle limit.
   void end_if_idle();
   void stop();
