@@ -21,6 +21,7 @@
 namespace strata::http {
 
 enum class Method : std::uint8_t { kGet, kHead, kPost, kPut, kPatch, kDelete, kOptions };
+constexpr std::size_t kMethods = 7;
 std::string_view method_name(Method method);
 
 using Pairs = std::vector<std::pair<std::string, std::string>>;
