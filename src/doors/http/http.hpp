@@ -134,6 +134,7 @@ struct Doc {
   std::string_view response_schema = {};
   std::string_view query_parameters =
       {};  // "name:type:description;..." with type string, integer or boolean
+  std::string_view response_type = {};  // media type of an answer that is not JSON
 };
 
 // One row of a door's table. There is no default permission: a route that names none does not
