@@ -54,6 +54,7 @@ Task<Response> Pipeline::run(Request& request, const Door*& door, std::string& o
   operation = bound.route.doc.operation.empty() ? bound.route.pattern
                                                 : std::string(bound.route.doc.operation);
   request.params = std::move(matched->params);
+  request.body_deadline = clock_.steady() + bound.route.limits.deadline;
   kernel::Caller caller;
   if (bound.route.permission != kernel::Permission::kPublic) {
     auto known = co_await bound.door->authenticate(request, identity_);
