@@ -95,6 +95,8 @@ class Authorized {
   ByteSource& body() const { return *request_->body; }
   std::uint64_t body_limit() const { return body_limit_; }
 
+  // Errors: kUnsupportedMediaType when the body came compressed: nothing here unpacks one.
+  Status check_plain() const;
   // The whole body, within the route's limit. Errors: kTooLarge, kChecksumMismatch,
   // kDeadlineExceeded.
   Task<Result<std::string>> read_body() const;
