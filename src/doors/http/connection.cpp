@@ -4,7 +4,9 @@
 #include <boost/beast/http/buffer_body.hpp>
 #include <boost/beast/http/parser.hpp>
 
+#include "base/bytes.hpp"
 #include "base/text.hpp"
+#include "wire/uri.hpp"
 
 namespace strata::http {
 
@@ -17,6 +19,7 @@ namespace {
 constexpr std::size_t kMaxHead = 32 * 1024;
 constexpr std::size_t kPiece = 128 * 1024;
 constexpr std::uint64_t kMaxDrain = 1 << 20;
+constexpr std::chrono::milliseconds kDrainTime{2000};
 
 std::optional<Method> method_of(beast::http::verb verb) {
   switch (verb) {
@@ -58,11 +61,12 @@ Task<Result<std::size_t>> fill(Transport& transport, beast::flat_buffer& buffer,
 // for.
 class BodyReader final : public ByteSource {
  public:
-  BodyReader(Transport& transport, beast::flat_buffer& buffer, Parser& parser,
+  BodyReader(Transport& transport, beast::flat_buffer& buffer, Parser& parser, Request& request,
              const ConnectionContext& context)
       : transport_(transport),
         buffer_(buffer),
         parser_(parser),
+        request_(request),
         context_(context) {
     expects_ = equal_ignoring_case(parser.get()[beast::http::field::expect], "100-continue");
   }
@@ -82,25 +86,39 @@ class BodyReader final : public ByteSource {
           co_await transport_.write({"HTTP/1.1 100 Continue\r\n\r\n"}, context_.io_deadline);
       if (!told) co_return fail(std::move(told).error());
     }
-    if (out_.empty()) out_.resize(kPiece);
+    if (!out_) {
+      // No larger than what is left: a piece of the full size would be mapped and cleared by the
+      // kernel for every small request.
+      const auto left = parser_.content_length_remaining();
+      size_ = static_cast<std::size_t>(std::min<std::uint64_t>(left ? *left : kPiece, kPiece));
+      out_ = std::make_unique_for_overwrite<char[]>(size_);
+    }
     while (!parser_.is_done()) {
       auto& body = parser_.get().body();
-      body.data = out_.data();
-      body.size = out_.size();
+      body.data = out_.get();
+      body.size = size_;
       beast::error_code code;
       const std::size_t used = parser_.put(buffer_.data(), code);
       buffer_.consume(used);
-      const std::size_t produced = out_.size() - body.size;
+      const std::size_t produced = size_ - body.size;
       const bool more = code == error::need_more || (!code && used == 0 && produced == 0);
       if (code == error::need_buffer || code == error::need_more) code = {};
       if (code)
         co_return fail(Error(Code::kMalformed, "the body's framing is broken: " + code.message()));
       if (produced > 0) {
         total_ += produced;
-        co_return std::string_view(out_.data(), produced);
+        co_return std::string_view(out_.get(), produced);
       }
       if (!more) continue;
-      auto got = co_await fill(transport_, buffer_, kPiece, context_.io_deadline);
+      // What the parser keeps waiting for here is the end of a chunk's extensions or of the
+      // trailers.
+      if (buffer_.size() > kMaxHead)
+        co_return fail(Error(Code::kTooLarge,
+                             "the extensions of a chunk or the trailers are larger than 32 KiB"));
+      const auto limit = patience();
+      if (limit <= std::chrono::milliseconds::zero())
+        co_return fail(Error(Code::kDeadlineExceeded, "the body took longer than is allowed here"));
+      auto got = co_await fill(transport_, buffer_, kPiece, limit);
       if (!got) co_return fail(std::move(got).error());
       if (*got == 0)
         co_return fail(
@@ -114,6 +132,9 @@ class BodyReader final : public ByteSource {
   Task<bool> drain() {
     if (broken_ || (expects_ && !parser_.is_done())) co_return false;
     const std::uint64_t start = total_;
+    const auto left = parser_.content_length_remaining();
+    if (left && *left > kMaxDrain) co_return false;
+    request_.body_deadline = context_.clock.steady() + kDrainTime;
     while (!parser_.is_done()) {
       const auto piece = co_await next();
       if (!piece || total_ - start > kMaxDrain) co_return false;
@@ -122,6 +143,13 @@ class BodyReader final : public ByteSource {
   }
 
  private:
+  // Some bytes must come within the deadline of any read, and all of them within the body's: a peer
+  // that sends one now and then gains nothing.
+  std::chrono::milliseconds patience() const {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+        request_.body_deadline - context_.clock.steady());
+    return std::min(left, context_.io_deadline);
+  }
   Error fail(Error error_seen) {
     broken_ = true;
     return error_seen;
@@ -130,8 +158,10 @@ class BodyReader final : public ByteSource {
   Transport& transport_;
   beast::flat_buffer& buffer_;
   Parser& parser_;
+  Request& request_;
   const ConnectionContext& context_;
-  std::string out_;
+  std::unique_ptr<char[]> out_;
+  std::size_t size_ = 0;
   std::uint64_t total_ = 0;
   bool expects_ = false;
   bool broken_ = false;
@@ -161,6 +191,28 @@ Result<Request> to_request(const Parser& parser, const std::string& peer,
   return request;
 }
 
+// Of two fields, one program in front may believe the first and we the last (RFC 9112 section 3.2).
+Status check_single(const Request& request) {
+  for (const std::string_view name : {"Host", "Authorization", "Transfer-Encoding"}) {
+    const auto is_named = [&](const auto& field) {
+      return equal_ignoring_case(field.first, name);
+    };
+    if (std::ranges::count_if(request.headers.all(), is_named) > 1)
+      return Error(Code::kMalformed, fmt::format("the {} header stands there twice", name));
+  }
+  return {};
+}
+
+// A coding that we do not know, and take for none, hides a second request in the body (RFC 9112
+// section 6.1).
+Status check_framing(const Request& request) {
+  const auto coding = request.headers.find("Transfer-Encoding");
+  if (!coding || equal_ignoring_case(*coding, "chunked")) return {};
+  return Error(Code::kMalformed,
+               fmt::format("Transfer-Encoding '{}' is not understood; only chunked is",
+                           printable(*coding, 40)));
+}
+
 // A page elsewhere can make a browser call this machine by a name of its own; such a Host is
 // refused (DNS rebinding).
 Status check_host(const Request& request, const ConnectionContext& context) {
@@ -184,11 +236,17 @@ Status complete(Request& request, const Parser& parser, const ConnectionContext&
   const auto method = method_of(parser.get().method());
   if (!method) return Error(Code::kUnsupported, "the method is not supported");
   request.method = *method;
+  STRATA_TRY(check_single(request));
+  STRATA_TRY(check_framing(request));
   STRATA_TRY(check_host(request, context));
   if (!request.path.starts_with('/'))
     return Error(Code::kMalformed, "the request target must be a path");
-  auto query = parse_query(request.raw_query);
+  auto query = wire::parse_query(request.raw_query);
   if (!query) return std::move(query).error();
+  for (const auto& [name, value] : *query) {
+    if (name.contains('\0') || value.contains('\0'))
+      return Error(Code::kMalformed, "the query holds a NUL byte");
+  }
   request.query = *std::move(query);
   return {};
 }
@@ -210,8 +268,9 @@ class Reply {
     if (auto* text = std::get_if<std::string>(&response.body)) {
       co_return (co_await transport_.write({head, *text}, context_.io_deadline)).ok();
     }
+    if (auto* slice = std::get_if<FileSlice>(&response.body))
+      co_return co_await send_file(head, *slice);
     if (!(co_await transport_.write({head}, context_.io_deadline)).ok()) co_return false;
-    if (auto* slice = std::get_if<FileSlice>(&response.body)) co_return co_await send_file(*slice);
     co_return co_await send_stream(*std::get<std::unique_ptr<ByteSource>>(response.body), length);
   }
 
@@ -244,23 +303,25 @@ class Reply {
     return head;
   }
 
-  Task<bool> send_file(FileSlice& slice) {
+  // The head goes out with the file's first piece: a small file is one write.
+  Task<bool> send_file(std::string_view head, FileSlice& slice) {
     std::string piece(static_cast<std::size_t>(std::min<std::uint64_t>(slice.length, 4 * kPiece)),
                       '\0');
-    while (slice.length > 0) {
+    do {
       const std::span<char> out(piece.data(), static_cast<std::size_t>(std::min<std::uint64_t>(
                                                   slice.length, piece.size())));
       auto read = [&] {
         return slice.file->read_at(out, slice.offset);
       };
-      const auto got = co_await context_.pool.run(read);
-      if (!got || *got == 0) co_return false;
-      const auto sent =
-          co_await transport_.write({std::string_view(piece.data(), *got)}, context_.io_deadline);
-      if (!sent) co_return false;
+      const auto got =
+          out.empty() ? Result<std::size_t>(std::size_t{0}) : co_await context_.pool.run(read);
+      if (!got || (*got == 0 && slice.length > 0)) co_return false;
+      const std::vector<std::string_view> pieces = {head, std::string_view(piece.data(), *got)};
+      if (!(co_await transport_.write(pieces, context_.io_deadline)).ok()) co_return false;
+      head = {};
       slice.offset += *got;
       slice.length -= *got;
-    }
+    } while (slice.length > 0);
     co_return true;
   }
 
@@ -295,6 +356,8 @@ Task<bool> read_head(Transport& transport, beast::flat_buffer& buffer, Parser& p
   idle.store(buffer.size() == 0);
   auto limit = buffer.size() == 0 ? context.idle_deadline : context.head_deadline;
   std::chrono::steady_clock::time_point began{};
+  const Error late(Code::kDeadlineExceeded, fmt::format("the request's head took longer than {}",
+                                                        show_duration(context.head_deadline)));
   while (!parser.is_header_done()) {
     if (buffer.size() > 0) {
       beast::error_code code;
@@ -309,13 +372,17 @@ Task<bool> read_head(Transport& transport, beast::flat_buffer& buffer, Parser& p
     }
     if (idle.load() && context.stopping.load()) co_return false;
     const auto got = co_await fill(transport, buffer, 16 * 1024, limit);
+    if (!got && got.error().code == Code::kDeadlineExceeded && !idle.load()) bad = late;
     if (!got || *got == 0) co_return false;
     idle.store(false);
     // One deadline for the whole head: a peer that sends a byte now and then gains nothing.
     if (began == std::chrono::steady_clock::time_point{}) began = context.clock.steady();
     const auto spent =
         std::chrono::duration_cast<std::chrono::milliseconds>(context.clock.steady() - began);
-    if (spent >= context.head_deadline) co_return false;
+    if (spent >= context.head_deadline) {
+      bad = late;
+      co_return false;
+    }
     limit = context.head_deadline - spent;
   }
   co_return true;
@@ -345,7 +412,7 @@ Task<void> serve_connection(Transport& transport, std::string peer,
     }
     parser.eager(true);
     auto request = to_request(parser, peer, context);
-    BodyReader body(transport, buffer, parser, context);
+    BodyReader body(transport, buffer, parser, *request, context);
     request->body = &body;
     keep_alive = parser.get().keep_alive() && !context.stopping.load();
     const auto sound = complete(*request, parser, context);
