@@ -205,6 +205,18 @@ Status complete(Request& request, const Parser& parser, const ConnectionContext&
   return {};
 }
 
+class PeerWatch {
+ public:
+  PeerWatch(Transport& transport, ByteSource& source) : transport_(transport) {
+    transport.watch_peer([&source] { source.cancel(); });
+  }
+  ~PeerWatch() { transport_.watch_peer({}); }
+  PeerWatch(const PeerWatch&) = delete;
+
+ private:
+  Transport& transport_;
+};
+
 class Reply {
  public:
   Reply(Transport& transport, const ConnectionContext& context)
@@ -281,7 +293,10 @@ class Reply {
 
   // A source that fails half-way ends the connection: the peer sees a short or unfinished body,
   // never a wrong one.
+  // A source may be silent for long: while it is, the peer is watched, and its end cancels the
+  // source.
   Task<bool> send_stream(ByteSource& source, std::optional<std::uint64_t> length) {
+    const PeerWatch watch(transport_, source);
     while (true) {
       const auto piece = co_await source.next();
       if (!piece) co_return false;
