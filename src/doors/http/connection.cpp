@@ -4,6 +4,7 @@
 #include <boost/beast/http/buffer_body.hpp>
 #include <boost/beast/http/parser.hpp>
 
+#include "base/bytes.hpp"
 #include "base/text.hpp"
 #include "wire/uri.hpp"
 
@@ -18,6 +19,7 @@ namespace {
 constexpr std::size_t kMaxHead = 32 * 1024;
 constexpr std::size_t kPiece = 128 * 1024;
 constexpr std::uint64_t kMaxDrain = 1 << 20;
+constexpr std::chrono::milliseconds kDrainTime{2000};
 
 std::optional<Method> method_of(beast::http::verb verb) {
   switch (verb) {
@@ -59,11 +61,12 @@ Task<Result<std::size_t>> fill(Transport& transport, beast::flat_buffer& buffer,
 // for.
 class BodyReader final : public ByteSource {
  public:
-  BodyReader(Transport& transport, beast::flat_buffer& buffer, Parser& parser,
+  BodyReader(Transport& transport, beast::flat_buffer& buffer, Parser& parser, Request& request,
              const ConnectionContext& context)
       : transport_(transport),
         buffer_(buffer),
         parser_(parser),
+        request_(request),
         context_(context) {
     expects_ = equal_ignoring_case(parser.get()[beast::http::field::expect], "100-continue");
   }
@@ -107,7 +110,15 @@ class BodyReader final : public ByteSource {
         co_return std::string_view(out_.get(), produced);
       }
       if (!more) continue;
-      auto got = co_await fill(transport_, buffer_, kPiece, context_.io_deadline);
+      // What the parser keeps waiting for here is the end of a chunk's extensions or of the
+      // trailers.
+      if (buffer_.size() > kMaxHead)
+        co_return fail(Error(Code::kTooLarge,
+                             "the extensions of a chunk or the trailers are larger than 32 KiB"));
+      const auto limit = patience();
+      if (limit <= std::chrono::milliseconds::zero())
+        co_return fail(Error(Code::kDeadlineExceeded, "the body took longer than is allowed here"));
+      auto got = co_await fill(transport_, buffer_, kPiece, limit);
       if (!got) co_return fail(std::move(got).error());
       if (*got == 0)
         co_return fail(
@@ -121,6 +132,9 @@ class BodyReader final : public ByteSource {
   Task<bool> drain() {
     if (broken_ || (expects_ && !parser_.is_done())) co_return false;
     const std::uint64_t start = total_;
+    const auto left = parser_.content_length_remaining();
+    if (left && *left > kMaxDrain) co_return false;
+    request_.body_deadline = context_.clock.steady() + kDrainTime;
     while (!parser_.is_done()) {
       const auto piece = co_await next();
       if (!piece || total_ - start > kMaxDrain) co_return false;
@@ -129,6 +143,13 @@ class BodyReader final : public ByteSource {
   }
 
  private:
+  // Some bytes must come within the deadline of any read, and all of them within the body's: a peer
+  // that sends one now and then gains nothing.
+  std::chrono::milliseconds patience() const {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+        request_.body_deadline - context_.clock.steady());
+    return std::min(left, context_.io_deadline);
+  }
   Error fail(Error error_seen) {
     broken_ = true;
     return error_seen;
@@ -137,6 +158,7 @@ class BodyReader final : public ByteSource {
   Transport& transport_;
   beast::flat_buffer& buffer_;
   Parser& parser_;
+  Request& request_;
   const ConnectionContext& context_;
   std::unique_ptr<char[]> out_;
   std::size_t size_ = 0;
@@ -169,6 +191,28 @@ Result<Request> to_request(const Parser& parser, const std::string& peer,
   return request;
 }
 
+// Of two fields, one program in front may believe the first and we the last (RFC 9112 section 3.2).
+Status check_single(const Request& request) {
+  for (const std::string_view name : {"Host", "Authorization", "Transfer-Encoding"}) {
+    const auto is_named = [&](const auto& field) {
+      return equal_ignoring_case(field.first, name);
+    };
+    if (std::ranges::count_if(request.headers.all(), is_named) > 1)
+      return Error(Code::kMalformed, fmt::format("the {} header stands there twice", name));
+  }
+  return {};
+}
+
+// A coding that we do not know, and take for none, hides a second request in the body (RFC 9112
+// section 6.1).
+Status check_framing(const Request& request) {
+  const auto coding = request.headers.find("Transfer-Encoding");
+  if (!coding || equal_ignoring_case(*coding, "chunked")) return {};
+  return Error(Code::kMalformed,
+               fmt::format("Transfer-Encoding '{}' is not understood; only chunked is",
+                           printable(*coding, 40)));
+}
+
 // A page elsewhere can make a browser call this machine by a name of its own; such a Host is
 // refused (DNS rebinding).
 Status check_host(const Request& request, const ConnectionContext& context) {
@@ -192,6 +236,8 @@ Status complete(Request& request, const Parser& parser, const ConnectionContext&
   const auto method = method_of(parser.get().method());
   if (!method) return Error(Code::kUnsupported, "the method is not supported");
   request.method = *method;
+  STRATA_TRY(check_single(request));
+  STRATA_TRY(check_framing(request));
   STRATA_TRY(check_host(request, context));
   if (!request.path.starts_with('/'))
     return Error(Code::kMalformed, "the request target must be a path");
@@ -325,6 +371,10 @@ Task<bool> read_head(Transport& transport, beast::flat_buffer& buffer, Parser& p
   idle.store(buffer.size() == 0);
   auto limit = buffer.size() == 0 ? context.idle_deadline : context.head_deadline;
   std::chrono::steady_clock::time_point began{};
+  const auto late = [&] {
+    return Error(Code::kDeadlineExceeded, fmt::format("the request's head took longer than {}",
+                                                      show_duration(context.head_deadline)));
+  };
   while (!parser.is_header_done()) {
     if (buffer.size() > 0) {
       beast::error_code code;
@@ -339,13 +389,17 @@ Task<bool> read_head(Transport& transport, beast::flat_buffer& buffer, Parser& p
     }
     if (idle.load() && context.stopping.load()) co_return false;
     const auto got = co_await fill(transport, buffer, 16 * 1024, limit);
+    if (!got && got.error().code == Code::kDeadlineExceeded && !idle.load()) bad = late();
     if (!got || *got == 0) co_return false;
     idle.store(false);
     // One deadline for the whole head: a peer that sends a byte now and then gains nothing.
     if (began == std::chrono::steady_clock::time_point{}) began = context.clock.steady();
     const auto spent =
         std::chrono::duration_cast<std::chrono::milliseconds>(context.clock.steady() - began);
-    if (spent >= context.head_deadline) co_return false;
+    if (spent >= context.head_deadline) {
+      bad = late();
+      co_return false;
+    }
     limit = context.head_deadline - spent;
   }
   co_return true;
@@ -375,7 +429,7 @@ Task<void> serve_connection(Transport& transport, std::string peer,
     }
     parser.eager(true);
     auto request = to_request(parser, peer, context);
-    BodyReader body(transport, buffer, parser, context);
+    BodyReader body(transport, buffer, parser, *request, context);
     request->body = &body;
     keep_alive = parser.get().keep_alive() && !context.stopping.load();
     const auto sound = complete(*request, parser, context);

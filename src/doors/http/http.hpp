@@ -54,6 +54,9 @@ struct Request {
   std::string trace_id;  // W3C trace context
   bool secure = false;   // came over TLS
   Instant time;          // when its head was complete
+  // Until when its body must be here; the pipeline sets it once the route is known.
+  std::chrono::steady_clock::time_point body_deadline =
+      std::chrono::steady_clock::time_point::max();
   ByteSource* body = nullptr;
   std::shared_ptr<ByteSource>
       decoded_body;  // owns `body` once authentication put a checking one in its place
@@ -93,6 +96,8 @@ class Authorized {
   ByteSource& body() const { return *request_->body; }
   std::uint64_t body_limit() const { return body_limit_; }
 
+  // Errors: kUnsupportedMediaType when the body came compressed: nothing here unpacks one.
+  Status check_plain() const;
   // The whole body, within the route's limit. Errors: kTooLarge, kChecksumMismatch,
   // kDeadlineExceeded.
   Task<Result<std::string>> read_body() const;
@@ -120,7 +125,7 @@ using Handler = std::function<Task<Response>(const Authorized&)>;
 
 struct Limits {
   std::uint64_t body = 1 << 20;                // bytes of the decoded request body
-  std::chrono::milliseconds deadline{30'000};  // from the complete head to the answer's first byte
+  std::chrono::milliseconds deadline{30'000};  // from the complete head to the end of the body
 };
 
 // What the OpenAPI document says of a route. Schemas are JSON Schema texts; the request schema is
@@ -134,6 +139,7 @@ struct Doc {
   std::string_view response_schema = {};
   std::string_view query_parameters =
       {};  // "name:type:description;..." with type string, integer or boolean
+  std::string_view response_type = {};  // media type of an answer that is not JSON
 };
 
 // One row of a door's table. There is no default permission: a route that names none does not

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "base/bytes.hpp"
 #include "base/text.hpp"
 #include "doors/http/http.hpp"
 #include "wire/json_schema.hpp"
@@ -78,13 +79,16 @@ Response Response::stream(std::unique_ptr<ByteSource> source, std::string_view t
   return response;
 }
 
+Status Authorized::check_plain() const {
+  const auto coding = request_->headers.find("Content-Encoding");
+  if (!coding || equal_ignoring_case(*coding, "identity")) return {};
+  return Error(Code::kUnsupportedMediaType,
+               fmt::format("Content-Encoding '{}' is not supported here; send the body as it is",
+                           printable(*coding, 40)));
+}
+
 Task<Result<std::string>> Authorized::read_body() const {
-  const std::string coding = to_lower(request_->headers.get("Content-Encoding", "identity"));
-  if (coding != "identity") {
-    co_return Error(
-        Code::kUnsupportedMediaType,
-        fmt::format("Content-Encoding '{}' is not supported here; send the body as it is", coding));
-  }
+  STRATA_CO_TRY(check_plain());
   co_return co_await read_all(*request_->body, body_limit_);
 }
 

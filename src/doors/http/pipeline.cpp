@@ -69,6 +69,7 @@ Task<Response> Pipeline::run(Request& request, Outcome& outcome) {
   const BoundRoute& bound = *matched->bound;
   outcome.bound = &bound;
   request.params = std::move(matched->params);
+  request.body_deadline = clock_.steady() + bound.route.limits.deadline;
   kernel::Caller caller;
   if (bound.route.permission != kernel::Permission::kPublic) {
     auto known = co_await bound.door->authenticate(request, identity_);

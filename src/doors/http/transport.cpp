@@ -39,8 +39,8 @@ struct Await {
 template <class Start>
 Await(Start) -> Await<Start>;
 
-// Closes the socket when an operation takes too long; re-armed for every operation without a new
-// timer.
+// Cancels an operation that takes too long; the socket stays open, so that a last answer can say
+// so. Re-armed for every operation without a new timer.
 class Watchdog {
  public:
   Watchdog(asio::ip::tcp::socket& socket, const Clock& clock)
@@ -54,6 +54,7 @@ class Watchdog {
 
   void arm(std::chrono::milliseconds limit) {
     state_->deadline = state_->clock->steady() + limit;
+    state_->fired = false;
     if (!state_->waiting) wait(state_);
   }
   void disarm() { state_->deadline = kNever; }
@@ -84,7 +85,7 @@ class Watchdog {
       if (state->clock->steady() >= state->deadline) {
         state->fired = true;
         ErrorCode ignored;
-        state->socket->close(ignored);
+        state->socket->cancel(ignored);
         return;
       }
       if (state->gone && peer_has_gone(state->socket->native_handle())) {
@@ -102,7 +103,8 @@ class StreamTransport final : public Transport {
  public:
   template <class... Args>
   explicit StreamTransport(const Clock& clock, Args&&... args)
-      : stream_(std::forward<Args>(args)...),
+      : clock_(clock),
+        stream_(std::forward<Args>(args)...),
         watchdog_(socket(), clock) {
     ErrorCode ignored;
     socket().set_option(asio::ip::tcp::no_delay(true), ignored);
@@ -185,8 +187,12 @@ class StreamTransport final : public Transport {
     ErrorCode ignored;
     socket().shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
     std::array<char, 4096> rest{};
+    const auto end = clock_.steady() + kLingerTime;
     for (int i = 0; i < kLingerReads; ++i) {
-      const auto got = co_await read_some(rest, kLingerTime);
+      const auto left =
+          std::chrono::duration_cast<std::chrono::milliseconds>(end - clock_.steady());
+      if (left <= std::chrono::milliseconds::zero()) co_return;
+      const auto got = co_await read_some(rest, left);
       if (!got || *got == 0) co_return;
     }
   }
@@ -213,6 +219,7 @@ class StreamTransport final : public Transport {
     return Error(Code::kUnavailable, "the connection broke: " + code.message());
   }
 
+  const Clock& clock_;
   Stream stream_;
   Watchdog watchdog_;
 };

@@ -55,6 +55,7 @@ Task<Result<Response>> get_file(const Authorized& request, Services& services) {
 }
 
 Task<Result<Response>> put_file(const Authorized& request, Services& services) {
+  STRATA_CO_TRY(request.check_plain());
   auto stored = co_await services.tracking.put_artifact(request.caller(), request.param("path"),
                                                         request.body());
   if (!stored) co_return std::move(stored).error();

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <map>
 
 #include "base/bytes.hpp"
 #include "base/text.hpp"
@@ -14,20 +15,19 @@ using platform::tracking::View;
 namespace {
 
 Json from_query(const http::Pairs& query) {
-  Json object = Json::object();
+  Json::Object members;
+  std::map<std::string_view, std::size_t> places;
   for (const auto& [name, value] : query) {
-    const Json* known = object.find(name);
-    if (known == nullptr) {
-      object.set(name, Json(value));
-    } else if (known->is_array()) {
-      Json list = *known;
-      list.push(Json(value));
-      object.set(name, std::move(list));
-    } else {
-      object.set(name, Json(Json::Array{*known, Json(value)}));
+    const auto [place, fresh] = places.try_emplace(name, members.size());
+    if (fresh) {
+      members.emplace_back(name, value);
+      continue;
     }
+    Json& known = members[place->second].second;
+    if (!known.is_array()) known = Json(Json::Array{known});
+    known.push(Json(value));
   }
-  return object;
+  return Json(std::move(members));
 }
 
 Result<Json> from_body(const std::string& body) {

@@ -31,8 +31,9 @@ Form form_of(Code code) {
     case Code::kAlreadyExists:
       return {400, "RESOURCE_ALREADY_EXISTS"};
     case Code::kMalformed:
-    case Code::kUnsupportedMediaType:
       return {400, "BAD_REQUEST"};
+    case Code::kUnsupportedMediaType:
+      return {415, "BAD_REQUEST"};
     case Code::kQuotaExceeded:
       return {403, "PERMISSION_DENIED"};
     case Code::kUnauthenticated:

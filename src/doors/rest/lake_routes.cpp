@@ -129,6 +129,7 @@ Task<Result<Response>> download(const Authorized& request, Lake& lake) {
 }
 
 Task<Result<Json>> upload(const Authorized& request, Lake& lake) {
+  STRATA_CO_TRY(request.check_plain());
   const auto name = name_of(request);
   if (!name) co_return name.error();
   storage::lake::PutOptions options;

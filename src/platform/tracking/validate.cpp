@@ -91,6 +91,8 @@ Status check_key(std::string_view key, std::string_view path) {
 Status check_experiment_name(std::string_view name) {
   if (name.empty())
     return invalid("name", "Invalid experiment name: ''. Give a name of 1 to 500 characters");
+  if (name.find('\0') != std::string_view::npos)
+    return invalid("name", "Invalid experiment name: it holds a NUL character");
   return check_length(name, kMaxName, "name");
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 
 import boto3
@@ -94,6 +95,21 @@ def test_boto3_sees_errors_in_its_own_form(server, sagemaker, linear):
             Body='{"inputs": [[1, 0, 0, 0]]}',
         )
     assert denied.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+
+
+def test_a_skewed_clock_is_told_to_boto3(sagemaker, linear, monkeypatch):
+    import botocore.auth
+
+    long_ago = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)
+    monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: long_ago)
+    with pytest.raises(botocore.exceptions.ClientError) as denied:
+        sagemaker.invoke_endpoint(
+            EndpointName=linear.name,
+            ContentType="application/json",
+            Body='{"inputs": [[1, 0, 0, 0]]}',
+        )
+    assert denied.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+    assert "clock" in denied.value.response["Error"]["Message"]
 
 
 def test_ping_answers_when_the_endpoint_does(linear):

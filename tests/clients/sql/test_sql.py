@@ -186,6 +186,23 @@ def test_errors_point_at_the_place(server):
     assert post(server, "SELECT 1", accept="image/png").status_code == 415
 
 
+def test_an_unknown_column_is_told_with_its_place_and_the_one_that_was_meant(server):
+    table = name("flights")
+    ask(server, f"CREATE TABLE {table} (departure INTEGER, carrier TEXT)")
+    error = refused(server, f"SELECT carrier,\n       departur FROM {table}")
+    assert error["code"] == "invalid_argument" and error["field"] == "sql:2:8"
+    assert '"departur"' in error["message"] and '"departure"' in error["message"]
+    error = refused(server, f"SELECT * FROM {table[:-1]}")
+    assert table in error["message"], error
+
+
+def test_names_and_texts_of_any_kind_stay_within_their_statement(server):
+    for sql in ("SELECT '\x00'", 'SELECT 1 AS "' + "n" * 100_000 + '"', "SELECT " + "(" * 50_000):
+        answer = post(server, sql)
+        assert answer.status_code in (200, 400), answer.text[:300]
+    assert ask(server, "SELECT 'ünï' AS \"näme\"")["rows"] == [["ünï"]]
+
+
 @pytest.mark.parametrize(
     "sql",
     [

@@ -1,0 +1,259 @@
+"""Bodies that are too large, too deep or not what they say, on every door that takes JSON."""
+
+import gzip
+import json
+import pathlib
+import selectors
+import socket
+import time
+import uuid
+
+import pytest
+import requests
+
+# Where a JSON body is taken, with the key under which that protocol says what is wrong.
+JSON_DOORS = {
+    "rest": ("POST", "/api/v1/users"),
+    "sql": ("POST", "/api/v1/sql"),
+    "flow": ("PUT", "/api/v1/flows/bad-input"),
+    "mlflow": ("POST", "/api/2.0/mlflow/runs/log-batch"),
+    "oip": ("POST", "/v2/models/served/infer"),
+    "scoring": ("POST", "/endpoints/served/invocations"),
+}
+
+
+def message_of(door: str, answer: dict) -> str:
+    """The text of an error in the form of that door; fails when the form is another one."""
+    if door in ("rest", "sql", "flow"):
+        assert set(answer["error"]) >= {"code", "message", "request_id"}
+        return answer["error"]["message"]
+    if door == "oip":
+        assert set(answer) == {"error"}
+        return answer["error"]
+    assert set(answer) == {"error_code", "message"}
+    return answer["message"]
+
+
+@pytest.fixture(scope="module")
+def served(server):
+    """An endpoint that answers, for the doors that need one."""
+    source = pathlib.Path(__file__).parent.parent / "data" / "serving" / "lightgbm"
+    name = "bad-input-" + uuid.uuid4().hex[:6]
+
+    def call(method: str, path: str, **options) -> dict:
+        url = f"{server.http}/api/2.0/{path}"
+        answer = requests.request(method, url, headers=server.bearer(), **options)
+        answer.raise_for_status()
+        return answer.json()
+
+    made = call("POST", "mlflow/runs/create", json={"experiment_id": "0"})["run"]["info"]
+    store = "mlflow-artifacts/artifacts/" + made["artifact_uri"].removeprefix("mlflow-artifacts:/")
+    for path in ("MLmodel", "model.lgb"):
+        call("PUT", f"{store}/model/{path}", data=(source / path).read_bytes())
+    version = {"name": name, "source": made["artifact_uri"] + "/model", "run_id": made["run_id"]}
+    call("POST", "mlflow/registered-models/create", json={"name": name})
+    call("POST", "mlflow/model-versions/create", json=version)
+    alias = {"name": name, "alias": "live", "version": "1"}
+    call("POST", "mlflow/registered-models/alias", json=alias)
+    server.strata("endpoint", "create", name, "--model", f"models:/{name}@live", "--wait")
+    return name
+
+
+@pytest.fixture(params=sorted(JSON_DOORS))
+def door(request, server, served):
+    method, path = JSON_DOORS[request.param]
+    return request.param, method, path.replace("served", served)
+
+
+def resident_kib(server) -> int:
+    status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0])
+
+
+def connect(address: str) -> socket.socket:
+    host, port = address.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=30)
+
+
+def head_of(server, method: str, path: str, *fields: str) -> bytes:
+    lines = [
+        f"{method} {path} HTTP/1.1",
+        "Host: localhost",
+        f"Authorization: Bearer {server.env['STRATA_TOKEN']}",
+        "Content-Type: application/json",
+        *fields,
+    ]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def is_complete(answer: bytes) -> bool:
+    head, end, body = answer.partition(b"\r\n\r\n")
+    if not end or head.startswith(b"HTTP/1.1 100"):
+        return False
+    length = head.lower().split(b"content-length:")[1].split()[0]
+    return len(body) == int(length)
+
+
+def stream(connection: socket.socket, head: bytes, piece: bytes, total: int) -> tuple[bytes, int]:
+    """Sends `head` and up to `total` bytes of `piece` again and again, never holding more than one,
+    until the server answers or ends the connection; the answer and how much was sent."""
+    connection.sendall(head)
+    connection.setblocking(False)
+    sent, answer, rest = 0, b"", memoryview(piece)
+    waiting = selectors.DefaultSelector()
+    waiting.register(connection, selectors.EVENT_READ | selectors.EVENT_WRITE)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for _, ready in waiting.select(timeout=5):
+            if ready & selectors.EVENT_READ:
+                try:
+                    got = connection.recv(65536)
+                except ConnectionError:
+                    return answer, sent
+                answer += got
+                if not got or is_complete(answer):
+                    return answer, sent
+                waiting.modify(connection, selectors.EVENT_READ)
+            elif ready & selectors.EVENT_WRITE and sent < total:
+                try:
+                    written = connection.send(rest)
+                except ConnectionError:
+                    waiting.modify(connection, selectors.EVENT_READ)
+                    continue
+                sent += written
+                rest = rest[written:] or memoryview(piece)
+    raise AssertionError("neither an answer nor an end")
+
+
+def status_and_json(answer: bytes) -> tuple[int, dict]:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)
+
+
+TWO_GB = 2 << 30
+
+
+def test_two_gigabytes_announced_are_refused_before_they_are_sent(server, door):
+    name, method, path = door
+    head = head_of(server, method, path, f"Content-Length: {TWO_GB}", "Expect: 100-continue")
+    with connect(server.http) as connection:
+        answer, _ = stream(connection, head, b"[", 0)
+    status, body = status_and_json(answer)
+    assert status == 413
+    assert str(TWO_GB) in message_of(name, body) and "allowed" in message_of(name, body)
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_two_gigabytes_of_json_are_refused_early_and_leave_nothing_behind(server, door, framing):
+    name, method, path = door
+    piece = b'{"a":[' + b"1," * (1 << 19)
+    length = f"Content-Length: {TWO_GB}"
+    if framing == "chunked":
+        length = "Transfer-Encoding: chunked"
+        piece = b"%x\r\n%s\r\n" % (len(piece), piece)
+    before = resident_kib(server)
+    with connect(server.http) as connection:
+        answer, sent = stream(connection, head_of(server, method, path, length), piece, TWO_GB)
+    status, body = status_and_json(answer)
+    assert status == 413, answer
+    assert "larger than" in message_of(name, body)
+    assert sent < 100 << 20
+    # The largest body that a route takes is one of 64 MiB.
+    assert resident_kib(server) - before < 80 << 10
+
+
+def test_deeply_nested_json_is_malformed(server, door):
+    name, method, path = door
+    for text in ("[" * 200_000, '{"a":' * 50_000, '{"inputs":' + "[" * 100_000):
+        answer = requests.request(
+            method,
+            server.http + path,
+            data=text,
+            headers={**server.bearer(), "Content-Type": "application/json"},
+        )
+        assert answer.status_code == 400, (name, answer.text)
+        assert message_of(name, answer.json())
+
+
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "1e999", "nan", "+1", "01"])
+def test_what_is_no_json_number_is_malformed_where_json_is_asked_for(server, word):
+    for path, body in (
+        ("/api/v1/users", '{"name": %s}'),
+        ("/api/v1/sql", '{"sql": "SELECT $1", "params": [%s]}'),
+        ("/api/2.0/mlflow/experiments/create", '{"name": %s}'),
+    ):
+        answer = requests.post(
+            server.http + path,
+            data=body % word,
+            headers={**server.bearer(), "Content-Type": "application/json"},
+        )
+        assert answer.status_code == 400, (path, word, answer.text)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "gzip, gzip"])
+def test_a_compressed_body_is_declined_and_never_unpacked(server, door, coding):
+    """No door unpacks, so there is nothing for a bomb to go off in."""
+    name, method, path = door
+    bomb = gzip.compress(bytes(64 << 20))
+    before = resident_kib(server)
+    answer = requests.request(
+        method,
+        server.http + path,
+        data=bomb,
+        headers={
+            **server.bearer(),
+            "Content-Type": "application/json",
+            "Content-Encoding": coding,
+        },
+    )
+    assert answer.status_code == 415, answer.text
+    assert coding in message_of(name, answer.json())
+    assert resident_kib(server) - before < 16 << 10
+
+
+def test_a_compressed_artifact_or_object_is_declined_where_the_coding_would_be_lost(server):
+    bomb = gzip.compress(bytes(8 << 20))
+    for path in (
+        "/api/2.0/mlflow-artifacts/artifacts/bomb/a",
+        "/api/v1/lake/buckets/nothing/objects/a",
+    ):
+        answer = requests.put(
+            server.http + path, data=bomb, headers={**server.bearer(), "Content-Encoding": "gzip"}
+        )
+        assert answer.status_code == 415, (path, answer.text)
+
+
+def test_a_body_shorter_than_it_says_is_no_request(server, door):
+    name, method, path = door
+    with connect(server.http) as connection:
+        connection.sendall(head_of(server, method, path, "Content-Length: 100") + b'{"a":')
+        connection.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer == b"" or status_and_json(answer)[0] in (400, 408), answer
+
+
+def test_a_slow_reader_of_a_large_object_does_not_hold_it_in_memory(server):
+    bucket = "slow-" + uuid.uuid4().hex[:8]
+    size = 96 << 20
+    headers = server.bearer()
+    requests.put(f"{server.s3}/{bucket}", headers=headers).raise_for_status()
+    requests.put(
+        f"{server.s3}/{bucket}/large",
+        data=(bytes(1 << 20) for _ in range(96)),
+        headers={**headers, "x-amz-content-sha256": "UNSIGNED-PAYLOAD"},
+    ).raise_for_status()
+    before = resident_kib(server)
+    readers = []
+    for _ in range(24):
+        connection = socket.socket()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        host, port = server.s3.removeprefix("http://").split(":")
+        connection.connect((host, int(port)))
+        connection.sendall(head_of(server, "GET", f"/{bucket}/large"))
+        assert connection.recv(1024).startswith(b"HTTP/1.1 200")
+        readers.append(connection)
+    # All of them wait with some of the object unread, and others are served meanwhile.
+    assert requests.get(f"{server.s3}/{bucket}/large", headers=headers).content == bytes(size)
+    assert resident_kib(server) - before < 48 << 10
+    for connection in readers:
+        connection.close()
