@@ -165,6 +165,7 @@ struct Workflows::Impl {
 
   // --- triggers ---
   Task<void> watch(std::stop_token stop) {
+    std::uint64_t seen = ports.events.generation();
     while (!stop.stop_requested() && !stopping) {
       const auto fired = co_await fire_schedules();
       if (!fired) log::error("workflow.cron", Json::object({{"error", fired.error().to_string()}}));
@@ -172,7 +173,7 @@ struct Workflows::Impl {
       if (!heard)
         log::error("workflow.events", Json::object({{"error", heard.error().to_string()}}));
       if (stop.stop_requested() || stopping) co_return;
-      co_await ports.events.changed().wait(std::chrono::seconds(1));
+      seen = co_await ports.events.next_change(seen, std::chrono::seconds(1));
     }
   }
 
