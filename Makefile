@@ -53,6 +53,11 @@ ifneq ($(PYTEST_PATHS),)
 	  $(PYTEST_ARGS) $(PYTEST_PATHS)
 endif
 
+.PHONY: crash
+crash: build ## 200 random kill -9 of the server under mixed load, four minutes on 2 cores (CRASH_KILLS=N)
+	@CRASH_KILLS=$(or $(CRASH_KILLS),200) STRATA_BINARY=$(abspath $(BINARY)) $(PYTHON) -m pytest -q -s \
+	  -o cache_dir=$(CURDIR)/build/pytest tests/crash/test_kill.py
+
 .PHONY: browser-test
 browser-test: build
 	@tools/setup browser

@@ -28,10 +28,18 @@ class Server:
         self.options = options
         self.process: subprocess.Popen[bytes] | None = None
         self.http = self.s3 = ""
+        self.launched = self.ready_s = 0.0
         self.env: dict[str, str] = {}
 
     def start(self, timeout: float = 60.0) -> "Server":
+        self.launch()
+        self.wait_ready(timeout)
+        return self
+
+    def launch(self) -> None:
+        """Starts the process without waiting for anything."""
         self.data.mkdir(parents=True, exist_ok=True)
+        self.launched = time.monotonic()
         self.process = subprocess.Popen(
             [
                 binary(),
@@ -47,17 +55,20 @@ class Server:
             stdout=(self.data / "stdout.txt").open("ab"),
             stderr=subprocess.STDOUT,
         )
+
+    def wait_ready(self, timeout: float) -> None:
+        """Waits until clients can come; notes how long that took in `ready_s`."""
         ready = self.data / "run" / "endpoints.json"
         deadline = time.monotonic() + timeout
         while not ready.exists():
             assert self.process.poll() is None, (self.data / "stdout.txt").read_text()
             assert time.monotonic() < deadline, "the server did not become ready"
-            time.sleep(0.01)
+            time.sleep(0.005)
+        self.ready_s = time.monotonic() - self.launched
         endpoints = json.loads(ready.read_text())
         self.http, self.s3 = endpoints["http"], endpoints["s3"]
         lines = self.strata("env").stdout.splitlines()
         self.env = dict(line.removeprefix("export ").split("=", 1) for line in lines)
-        return self
 
     def strata(
         self, *arguments: str, check: bool = True, **options

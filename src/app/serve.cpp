@@ -118,12 +118,18 @@ class Application {
     STRATA_TRY(files_.make_dirs(options_.data + "/logs"));
     auto file = files_.append_to(options_.data + "/logs/server.log");
     if (!file) return std::move(file).error();
-    auto sink = std::make_shared<std::pair<std::mutex, std::unique_ptr<File>>>();
-    sink->second = *std::move(file);
+    struct LogFile {
+      std::mutex mutex;
+      std::unique_ptr<File> file;
+      std::string line;  // kept, so that a line costs no allocation
+    };
+    auto sink = std::make_shared<LogFile>();
+    sink->file = *std::move(file);
     log::install(
         [sink](std::string_view line) {
-          const std::lock_guard lock(sink->first);
-          const auto written = sink->second->append(std::string(line) + "\n");
+          const std::lock_guard lock(sink->mutex);
+          sink->line.assign(line).push_back('\n');
+          const auto written = sink->file->append(sink->line);
           if (!written) std::fprintf(stderr, "strata: log: %s\n", written.error().message.c_str());
         },
         *level);

@@ -20,6 +20,27 @@ void install(Sink sink, Level least);
 // fields, never into the name.
 void write(Level level, std::string_view event, Json fields = Json::object());
 
+// Whether a line of this level would be kept: one load, to be asked before a line is put together.
+bool enabled(Level level);
+
+// A line as write() makes it, put together field by field without a value in between: for the lines
+// that every request writes. Values are those of the fields' names, in the order of the calls.
+class Line {
+ public:
+  Line(Level level, std::string_view event);
+  Line& text(std::string_view name, std::string_view value);
+  Line& number(std::string_view name, std::int64_t value);
+  Line& number(std::string_view name, double value);
+  // Hands the line to the sink if its level is kept. Call once, last.
+  void write();
+
+ private:
+  void name(std::string_view name);
+
+  Level level_;
+  std::string text_;
+};
+
 inline void debug(std::string_view event, Json fields = Json::object()) {
   write(Level::kDebug, event, std::move(fields));
 }

@@ -2,6 +2,7 @@
 
 #include "app/compose/compose_compute.hpp"
 #include "app/compose/compose_deployment.hpp"
+#include "app/compose/compose_events.hpp"
 #include "app/compose/compose_lake.hpp"
 #include "app/compose/compose_lineage.hpp"
 #include "app/compose/compose_tracking.hpp"
@@ -38,6 +39,7 @@ Result<std::vector<std::unique_ptr<Part>>> make_parts(Core& core, doors::rest::R
   auto workflow = make_workflow_part(core, rest);
   if (!workflow) return std::move(workflow).error();
   parts.push_back(*std::move(workflow));
+  parts.push_back(make_events_part(core, rest));
   parts.push_back(make_ui_part());
   return parts;
 }

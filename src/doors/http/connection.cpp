@@ -6,6 +6,7 @@
 
 #include "base/bytes.hpp"
 #include "base/text.hpp"
+#include "wire/uri.hpp"
 
 namespace strata::http {
 
@@ -85,22 +86,28 @@ class BodyReader final : public ByteSource {
           co_await transport_.write({"HTTP/1.1 100 Continue\r\n\r\n"}, context_.io_deadline);
       if (!told) co_return fail(std::move(told).error());
     }
-    if (out_.empty()) out_.resize(kPiece);
+    if (!out_) {
+      // No larger than what is left: a piece of the full size would be mapped and cleared by the
+      // kernel for every small request.
+      const auto left = parser_.content_length_remaining();
+      size_ = static_cast<std::size_t>(std::min<std::uint64_t>(left ? *left : kPiece, kPiece));
+      out_ = std::make_unique_for_overwrite<char[]>(size_);
+    }
     while (!parser_.is_done()) {
       auto& body = parser_.get().body();
-      body.data = out_.data();
-      body.size = out_.size();
+      body.data = out_.get();
+      body.size = size_;
       beast::error_code code;
       const std::size_t used = parser_.put(buffer_.data(), code);
       buffer_.consume(used);
-      const std::size_t produced = out_.size() - body.size;
+      const std::size_t produced = size_ - body.size;
       const bool more = code == error::need_more || (!code && used == 0 && produced == 0);
       if (code == error::need_buffer || code == error::need_more) code = {};
       if (code)
         co_return fail(Error(Code::kMalformed, "the body's framing is broken: " + code.message()));
       if (produced > 0) {
         total_ += produced;
-        co_return std::string_view(out_.data(), produced);
+        co_return std::string_view(out_.get(), produced);
       }
       if (!more) continue;
       // What the parser keeps waiting for here is the end of a chunk's extensions or of the
@@ -153,7 +160,8 @@ class BodyReader final : public ByteSource {
   Parser& parser_;
   Request& request_;
   const ConnectionContext& context_;
-  std::string out_;
+  std::unique_ptr<char[]> out_;
+  std::size_t size_ = 0;
   std::uint64_t total_ = 0;
   bool expects_ = false;
   bool broken_ = false;
@@ -233,8 +241,12 @@ Status complete(Request& request, const Parser& parser, const ConnectionContext&
   STRATA_TRY(check_host(request, context));
   if (!request.path.starts_with('/'))
     return Error(Code::kMalformed, "the request target must be a path");
-  auto query = parse_query(request.raw_query);
+  auto query = wire::parse_query(request.raw_query);
   if (!query) return std::move(query).error();
+  for (const auto& [name, value] : *query) {
+    if (name.contains('\0') || value.contains('\0'))
+      return Error(Code::kMalformed, "the query holds a NUL byte");
+  }
   request.query = *std::move(query);
   return {};
 }
@@ -256,8 +268,9 @@ class Reply {
     if (auto* text = std::get_if<std::string>(&response.body)) {
       co_return (co_await transport_.write({head, *text}, context_.io_deadline)).ok();
     }
+    if (auto* slice = std::get_if<FileSlice>(&response.body))
+      co_return co_await send_file(head, *slice);
     if (!(co_await transport_.write({head}, context_.io_deadline)).ok()) co_return false;
-    if (auto* slice = std::get_if<FileSlice>(&response.body)) co_return co_await send_file(*slice);
     co_return co_await send_stream(*std::get<std::unique_ptr<ByteSource>>(response.body), length);
   }
 
@@ -290,23 +303,25 @@ class Reply {
     return head;
   }
 
-  Task<bool> send_file(FileSlice& slice) {
+  // The head goes out with the file's first piece: a small file is one write.
+  Task<bool> send_file(std::string_view head, FileSlice& slice) {
     std::string piece(static_cast<std::size_t>(std::min<std::uint64_t>(slice.length, 4 * kPiece)),
                       '\0');
-    while (slice.length > 0) {
+    do {
       const std::span<char> out(piece.data(), static_cast<std::size_t>(std::min<std::uint64_t>(
                                                   slice.length, piece.size())));
       auto read = [&] {
         return slice.file->read_at(out, slice.offset);
       };
-      const auto got = co_await context_.pool.run(read);
-      if (!got || *got == 0) co_return false;
-      const auto sent =
-          co_await transport_.write({std::string_view(piece.data(), *got)}, context_.io_deadline);
-      if (!sent) co_return false;
+      const auto got =
+          out.empty() ? Result<std::size_t>(std::size_t{0}) : co_await context_.pool.run(read);
+      if (!got || (*got == 0 && slice.length > 0)) co_return false;
+      const std::vector<std::string_view> pieces = {head, std::string_view(piece.data(), *got)};
+      if (!(co_await transport_.write(pieces, context_.io_deadline)).ok()) co_return false;
+      head = {};
       slice.offset += *got;
       slice.length -= *got;
-    }
+    } while (slice.length > 0);
     co_return true;
   }
 

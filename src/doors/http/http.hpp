@@ -21,6 +21,7 @@
 namespace strata::http {
 
 enum class Method : std::uint8_t { kGet, kHead, kPost, kPut, kPatch, kDelete, kOptions };
+constexpr std::size_t kMethods = 7;
 std::string_view method_name(Method method);
 
 using Pairs = std::vector<std::pair<std::string, std::string>>;
@@ -138,6 +139,7 @@ struct Doc {
   std::string_view response_schema = {};
   std::string_view query_parameters =
       {};  // "name:type:description;..." with type string, integer or boolean
+  std::string_view response_type = {};  // media type of an answer that is not JSON
 };
 
 // One row of a door's table. There is no default permission: a route that names none does not

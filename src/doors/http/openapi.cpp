@@ -17,8 +17,12 @@ Json schema_of(std::string_view text) {
   return schema ? *std::move(schema) : Json::object();
 }
 
+Json content_of(std::string_view type, Json schema) {
+  return Json::object({{std::string(type), Json::object({{"schema", std::move(schema)}})}});
+}
+
 Json json_content(Json schema) {
-  return Json::object({{"application/json", Json::object({{"schema", std::move(schema)}})}});
+  return content_of("application/json", std::move(schema));
 }
 
 // "{key+}" is our own spelling; the document says {key}.
@@ -60,6 +64,8 @@ Json responses_of(const Route& route) {
   Json good = Json::object({{"description", "Success"}});
   if (!doc.response_schema.empty())
     good.set("content", json_content(schema_of(doc.response_schema)));
+  if (!doc.response_type.empty())
+    good.set("content", content_of(doc.response_type, Json::object()));
   responses.set("2XX", std::move(good));
   const Json failed = Json::object(
       {{"description", "What was wrong, with which value, and how to mend it"},

@@ -1,5 +1,6 @@
 #include "doors/http/pipeline.hpp"
 
+#include <algorithm>
 #include <exception>
 
 #include "base/log.hpp"
@@ -21,6 +22,16 @@ std::string trace_of(const Headers& headers, Random& random) {
   return random.hex(16);
 }
 
+// The place of a status among a route's counters; those that no handler gives share no place.
+std::optional<std::size_t> place_of(int status) {
+  constexpr std::array<int, 31> kKnown = {200, 201, 202, 204, 206, 301, 302, 303, 304, 307, 400,
+                                          401, 403, 404, 405, 408, 409, 412, 413, 415, 416, 422,
+                                          424, 429, 499, 500, 501, 502, 503, 504, 507};
+  const auto at = std::ranges::lower_bound(kKnown, status);
+  if (at == kKnown.end() || *at != status) return std::nullopt;
+  return static_cast<std::size_t>(at - kKnown.begin());
+}
+
 }  // namespace
 
 Pipeline::Pipeline(const Router& router, const kernel::Identity& identity, const Clock& clock,
@@ -33,14 +44,20 @@ Pipeline::Pipeline(const Router& router, const kernel::Identity& identity, const
       metrics_(metrics),
       latency_(metrics.histogram("strata_http_request_seconds",
                                  "Time from a request's head to its answer's first byte.",
-                                 {{"port", port_name_}})) {}
+                                 {{"port", port_name_}})) {
+  for (const auto& bound : router.routes()) {
+    const Route& route = bound->route;
+    meters_.emplace_back().operation =
+        route.doc.operation.empty() ? route.pattern : std::string(route.doc.operation);
+  }
+  meters_.emplace_back().operation = "none";
+}
 
 Response Pipeline::refuse(const Error& error, const Request& request) const {
   return router_.door_for(request.path).error(error, request);
 }
 
-Task<Response> Pipeline::run(Request& request, const Door*& door, std::string& operation,
-                             std::string& user) {
+Task<Response> Pipeline::run(Request& request, Outcome& outcome) {
   router_.rewrite(request);
   auto matched = router_.match(request);
   if (!matched) {
@@ -50,9 +67,7 @@ Task<Response> Pipeline::run(Request& request, const Door*& door, std::string& o
     co_return response;
   }
   const BoundRoute& bound = *matched->bound;
-  door = bound.door;
-  operation = bound.route.doc.operation.empty() ? bound.route.pattern
-                                                : std::string(bound.route.doc.operation);
+  outcome.bound = &bound;
   request.params = std::move(matched->params);
   request.body_deadline = clock_.steady() + bound.route.limits.deadline;
   kernel::Caller caller;
@@ -60,7 +75,7 @@ Task<Response> Pipeline::run(Request& request, const Door*& door, std::string& o
     auto known = co_await bound.door->authenticate(request, identity_);
     if (!known) co_return bound.door->error(known.error(), request);
     caller = *std::move(known);
-    user = caller.user_name;
+    outcome.user = caller.user_name;
     if (!caller.may(bound.route.permission)) {
       const Error denied(
           Code::kPermissionDenied,
@@ -85,48 +100,56 @@ Task<Response> Pipeline::handle(Request& request) {
   const auto began = clock_.steady();
   request.request_id = random_.hex(8);
   request.trace_id = trace_of(request.headers, random_);
-  const Door* door = nullptr;
-  std::string operation = "none";
-  std::string user;
+  Outcome outcome;
   Response response;
   try {
-    response = co_await run(request, door, operation, user);
+    response = co_await run(request, outcome);
   } catch (const std::exception& fault) {
     log::error("http.exception",
                Json::object({{"request", request.request_id}, {"what", fault.what()}}));
     const Error error =
         internal("the server failed on this request; its log names request " + request.request_id);
-    response = door != nullptr ? door->error(error, request) : refuse(error, request);
+    response = outcome.bound != nullptr ? outcome.bound->door->error(error, request)
+                                        : refuse(error, request);
   }
   response.headers.set("X-Request-Id", request.request_id);
   response.headers.set("Traceparent",
                        fmt::format("00-{}-{}-01", request.trace_id, request.request_id));
-  account(request, response, operation, user, began);
+  account(request, response, outcome, began);
   co_return response;
 }
 
-void Pipeline::account(const Request& request, const Response& response,
-                       const std::string& operation, const std::string& user,
+metrics::Counter& Pipeline::counter(Meter& meter, int status) {
+  const auto place = place_of(status);
+  auto* known = place ? meter.answered[*place].load(std::memory_order_acquire) : nullptr;
+  if (known != nullptr) return *known;
+  auto& found = metrics_.counter(
+      "strata_http_requests_total", "Answered requests.",
+      {{"port", port_name_}, {"operation", meter.operation}, {"status", std::to_string(status)}});
+  if (place) meter.answered[*place].store(&found, std::memory_order_release);
+  return found;
+}
+
+void Pipeline::account(const Request& request, const Response& response, const Outcome& outcome,
                        std::chrono::steady_clock::time_point began) {
   const double seconds = std::chrono::duration<double>(clock_.steady() - began).count();
+  Meter& meter = outcome.bound != nullptr ? meters_[outcome.bound->index] : meters_.back();
   latency_.observe(seconds);
-  metrics_
-      .counter("strata_http_requests_total", "Answered requests.",
-               {{"port", port_name_},
-                {"operation", operation},
-                {"status", std::to_string(response.status)}})
-      .add();
-  log::info("http.request", Json::object({{"time", to_rfc3339(request.time)},
-                                          {"port", port_name_},
-                                          {"method", method_name(request.method)},
-                                          {"path", request.path},
-                                          {"operation", operation},
-                                          {"status", response.status},
-                                          {"user", user},
-                                          {"peer", request.peer},
-                                          {"ms", seconds * 1000},
-                                          {"request", request.request_id},
-                                          {"trace", request.trace_id}}));
+  counter(meter, response.status).add();
+  if (!log::enabled(log::Level::kInfo)) return;
+  log::Line(log::Level::kInfo, "http.request")
+      .text("time", to_rfc3339(request.time))
+      .text("port", port_name_)
+      .text("method", method_name(request.method))
+      .text("path", request.path)
+      .text("operation", meter.operation)
+      .number("status", static_cast<std::int64_t>(response.status))
+      .text("user", outcome.user)
+      .text("peer", request.peer)
+      .number("ms", seconds * 1000)
+      .text("request", request.request_id)
+      .text("trace", request.trace_id)
+      .write();
 }
 
 }  // namespace strata::http

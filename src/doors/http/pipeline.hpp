@@ -1,6 +1,10 @@
 #pragma once
 
+#include <array>
+#include <atomic>
+#include <deque>
 #include <string>
+#include <string_view>
 
 #include "base/metrics.hpp"
 #include "doors/http/router.hpp"
@@ -13,6 +17,7 @@ namespace strata::http {
 // the only Authorized there is.
 class Pipeline {
  public:
+  // `router` has all its routes by now.
   Pipeline(const Router& router, const kernel::Identity& identity, const Clock& clock,
            Random& random, metrics::Registry& metrics, std::string port_name);
 
@@ -22,10 +27,25 @@ class Pipeline {
   Response refuse(const Error& error, const Request& request) const;
 
  private:
-  Task<Response> run(Request& request, const Door*& door, std::string& operation,
-                     std::string& user);
-  void account(const Request& request, const Response& response, const std::string& operation,
-               const std::string& user, std::chrono::steady_clock::time_point began);
+  static constexpr std::size_t kStatuses = 32;
+
+  // What is counted of one route. A counter is looked up at the first answer of its status, so that
+  // the text of all metrics names what happened and not all that could; then it is one load.
+  struct Meter {
+    std::string operation;
+    std::array<std::atomic<metrics::Counter*>, kStatuses> answered{};
+  };
+
+  // What is known of a request when its answer is there.
+  struct Outcome {
+    const BoundRoute* bound = nullptr;  // null when no route fits
+    std::string user;
+  };
+
+  Task<Response> run(Request& request, Outcome& outcome);
+  void account(const Request& request, const Response& response, const Outcome& outcome,
+               std::chrono::steady_clock::time_point began);
+  metrics::Counter& counter(Meter& meter, int status);
 
   const Router& router_;
   const kernel::Identity& identity_;
@@ -34,6 +54,7 @@ class Pipeline {
   std::string port_name_;
   metrics::Registry& metrics_;
   metrics::Histogram& latency_;
+  std::deque<Meter> meters_;  // by the route's index; the last one counts what fits no route
 };
 
 }  // namespace strata::http

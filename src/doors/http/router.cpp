@@ -1,9 +1,13 @@
 #include "doors/http/router.hpp"
 
-#include <set>
+#include <algorithm>
+#include <unordered_map>
+
+#include <fmt/format.h>
 
 #include "base/bytes.hpp"
 #include "base/text.hpp"
+#include "wire/uri.hpp"
 
 namespace strata::http {
 
@@ -13,178 +17,179 @@ bool is_param(std::string_view segment) {
   return segment.starts_with('{') && segment.ends_with('}');
 }
 bool is_rest(std::string_view segment) {
-  return segment.ends_with("+}");
+  return is_param(segment) && segment.ends_with("+}");
 }
 
-// The parameters of `path` under the pattern, or nothing when it does not fit.
-std::optional<Pairs> fit(const BoundRoute& bound, const std::vector<std::string_view>& path) {
-  Pairs params;
-  for (std::size_t i = 0; i < bound.segments.size(); ++i) {
-    const std::string_view segment = bound.segments[i];
-    if (is_rest(segment)) {
-      if (i >= path.size()) return std::nullopt;
-      const char* begin = path[i].data();
-      const auto& last = path.back();
-      params.emplace_back(
-          segment.substr(1, segment.size() - 3),
-          std::string(begin, static_cast<std::size_t>(last.data() + last.size() - begin)));
-      if (params.back().second.empty()) return std::nullopt;
-      return params;
-    }
-    if (i >= path.size()) return std::nullopt;
-    if (is_param(segment)) {
-      if (path[i].empty()) return std::nullopt;
-      params.emplace_back(segment.substr(1, segment.size() - 2), std::string(path[i]));
-    } else if (segment != path[i]) {
-      return std::nullopt;
-    }
-  }
-  if (path.size() != bound.segments.size()) return std::nullopt;
-  return params;
-}
-
-bool holds(const BoundRoute& bound, const Request& request) {
-  if (!bound.route.when_query.empty() && !request.has_query(bound.route.when_query)) return false;
-  return bound.route.when_header.empty() ||
-         request.headers.find(bound.route.when_header).has_value();
+bool holds(const Route& route, const Request& request) {
+  if (!route.when_query.empty() && !request.has_query(route.when_query)) return false;
+  return route.when_header.empty() || request.headers.find(route.when_header).has_value();
 }
 
 int strictness(const Route& route) {
   return (route.when_query.empty() ? 0 : 2) + (route.when_header.empty() ? 0 : 1);
 }
 
-std::vector<std::string_view> segments_of(std::string_view path) {
-  std::vector<std::string_view> out;
-  if (path.starts_with('/')) path.remove_prefix(1);
-  while (true) {
-    const std::size_t at = path.find('/');
-    out.push_back(path.substr(0, at));
-    if (at == std::string_view::npos) return out;
-    path.remove_prefix(at + 1);
-  }
+std::string_view without_root(std::string_view path) {
+  return path.substr(path.starts_with('/') ? 1 : 0);
 }
 
-std::optional<unsigned> hex_pair(std::string_view text, std::size_t at) {
-  if (at + 2 > text.size()) return std::nullopt;
-  const auto byte = from_hex(text.substr(at, 2));
-  if (!byte) return std::nullopt;
-  return static_cast<unsigned char>((*byte)[0]);
+struct TextHash {
+  using is_transparent = void;
+  std::size_t operator()(std::string_view text) const {
+    return std::hash<std::string_view>()(text);
+  }
+};
+
+// The routes of one pattern, by method; those with more conditions first.
+using Leaf = std::array<std::vector<const BoundRoute*>, kMethods>;
+
+Status add_to(Leaf& leaf, const BoundRoute& added) {
+  auto& list = leaf[static_cast<std::size_t>(added.route.method)];
+  const auto same = [&](const BoundRoute* other) {
+    return other->route.when_query == added.route.when_query &&
+           other->route.when_header == added.route.when_header;
+  };
+  if (std::ranges::any_of(list, same)) {
+    return internal(
+        fmt::format("two routes for {} {}", method_name(added.route.method), added.route.pattern));
+  }
+  const auto wider = [&](const BoundRoute* other) {
+    return strictness(other->route) < strictness(added.route);
+  };
+  list.insert(std::ranges::find_if(list, wider), &added);
+  return {};
+}
+
+Status read_pattern(BoundRoute& bound) {
+  const std::string& pattern = bound.route.pattern;
+  if (!pattern.starts_with('/')) return internal("a route must start with '/': " + pattern);
+  bound.segments = split(without_root(pattern), '/');
+  for (const std::string& segment : bound.segments) {
+    if (!is_param(segment)) continue;
+    const bool rest = is_rest(segment);
+    if (rest && &segment != &bound.segments.back())
+      return internal("only the last segment may take the rest: " + pattern);
+    bound.parameters.push_back(segment.substr(1, segment.size() - (rest ? 3 : 2)));
+  }
+  if (bound.parameters.size() > Router::kMaxParameters)
+    return internal("too many parameters in " + pattern);
+  if (bound.route.doc.request_schema.empty()) return {};
+  auto schema = parse_json(bound.route.doc.request_schema);
+  if (!schema) return schema.error().wrap("the request schema of " + pattern);
+  bound.request_schema = *std::move(schema);
+  return {};
 }
 
 }  // namespace
 
-Result<std::string> percent_decode(std::string_view text, bool plus_is_space) {
-  std::string out;
-  out.reserve(text.size());
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '+' && plus_is_space) {
-      out += ' ';
-    } else if (text[i] != '%') {
-      out += text[i];
-    } else {
-      const auto byte = hex_pair(text, i + 1);
-      if (!byte || *byte == 0) {
-        return Error(Code::kMalformed,
-                     fmt::format("'{}' has a broken percent escape", printable(text)));
-      }
-      out += static_cast<char>(*byte);
-      i += 2;
-    }
-  }
-  return out;
-}
+struct Router::Node {
+  std::unordered_map<std::string, std::unique_ptr<Node>, TextHash, std::equal_to<>> literals;
+  std::unique_ptr<Node> parameter;
+  Leaf here;  // the pattern ends here
+  Leaf rest;  // it ends with "{name+}" below this node
+};
 
-Result<Pairs> parse_query(std::string_view raw) {
-  Pairs pairs;
-  if (raw.empty()) return pairs;
-  for (const auto& piece : split(raw, '&')) {
-    if (piece.empty()) continue;
-    const std::size_t equals = piece.find('=');
-    auto name = percent_decode(std::string_view(piece).substr(0, equals), true);
-    if (!name) return std::move(name).error();
-    auto value = equals == std::string::npos
-                     ? Result<std::string>(std::string())
-                     : percent_decode(std::string_view(piece).substr(equals + 1), true);
-    if (!value) return std::move(value).error();
-    pairs.emplace_back(*std::move(name), *std::move(value));
+// One walk for one method. Each node of the tree is visited at most once.
+struct Router::Search {
+  const Request& request;
+  std::string_view path;  // without its first slash
+  Method method;
+  std::array<std::string_view, kMaxParameters> values{};
+  std::size_t count = 0;
+  std::array<bool, kMethods>& others;  // methods that fit the path and not the request
+
+  const BoundRoute* pick(const Leaf& leaf) {
+    for (std::size_t i = 0; i < kMethods; ++i)
+      others[i] = others[i] || (!leaf[i].empty() && i != static_cast<std::size_t>(method));
+    for (const BoundRoute* bound : leaf[static_cast<std::size_t>(method)]) {
+      if (holds(bound->route, request)) return bound;
+    }
+    return nullptr;
   }
-  return pairs;
-}
+};
+
+Router::Router() : root_(std::make_unique<Node>()) {}
+Router::~Router() = default;
 
 void Router::rewrite(Request& request) const {
   for (const Door* door : doors_)
     door->rewrite(request);
 }
 
+Status Router::place(const BoundRoute& bound) {
+  Node* node = root_.get();
+  for (const std::string& segment : bound.segments) {
+    if (is_rest(segment)) return add_to(node->rest, bound);
+    auto& child = is_param(segment) ? node->parameter : node->literals[segment];
+    if (!child) child = std::make_unique<Node>();
+    node = child.get();
+  }
+  return add_to(node->here, bound);
+}
+
 Status Router::add(Door& door) {
   doors_.push_back(&door);
   for (auto& route : door.routes()) {
-    auto bound = std::make_unique<BoundRoute>(BoundRoute{&door, std::move(route), {}, {}});
-    const std::string& pattern = bound->route.pattern;
-    if (!pattern.starts_with('/')) return internal("a route must start with '/': " + pattern);
-    bool literal = true;
-    for (const auto& segment : segments_of(pattern)) {
-      bound->segments.emplace_back(segment);
-      literal = literal && !is_param(segment);
-    }
-    if (!bound->route.doc.request_schema.empty()) {
-      auto schema = parse_json(bound->route.doc.request_schema);
-      if (!schema) return schema.error().wrap("the request schema of " + pattern);
-      bound->request_schema = *std::move(schema);
-    }
-    const BoundRoute* added = bound.get();
+    auto bound = std::make_unique<BoundRoute>(
+        BoundRoute{&door, std::move(route), routes_.size(), {}, {}, {}});
+    STRATA_TRY(read_pattern(*bound));
+    STRATA_TRY(place(*bound));
     routes_.push_back(std::move(bound));
-    auto& list = literal ? literal_[pattern] : patterns_;
-    // Routes with conditions come before the one that takes the rest; a pattern with fewer
-    // parameters before a wider one.
-    const auto wider = [&](const BoundRoute* other) {
-      return strictness(other->route) < strictness(added->route);
-    };
-    list.insert(std::find_if(list.begin(), list.end(), wider), added);
   }
   return {};
 }
 
+// `at` is where the next segment begins; one past the path's end once all are used.
+const BoundRoute* Router::find(const Node& node, std::size_t at, Search& search) {
+  const std::string_view path = search.path;
+  if (at > path.size()) return search.pick(node.here);
+  const std::size_t end = std::min(path.find('/', at), path.size());
+  const std::string_view segment = path.substr(at, end - at);
+  if (const auto child = node.literals.find(segment); child != node.literals.end()) {
+    if (const auto* found = find(*child->second, end + 1, search)) return found;
+  }
+  if (node.parameter && !segment.empty()) {
+    search.values[search.count++] = segment;
+    if (const auto* found = find(*node.parameter, end + 1, search)) return found;
+    --search.count;
+  }
+  if (at == path.size()) return nullptr;
+  const auto* found = search.pick(node.rest);
+  if (found != nullptr) search.values[search.count++] = path.substr(at);
+  return found;
+}
+
 Result<Match> Router::match(const Request& request) const {
-  std::set<std::string> allowed;
-  const auto try_route = [&](const BoundRoute& bound, Method method) {
-    if (bound.route.method != method) {
-      allowed.emplace(method_name(bound.route.method));
-      return false;
+  std::array<bool, kMethods> others{};
+  Search search{request, without_root(request.path), request.method, {}, 0, others};
+  const BoundRoute* bound = find(*root_, 0, search);
+  if (bound == nullptr && request.method == Method::kHead) {
+    search.method = Method::kGet;
+    bound = find(*root_, 0, search);
+  }
+  if (bound == nullptr) {
+    std::vector<std::string> names;
+    for (std::size_t i = 0; i < kMethods; ++i) {
+      if (others[i]) names.emplace_back(method_name(static_cast<Method>(i)));
     }
-    return holds(bound, request);
-  };
-  const auto path = segments_of(request.path);
-  const auto find = [&](Method method) -> std::optional<Match> {
-    if (const auto at = literal_.find(request.path); at != literal_.end()) {
-      for (const auto* bound : at->second) {
-        if (try_route(*bound, method)) return Match{bound, {}};
-      }
-    }
-    for (const auto* bound : patterns_) {
-      auto params = fit(*bound, path);
-      if (params && try_route(*bound, method)) return Match{bound, *std::move(params)};
-    }
-    return std::nullopt;
-  };
-  auto found = find(request.method);
-  if (!found && request.method == Method::kHead) found = find(Method::kGet);
-  if (!found) {
-    if (allowed.empty())
+    if (names.empty())
       return not_found(fmt::format("there is nothing at '{}'", printable(request.path)));
-    const std::vector<std::string> names(allowed.begin(), allowed.end());
+    std::ranges::sort(names);
     Error error(Code::kMethodNotAllowed,
                 fmt::format("{} is not allowed here; use {}", method_name(request.method),
                             join(names, ", ")));
     error.field = join(names, ", ");
     return error;
   }
-  for (auto& [name, value] : found->params) {
-    auto decoded = percent_decode(value, false);
-    if (!decoded) return std::move(decoded).error();
-    value = *std::move(decoded);
+  Match match{bound, {}};
+  match.params.reserve(search.count);
+  for (std::size_t i = 0; i < search.count; ++i) {
+    auto value = wire::percent_decode(search.values[i]);
+    if (!value) return std::move(value).error();
+    if (value->contains('\0')) return Error(Code::kMalformed, "the path holds a NUL byte");
+    match.params.emplace_back(bound->parameters[i], *std::move(value));
   }
-  return *std::move(found);
+  return match;
 }
 
 const Door& Router::door_for(std::string_view path) const {

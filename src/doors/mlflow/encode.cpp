@@ -152,8 +152,4 @@ Json files_json(const std::vector<platform::tracking::ArtifactInfo>& files, std:
   });
 }
 
-void add_token(Json& answer, const std::string& token) {
-  if (!token.empty()) answer.set("next_page_token", Json(token));
-}
-
 }  // namespace strata::doors::mlflow

@@ -30,7 +30,5 @@ Json list_json(const std::vector<T>& all, F encode) {
     list.push(encode(one));
   return list;
 }
-// Adds "next_page_token" when there is one.
-void add_token(Json& answer, const std::string& token);
 
 }  // namespace strata::doors::mlflow

@@ -1,4 +1,4 @@
-#include "doors/mlflow/encode.hpp"
+#include "doors/mlflow/answers.hpp"
 #include "doors/mlflow/fields.hpp"
 #include "doors/mlflow/mlflow.hpp"
 
@@ -9,8 +9,6 @@ using http::Method;
 using kernel::Permission;
 
 namespace {
-
-using Answer = Task<Result<Json>>;
 
 Answer create(Fields& in, const Authorized& request, Services& services) {
   const auto name = in.required("name");
@@ -31,41 +29,35 @@ Answer search(Fields& in, const Authorized& request, Services& services) {
   search.max_results = in.integer("max_results").value_or(1000);
   search.page_token = in.text("page_token");
   STRATA_CO_TRY(in.status());
-  auto page = co_await services.tracking.search_experiments(request.caller(), std::move(search));
-  if (!page) co_return std::move(page).error();
-  Json answer = Json::object({{"experiments", list_json(page->items, experiment_json)}});
-  add_token(answer, page->next_page_token);
-  co_return answer;
+  co_return co_await page_answer(
+      "experiments", experiment_json,
+      services.tracking.search_experiments(request.caller(), std::move(search)));
 }
 
 Answer get(Fields& in, const Authorized& request, Services& services) {
   const auto id = in.required("experiment_id");
   STRATA_CO_TRY(in.status());
-  auto found = co_await services.tracking.experiment(request.caller(), id);
-  if (!found) co_return std::move(found).error();
-  co_return Json::object({{"experiment", experiment_json(*found)}});
+  co_return co_await one_answer("experiment", experiment_json,
+                                services.tracking.experiment(request.caller(), id));
 }
 
 Answer get_by_name(Fields& in, const Authorized& request, Services& services) {
   const auto name = in.required("experiment_name");
   STRATA_CO_TRY(in.status());
-  auto found = co_await services.tracking.experiment_by_name(request.caller(), name);
-  if (!found) co_return std::move(found).error();
-  co_return Json::object({{"experiment", experiment_json(*found)}});
+  co_return co_await one_answer("experiment", experiment_json,
+                                services.tracking.experiment_by_name(request.caller(), name));
 }
 
 Answer remove(Fields& in, const Authorized& request, Services& services) {
   const auto id = in.required("experiment_id");
   STRATA_CO_TRY(in.status());
-  STRATA_CO_TRY(co_await services.tracking.delete_experiment(request.caller(), id));
-  co_return Json::object();
+  co_return co_await empty_answer(services.tracking.delete_experiment(request.caller(), id));
 }
 
 Answer restore(Fields& in, const Authorized& request, Services& services) {
   const auto id = in.required("experiment_id");
   STRATA_CO_TRY(in.status());
-  STRATA_CO_TRY(co_await services.tracking.restore_experiment(request.caller(), id));
-  co_return Json::object();
+  co_return co_await empty_answer(services.tracking.restore_experiment(request.caller(), id));
 }
 
 Answer update(Fields& in, const Authorized& request, Services& services) {
@@ -73,40 +65,38 @@ Answer update(Fields& in, const Authorized& request, Services& services) {
   const auto name = in.text("new_name");
   STRATA_CO_TRY(in.status());
   if (name.empty()) co_return Json::object();
-  STRATA_CO_TRY(co_await services.tracking.rename_experiment(request.caller(), id, name));
-  co_return Json::object();
+  co_return co_await empty_answer(services.tracking.rename_experiment(request.caller(), id, name));
 }
 
 Answer set_tag(Fields& in, const Authorized& request, Services& services) {
   const auto id = in.required("experiment_id");
   platform::tracking::KeyValue tag{in.required("key"), in.text("value")};
   STRATA_CO_TRY(in.status());
-  STRATA_CO_TRY(
-      co_await services.tracking.set_experiment_tag(request.caller(), id, std::move(tag)));
-  co_return Json::object();
+  co_return co_await empty_answer(
+      services.tracking.set_experiment_tag(request.caller(), id, std::move(tag)));
 }
 
 Answer delete_tag(Fields& in, const Authorized& request, Services& services) {
   const auto id = in.required("experiment_id");
   const auto key = in.required("key");
   STRATA_CO_TRY(in.status());
-  STRATA_CO_TRY(co_await services.tracking.delete_experiment_tag(request.caller(), id, key));
-  co_return Json::object();
+  co_return co_await empty_answer(
+      services.tracking.delete_experiment_tag(request.caller(), id, key));
 }
 
 Answer search_datasets(Fields& in, const Authorized& request, Services& services) {
   auto ids = in.texts("experiment_ids");
   STRATA_CO_TRY(in.status());
-  auto found = co_await services.tracking.search_datasets(request.caller(), std::move(ids));
-  if (!found) co_return std::move(found).error();
-  co_return Json::object(
-      {{"dataset_summaries", list_json(*found, [](const platform::tracking::DatasetSummary& one) {
-          Json json = Json::object({{"experiment_id", Json(one.experiment_id)},
-                                    {"name", Json(one.name)},
-                                    {"digest", Json(one.digest)}});
-          if (!one.context.empty()) json.set("context", Json(one.context));
-          return json;
-        })}});
+  const auto encode = [](const platform::tracking::DatasetSummary& one) {
+    Json json = Json::object({{"experiment_id", Json(one.experiment_id)},
+                              {"name", Json(one.name)},
+                              {"digest", Json(one.digest)}});
+    if (!one.context.empty()) json.set("context", Json(one.context));
+    return json;
+  };
+  co_return co_await list_answer(
+      "dataset_summaries", encode,
+      services.tracking.search_datasets(request.caller(), std::move(ids)));
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "doors/mlflow/encode.hpp"
+#include "doors/mlflow/answers.hpp"
 #include "doors/mlflow/fields.hpp"
 #include "doors/mlflow/mlflow.hpp"
 
@@ -11,8 +11,6 @@ using platform::tracking::Batch;
 using platform::tracking::Metric;
 
 namespace {
-
-using Answer = Task<Result<Json>>;
 
 Metric metric_of(Fields& in) {
   Metric metric;
@@ -27,9 +25,8 @@ Metric metric_of(Fields& in) {
 }
 
 Answer log(const Authorized& request, Services& services, std::string run_id, Batch batch) {
-  STRATA_CO_TRY(
-      co_await services.tracking.log_batch(request.caller(), std::move(run_id), std::move(batch)));
-  co_return Json::object();
+  co_return co_await empty_answer(
+      services.tracking.log_batch(request.caller(), std::move(run_id), std::move(batch)));
 }
 
 Answer log_metric(Fields& in, const Authorized& request, Services& services) {
@@ -73,8 +70,7 @@ Answer delete_tag(Fields& in, const Authorized& request, Services& services) {
   const auto run_id = in.run_id();
   const auto key = in.required("key");
   STRATA_CO_TRY(in.status());
-  STRATA_CO_TRY(co_await services.tracking.delete_tag(request.caller(), run_id, key));
-  co_return Json::object();
+  co_return co_await empty_answer(services.tracking.delete_tag(request.caller(), run_id, key));
 }
 
 Answer log_inputs(Fields& in, const Authorized& request, Services& services) {
@@ -100,9 +96,8 @@ Answer log_inputs(Fields& in, const Authorized& request, Services& services) {
     in.join(one);
   }
   STRATA_CO_TRY(in.status());
-  STRATA_CO_TRY(co_await services.tracking.log_inputs(request.caller(), run_id, std::move(datasets),
-                                                      std::move(models)));
-  co_return Json::object();
+  co_return co_await empty_answer(services.tracking.log_inputs(
+      request.caller(), run_id, std::move(datasets), std::move(models)));
 }
 
 Answer log_outputs(Fields& in, const Authorized& request, Services& services) {
@@ -113,17 +108,16 @@ Answer log_outputs(Fields& in, const Authorized& request, Services& services) {
     in.join(one);
   }
   STRATA_CO_TRY(in.status());
-  STRATA_CO_TRY(
-      co_await services.tracking.log_outputs(request.caller(), run_id, std::move(models)));
-  co_return Json::object();
+  co_return co_await empty_answer(
+      services.tracking.log_outputs(request.caller(), run_id, std::move(models)));
 }
 
 Answer log_model(Fields& in, const Authorized& request, Services& services) {
   const auto run_id = in.run_id();
   const auto model = in.required("model_json");
   STRATA_CO_TRY(in.status());
-  STRATA_CO_TRY(co_await services.tracking.log_model_history(request.caller(), run_id, model));
-  co_return Json::object();
+  co_return co_await empty_answer(
+      services.tracking.log_model_history(request.caller(), run_id, model));
 }
 
 }  // namespace

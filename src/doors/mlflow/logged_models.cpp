@@ -1,5 +1,5 @@
 #include "base/text.hpp"
-#include "doors/mlflow/encode.hpp"
+#include "doors/mlflow/answers.hpp"
 #include "doors/mlflow/fields.hpp"
 #include "doors/mlflow/mlflow.hpp"
 
@@ -10,12 +10,6 @@ using http::Method;
 using kernel::Permission;
 
 namespace {
-
-using Answer = Task<Result<Json>>;
-
-Json wrapped(const platform::tracking::LoggedModel& model) {
-  return Json::object({{"model", logged_model_json(model)}});
-}
 
 // READY and FAILED have these names in our records.
 std::string status_of(Fields& in) {
@@ -37,53 +31,48 @@ Answer create(Fields& in, const Authorized& request, Services& services) {
   draft.params = in.pairs("params");
   draft.tags = in.pairs("tags");
   STRATA_CO_TRY(in.status());
-  auto model = co_await services.tracking.create_logged_model(request.caller(), std::move(draft));
-  if (!model) co_return std::move(model).error();
-  co_return wrapped(*model);
+  co_return co_await one_answer(
+      "model", logged_model_json,
+      services.tracking.create_logged_model(request.caller(), std::move(draft)));
 }
 
 Answer get(Fields&, const Authorized& request, Services& services) {
-  auto model = co_await services.tracking.logged_model(request.caller(), request.param("model_id"));
-  if (!model) co_return std::move(model).error();
-  co_return wrapped(*model);
+  co_return co_await one_answer(
+      "model", logged_model_json,
+      services.tracking.logged_model(request.caller(), request.param("model_id")));
 }
 
 Answer finalize(Fields& in, const Authorized& request, Services& services) {
   const auto status = status_of(in);
   STRATA_CO_TRY(in.status());
-  auto model = co_await services.tracking.finalize_logged_model(request.caller(),
-                                                                request.param("model_id"), status);
-  if (!model) co_return std::move(model).error();
-  co_return wrapped(*model);
+  co_return co_await one_answer(
+      "model", logged_model_json,
+      services.tracking.finalize_logged_model(request.caller(), request.param("model_id"), status));
 }
 
 Answer remove(Fields&, const Authorized& request, Services& services) {
-  STRATA_CO_TRY(
-      co_await services.tracking.delete_logged_model(request.caller(), request.param("model_id")));
-  co_return Json::object();
+  co_return co_await empty_answer(
+      services.tracking.delete_logged_model(request.caller(), request.param("model_id")));
 }
 
 Answer set_tags(Fields& in, const Authorized& request, Services& services) {
   auto tags = in.pairs("tags");
   STRATA_CO_TRY(in.status());
-  auto model = co_await services.tracking.set_logged_model_tags(
-      request.caller(), request.param("model_id"), std::move(tags));
-  if (!model) co_return std::move(model).error();
-  co_return wrapped(*model);
+  co_return co_await one_answer("model", logged_model_json,
+                                services.tracking.set_logged_model_tags(
+                                    request.caller(), request.param("model_id"), std::move(tags)));
 }
 
 Answer delete_tag(Fields&, const Authorized& request, Services& services) {
-  STRATA_CO_TRY(co_await services.tracking.delete_logged_model_tag(
+  co_return co_await empty_answer(services.tracking.delete_logged_model_tag(
       request.caller(), request.param("model_id"), request.param("key")));
-  co_return Json::object();
 }
 
 Answer log_params(Fields& in, const Authorized& request, Services& services) {
   auto params = in.pairs("params");
   STRATA_CO_TRY(in.status());
-  STRATA_CO_TRY(co_await services.tracking.log_logged_model_params(
+  co_return co_await empty_answer(services.tracking.log_logged_model_params(
       request.caller(), request.param("model_id"), std::move(params)));
-  co_return Json::object();
 }
 
 Answer search(Fields& in, const Authorized& request, Services& services) {
@@ -103,11 +92,9 @@ Answer search(Fields& in, const Authorized& request, Services& services) {
     in.join(one);
   }
   STRATA_CO_TRY(in.status());
-  auto page = co_await services.tracking.search_logged_models(request.caller(), std::move(search));
-  if (!page) co_return std::move(page).error();
-  Json answer = Json::object({{"models", list_json(page->items, logged_model_json)}});
-  add_token(answer, page->next_page_token);
-  co_return answer;
+  co_return co_await page_answer(
+      "models", logged_model_json,
+      services.tracking.search_logged_models(request.caller(), std::move(search)));
 }
 
 Answer list_files(Fields& in, const Authorized& request, Services& services) {

@@ -1,4 +1,4 @@
-#include "doors/mlflow/encode.hpp"
+#include "doors/mlflow/answers.hpp"
 #include "doors/mlflow/fields.hpp"
 #include "doors/mlflow/mlflow.hpp"
 
@@ -12,7 +12,6 @@ using platform::tracking::Tracking;
 
 namespace {
 
-using Answer = Task<Result<Json>>;
 constexpr std::int64_t kMaxSample = 2500;
 constexpr std::int64_t kMaxBulk = 25'000;
 
@@ -22,13 +21,12 @@ Answer get_history(Fields& in, const Authorized& request, Services& services) {
   const auto max_results = in.integer("max_results");
   const auto token = in.text("page_token");
   STRATA_CO_TRY(in.status());
-  auto page =
-      co_await services.tracking.metric_history(request.caller(), run_id, key, max_results, token);
-  if (!page) co_return std::move(page).error();
-  Json answer = Json::object(
-      {{"metrics", list_json(page->items, [](const Metric& m) { return metric_json(m, false); })}});
-  add_token(answer, page->next_page_token);
-  co_return answer;
+  const auto encode = [](const Metric& m) {
+    return metric_json(m, false);
+  };
+  co_return co_await page_answer(
+      "metrics", encode,
+      services.tracking.metric_history(request.caller(), run_id, key, max_results, token));
 }
 
 Answer sample(Fields& in, const Authorized& request, Services& services,

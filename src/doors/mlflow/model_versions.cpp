@@ -1,4 +1,4 @@
-#include "doors/mlflow/encode.hpp"
+#include "doors/mlflow/answers.hpp"
 #include "doors/mlflow/fields.hpp"
 #include "doors/mlflow/mlflow.hpp"
 
@@ -10,14 +10,6 @@ using kernel::Permission;
 
 namespace {
 
-using Answer = Task<Result<Json>>;
-
-Answer wrapped(Task<Result<platform::models::Version>> task) {
-  auto version = co_await std::move(task);
-  if (!version) co_return std::move(version).error();
-  co_return Json::object({{"model_version", version_json(*version)}});
-}
-
 Answer create(Fields& in, const Authorized& request, Services& services) {
   platform::models::VersionDraft draft;
   draft.name = in.required("name");
@@ -28,14 +20,16 @@ Answer create(Fields& in, const Authorized& request, Services& services) {
   draft.description = in.text("description");
   draft.tags = in.pairs("tags");
   STRATA_CO_TRY(in.status());
-  co_return co_await wrapped(services.models.create_version(request.caller(), std::move(draft)));
+  co_return co_await one_answer("model_version", version_json,
+                                services.models.create_version(request.caller(), std::move(draft)));
 }
 
 Answer get(Fields& in, const Authorized& request, Services& services) {
   const auto name = in.required("name");
   const auto version = in.version("version");
   STRATA_CO_TRY(in.status());
-  co_return co_await wrapped(services.models.version(request.caller(), name, version));
+  co_return co_await one_answer("model_version", version_json,
+                                services.models.version(request.caller(), name, version));
 }
 
 Answer update(Fields& in, const Authorized& request, Services& services) {
@@ -43,7 +37,8 @@ Answer update(Fields& in, const Authorized& request, Services& services) {
   const auto version = in.version("version");
   const auto description = in.text("description");
   STRATA_CO_TRY(in.status());
-  co_return co_await wrapped(
+  co_return co_await one_answer(
+      "model_version", version_json,
       services.models.describe_version(request.caller(), name, version, description));
 }
 
@@ -53,7 +48,8 @@ Answer transition_stage(Fields& in, const Authorized& request, Services& service
   const auto stage = in.required("stage");
   const bool archive = in.boolean("archive_existing_versions", false);
   STRATA_CO_TRY(in.status());
-  co_return co_await wrapped(
+  co_return co_await one_answer(
+      "model_version", version_json,
       services.models.transition_stage(request.caller(), name, version, stage, archive));
 }
 
@@ -61,8 +57,7 @@ Answer remove(Fields& in, const Authorized& request, Services& services) {
   const auto name = in.required("name");
   const auto version = in.version("version");
   STRATA_CO_TRY(in.status());
-  STRATA_CO_TRY(co_await services.models.delete_version(request.caller(), name, version));
-  co_return Json::object();
+  co_return co_await empty_answer(services.models.delete_version(request.caller(), name, version));
 }
 
 Answer search(Fields& in, const Authorized& request, Services& services) {
@@ -71,11 +66,9 @@ Answer search(Fields& in, const Authorized& request, Services& services) {
       in.integer("max_results").value_or(platform::models::kMaxVersionsPerPage),
       in.text("page_token")};
   STRATA_CO_TRY(in.status());
-  auto page = co_await services.models.search_versions(request.caller(), std::move(search));
-  if (!page) co_return std::move(page).error();
-  Json answer = Json::object({{"model_versions", list_json(page->items, version_json)}});
-  add_token(answer, page->next_page_token);
-  co_return answer;
+  co_return co_await page_answer(
+      "model_versions", version_json,
+      services.models.search_versions(request.caller(), std::move(search)));
 }
 
 Answer download_uri(Fields& in, const Authorized& request, Services& services) {
@@ -92,9 +85,8 @@ Answer set_tag(Fields& in, const Authorized& request, Services& services) {
   const auto version = in.version("version");
   platform::tracking::KeyValue tag{in.required("key"), in.text("value")};
   STRATA_CO_TRY(in.status());
-  STRATA_CO_TRY(
-      co_await services.models.set_version_tag(request.caller(), name, version, std::move(tag)));
-  co_return Json::object();
+  co_return co_await empty_answer(
+      services.models.set_version_tag(request.caller(), name, version, std::move(tag)));
 }
 
 Answer delete_tag(Fields& in, const Authorized& request, Services& services) {
@@ -102,8 +94,8 @@ Answer delete_tag(Fields& in, const Authorized& request, Services& services) {
   const auto version = in.version("version");
   const auto key = in.required("key");
   STRATA_CO_TRY(in.status());
-  STRATA_CO_TRY(co_await services.models.delete_version_tag(request.caller(), name, version, key));
-  co_return Json::object();
+  co_return co_await empty_answer(
+      services.models.delete_version_tag(request.caller(), name, version, key));
 }
 
 }  // namespace

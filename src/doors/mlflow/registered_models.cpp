@@ -1,4 +1,4 @@
-#include "doors/mlflow/encode.hpp"
+#include "doors/mlflow/answers.hpp"
 #include "doors/mlflow/fields.hpp"
 #include "doors/mlflow/mlflow.hpp"
 
@@ -10,48 +10,44 @@ using kernel::Permission;
 
 namespace {
 
-using Answer = Task<Result<Json>>;
-
-Answer wrapped(Task<Result<platform::models::Model>> task) {
-  auto model = co_await std::move(task);
-  if (!model) co_return std::move(model).error();
-  co_return Json::object({{"registered_model", model_json(*model)}});
-}
-
 Answer create(Fields& in, const Authorized& request, Services& services) {
   const auto name = in.required("name");
   const auto description = in.text("description");
   auto tags = in.pairs("tags");
   STRATA_CO_TRY(in.status());
-  co_return co_await wrapped(
+  co_return co_await one_answer(
+      "registered_model", model_json,
       services.models.create_model(request.caller(), name, description, std::move(tags)));
 }
 
 Answer get(Fields& in, const Authorized& request, Services& services) {
   const auto name = in.required("name");
   STRATA_CO_TRY(in.status());
-  co_return co_await wrapped(services.models.model(request.caller(), name));
+  co_return co_await one_answer("registered_model", model_json,
+                                services.models.model(request.caller(), name));
 }
 
 Answer update(Fields& in, const Authorized& request, Services& services) {
   const auto name = in.required("name");
   const auto description = in.text("description");
   STRATA_CO_TRY(in.status());
-  co_return co_await wrapped(services.models.describe_model(request.caller(), name, description));
+  co_return co_await one_answer(
+      "registered_model", model_json,
+      services.models.describe_model(request.caller(), name, description));
 }
 
 Answer rename(Fields& in, const Authorized& request, Services& services) {
   const auto name = in.required("name");
   const auto new_name = in.required("new_name");
   STRATA_CO_TRY(in.status());
-  co_return co_await wrapped(services.models.rename_model(request.caller(), name, new_name));
+  co_return co_await one_answer("registered_model", model_json,
+                                services.models.rename_model(request.caller(), name, new_name));
 }
 
 Answer remove(Fields& in, const Authorized& request, Services& services) {
   const auto name = in.required("name");
   STRATA_CO_TRY(in.status());
-  STRATA_CO_TRY(co_await services.models.delete_model(request.caller(), name));
-  co_return Json::object();
+  co_return co_await empty_answer(services.models.delete_model(request.caller(), name));
 }
 
 Answer search(Fields& in, const Authorized& request, Services& services) {
@@ -59,37 +55,33 @@ Answer search(Fields& in, const Authorized& request, Services& services) {
                                        in.integer("max_results").value_or(100),
                                        in.text("page_token")};
   STRATA_CO_TRY(in.status());
-  auto page = co_await services.models.search_models(request.caller(), std::move(search));
-  if (!page) co_return std::move(page).error();
-  Json answer = Json::object({{"registered_models", list_json(page->items, model_json)}});
-  add_token(answer, page->next_page_token);
-  co_return answer;
+  co_return co_await page_answer(
+      "registered_models", model_json,
+      services.models.search_models(request.caller(), std::move(search)));
 }
 
 Answer latest_versions(Fields& in, const Authorized& request, Services& services) {
   const auto name = in.required("name");
   auto stages = in.texts("stages");
   STRATA_CO_TRY(in.status());
-  auto versions =
-      co_await services.models.latest_versions(request.caller(), name, std::move(stages));
-  if (!versions) co_return std::move(versions).error();
-  co_return Json::object({{"model_versions", list_json(*versions, version_json)}});
+  co_return co_await list_answer(
+      "model_versions", version_json,
+      services.models.latest_versions(request.caller(), name, std::move(stages)));
 }
 
 Answer set_tag(Fields& in, const Authorized& request, Services& services) {
   const auto name = in.required("name");
   platform::tracking::KeyValue tag{in.required("key"), in.text("value")};
   STRATA_CO_TRY(in.status());
-  STRATA_CO_TRY(co_await services.models.set_model_tag(request.caller(), name, std::move(tag)));
-  co_return Json::object();
+  co_return co_await empty_answer(
+      services.models.set_model_tag(request.caller(), name, std::move(tag)));
 }
 
 Answer delete_tag(Fields& in, const Authorized& request, Services& services) {
   const auto name = in.required("name");
   const auto key = in.required("key");
   STRATA_CO_TRY(in.status());
-  STRATA_CO_TRY(co_await services.models.delete_model_tag(request.caller(), name, key));
-  co_return Json::object();
+  co_return co_await empty_answer(services.models.delete_model_tag(request.caller(), name, key));
 }
 
 Answer set_alias(Fields& in, const Authorized& request, Services& services) {
@@ -97,25 +89,23 @@ Answer set_alias(Fields& in, const Authorized& request, Services& services) {
   const auto alias = in.required("alias");
   const auto version = in.version("version");
   STRATA_CO_TRY(in.status());
-  STRATA_CO_TRY(co_await services.models.set_alias(request.caller(), name, alias, version));
-  co_return Json::object();
+  co_return co_await empty_answer(
+      services.models.set_alias(request.caller(), name, alias, version));
 }
 
 Answer delete_alias(Fields& in, const Authorized& request, Services& services) {
   const auto name = in.required("name");
   const auto alias = in.required("alias");
   STRATA_CO_TRY(in.status());
-  STRATA_CO_TRY(co_await services.models.delete_alias(request.caller(), name, alias));
-  co_return Json::object();
+  co_return co_await empty_answer(services.models.delete_alias(request.caller(), name, alias));
 }
 
 Answer get_by_alias(Fields& in, const Authorized& request, Services& services) {
   const auto name = in.required("name");
   const auto alias = in.required("alias");
   STRATA_CO_TRY(in.status());
-  auto version = co_await services.models.version_by_alias(request.caller(), name, alias);
-  if (!version) co_return std::move(version).error();
-  co_return Json::object({{"model_version", version_json(*version)}});
+  co_return co_await one_answer("model_version", version_json,
+                                services.models.version_by_alias(request.caller(), name, alias));
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "doors/mlflow/encode.hpp"
+#include "doors/mlflow/answers.hpp"
 #include "doors/mlflow/fields.hpp"
 #include "doors/mlflow/mlflow.hpp"
 
@@ -9,8 +9,6 @@ using http::Method;
 using kernel::Permission;
 
 namespace {
-
-using Answer = Task<Result<Json>>;
 
 // Enums come by name or by number.
 std::optional<std::string> status_of(Fields& in) {
@@ -33,40 +31,35 @@ Answer create(Fields& in, const Authorized& request, Services& services) {
   draft.start_ms = in.integer("start_time");
   draft.tags = in.pairs("tags");
   STRATA_CO_TRY(in.status());
-  auto run = co_await services.tracking.create_run(request.caller(), std::move(draft));
-  if (!run) co_return std::move(run).error();
-  co_return Json::object({{"run", run_json(*run)}});
+  co_return co_await one_answer("run", run_json,
+                                services.tracking.create_run(request.caller(), std::move(draft)));
 }
 
 Answer get(Fields& in, const Authorized& request, Services& services) {
   const auto id = in.run_id();
   STRATA_CO_TRY(in.status());
-  auto run = co_await services.tracking.run(request.caller(), id);
-  if (!run) co_return std::move(run).error();
-  co_return Json::object({{"run", run_json(*run)}});
+  co_return co_await one_answer("run", run_json, services.tracking.run(request.caller(), id));
 }
 
 Answer update(Fields& in, const Authorized& request, Services& services) {
   const auto id = in.run_id();
   platform::tracking::RunUpdate update{status_of(in), in.integer("end_time"), in.text("run_name")};
   STRATA_CO_TRY(in.status());
-  auto info = co_await services.tracking.update_run(request.caller(), id, std::move(update));
-  if (!info) co_return std::move(info).error();
-  co_return Json::object({{"run_info", run_info_json(*info)}});
+  co_return co_await one_answer(
+      "run_info", run_info_json,
+      services.tracking.update_run(request.caller(), id, std::move(update)));
 }
 
 Answer remove(Fields& in, const Authorized& request, Services& services) {
   const auto id = in.run_id();
   STRATA_CO_TRY(in.status());
-  STRATA_CO_TRY(co_await services.tracking.delete_run(request.caller(), id));
-  co_return Json::object();
+  co_return co_await empty_answer(services.tracking.delete_run(request.caller(), id));
 }
 
 Answer restore(Fields& in, const Authorized& request, Services& services) {
   const auto id = in.run_id();
   STRATA_CO_TRY(in.status());
-  STRATA_CO_TRY(co_await services.tracking.restore_run(request.caller(), id));
-  co_return Json::object();
+  co_return co_await empty_answer(services.tracking.restore_run(request.caller(), id));
 }
 
 Answer search(Fields& in, const Authorized& request, Services& services) {
@@ -78,11 +71,8 @@ Answer search(Fields& in, const Authorized& request, Services& services) {
   search.max_results = in.integer("max_results").value_or(1000);
   search.page_token = in.text("page_token");
   STRATA_CO_TRY(in.status());
-  auto page = co_await services.tracking.search_runs(request.caller(), std::move(search));
-  if (!page) co_return std::move(page).error();
-  Json answer = Json::object({{"runs", list_json(page->items, run_json)}});
-  add_token(answer, page->next_page_token);
-  co_return answer;
+  co_return co_await page_answer(
+      "runs", run_json, services.tracking.search_runs(request.caller(), std::move(search)));
 }
 
 }  // namespace

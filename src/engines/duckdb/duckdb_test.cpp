@@ -139,7 +139,7 @@ TEST_F(DuckDb, Csv_quotes_what_could_be_mistaken) {
                 "'\\x00'::BLOB b",
                 Format::kCsv)
                 .data,
-            "x,y z,e,n,m,b\r\n\"a,b\",\"say \"\"hi\"\"\",\"\",,\"l1\nl2\",a\\x00\r\n");
+            "x,y z,e,n,m,b\n\"a,b\",\"say \"\"hi\"\"\",\"\",,\"l1\nl2\",a\\x00\n");
 }
 
 TEST_F(DuckDb, Arrow_is_a_stream_that_a_reader_takes) {

@@ -63,6 +63,8 @@ class JsonEncoder final : public RowEncoder {
   bool first_ = true;
 };
 
+// Lines end as those of psql and the DuckDB shell do, so that `$(strata sql ... -o csv)` has no
+// stray carriage return.
 class CsvEncoder final : public RowEncoder {
  public:
   using RowEncoder::RowEncoder;
@@ -72,7 +74,7 @@ class CsvEncoder final : public RowEncoder {
       if (i > 0) out += ',';
       append_field(out, columns_[i].name);
     }
-    out += "\r\n";
+    out += '\n';
     return {};
   }
   Status end(std::string&) override { return {}; }
@@ -97,7 +99,7 @@ class CsvEncoder final : public RowEncoder {
       field_.clear();
       if (cells_[i]->append_text(field_, row)) append_field(out, field_);
     }
-    out += "\r\n";
+    out += '\n';
   }
   std::string field_;
 };

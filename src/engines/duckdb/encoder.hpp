@@ -21,8 +21,9 @@ class Encoder {
 };
 
 // JSON: {"columns":[...],"rows":[[...],...  and no end, which the server writes together with what
-// it knows of the query. CSV: RFC 4180 with a header line; NULL is an empty field, an empty text is
-// "". Arrow: the IPC streaming format. Errors: kUnsupported for types that the format cannot carry.
+// it knows of the query. CSV: RFC 4180 but for its line ends, which are LF, with a header line;
+// NULL is an empty field, an empty text is "". Arrow: the IPC streaming format. Errors:
+// kUnsupported for types that the format cannot carry.
 Result<std::unique_ptr<Encoder>> make_encoder(const Library& library,
                                               wire::sql_engine::Format format,
                                               duckdb_result& result);

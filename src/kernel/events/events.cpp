@@ -12,6 +12,17 @@ constexpr Migration kMigrations[] = {
 // Consumers read within seconds; what is this far behind the newest is kept for nobody.
 constexpr std::int64_t kKeep = 100'000;
 constexpr std::int64_t kPruneEvery = 1'000;
+
+Result<std::vector<Event>> events_of(const Rows& rows) {
+  std::vector<Event> events;
+  for (const auto& row : rows) {
+    auto data = parse_json(row.text(5));
+    if (!data) return std::move(data).error();
+    events.push_back({row.integer(0), Instant{row.integer(1)}, row.text(3), row.text(4),
+                      ProjectId(row.text(2)), *std::move(data)});
+  }
+  return events;
+}
 }  // namespace
 
 EventBus::EventBus(Records& records, const Clock& clock) : records_(records), clock_(clock) {}
@@ -33,7 +44,10 @@ Status EventBus::publish(Writer& writer, const ProjectId& project, std::string_v
         writer.execute("DELETE FROM events WHERE sequence <= ?", {sequence - kKeep});
     if (!pruned) return pruned.error();
   }
-  writer.after_commit([this] { changed_.notify_all(); });
+  writer.after_commit([this] {
+    ++generation_;
+    changed_.notify_all();
+  });
   return {};
 }
 
@@ -44,14 +58,35 @@ Task<Result<std::vector<Event>>> EventBus::since(std::int64_t sequence, int limi
         " ORDER BY sequence LIMIT ?",
         {sequence, limit});
     if (!rows) return rows.error();
-    std::vector<Event> events;
-    for (const auto& row : *rows) {
-      auto data = parse_json(row.text(5));
-      if (!data) return data.error();
-      events.push_back({row.integer(0), Instant{row.integer(1)}, row.text(3), row.text(4),
-                        ProjectId(row.text(2)), *data});
+    return events_of(*rows);
+  };
+  co_return co_await records_.read(query);
+}
+
+Task<Result<EventPage>> EventBus::visible_since(const Caller& caller, std::int64_t sequence,
+                                                int limit) {
+  const auto query = [&](Reader& r) -> Result<EventPage> {
+    const auto ends =
+        r.first("SELECT COALESCE(MIN(sequence), 1), COALESCE(MAX(sequence), 0) FROM events");
+    if (!ends) return ends.error();
+    const std::int64_t oldest = (*ends)->integer(0);
+    const std::int64_t newest = (*ends)->integer(1);
+    EventPage page;
+    page.gap = sequence + 1 < oldest || sequence > newest;
+    const std::int64_t from = sequence > newest ? newest : sequence;
+    const auto rows = r.query(
+        "SELECT sequence, time, project, type, subject, data FROM events WHERE sequence > ?"
+        " AND project = ? ORDER BY sequence LIMIT ?",
+        {from, caller.project.str(), limit});
+    if (!rows) return rows.error();
+    auto events = events_of(*rows);
+    if (!events) return std::move(events).error();
+    page.more = events->size() == static_cast<std::size_t>(limit);
+    page.cursor = page.more ? events->back().sequence : newest;
+    for (Event& event : *events) {
+      if (caller.may(permission_to_read(event.subject))) page.events.push_back(std::move(event));
     }
-    return events;
+    return page;
   };
   co_return co_await records_.read(query);
 }

@@ -3,6 +3,7 @@
 // The durable, ordered stream of facts between rooms: published in the publisher's transaction,
 // read at least once by every consumer. The contract stands at class EventBus below.
 
+#include <atomic>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,6 +27,14 @@ struct Event {
   Json data;
 };
 
+// A caller's view of the stream from some point on.
+struct EventPage {
+  std::vector<Event> events;  // oldest first
+  std::int64_t cursor = 0;    // where to go on; may lie beyond the last event
+  bool more = false;          // the limit ended the page
+  bool gap = false;           // what followed `sequence` is no longer kept, or never was
+};
+
 // Facts that other rooms react to. publish() is part of the publisher's transaction, so an event
 // exists exactly if its fact does. Consumers keep their own cursor and read forward: each event is
 // seen at least once, in order, across restarts.
@@ -41,6 +50,13 @@ class EventBus {
   // Events after `sequence`, oldest first.
   Task<Result<std::vector<Event>>> since(std::int64_t sequence, int limit = 500);
   Task<Result<std::int64_t>> newest();
+  // The events after `sequence` of the caller's project, of kinds that it may read. Looks at no
+  // more than `limit` events of the project, so a page may be empty while its cursor moves on.
+  Task<Result<EventPage>> visible_since(const Caller& caller, std::int64_t sequence,
+                                        int limit = 500);
+  // Changes with every commit that published something: who saw the same value twice missed
+  // nothing in between.
+  std::uint64_t generation() const { return generation_.load(); }
   // Notified after every commit that published something.
   Signal& changed() { return changed_; }
 
@@ -48,6 +64,7 @@ class EventBus {
   Records& records_;
   const Clock& clock_;
   Signal changed_;
+  std::atomic<std::uint64_t> generation_{0};
 };
 
 }  // namespace strata::kernel

@@ -27,6 +27,31 @@ std::string_view permission_name(Permission permission) {
   return kNames[static_cast<std::size_t>(permission)];
 }
 
+Permission permission_to_read(std::string_view ref) {
+  constexpr std::array<std::pair<std::string_view, Permission>, 16> kKinds = {
+      {{"bucket", Permission::kLakeRead},
+       {"lake", Permission::kLakeRead},
+       {"object", Permission::kLakeRead},
+       {"table", Permission::kSqlQuery},
+       {"query", Permission::kSqlQuery},
+       {"flow", Permission::kFlowRead},
+       {"flow_run", Permission::kFlowRead},
+       {"task", Permission::kFlowRead},
+       {"experiment", Permission::kTrackingRead},
+       {"run", Permission::kTrackingRead},
+       {"dataset", Permission::kTrackingRead},
+       {"logged_model", Permission::kTrackingRead},
+       {"model", Permission::kModelRead},
+       {"endpoint", Permission::kEndpointRead},
+       {"prediction", Permission::kEndpointRead},
+       {"node", Permission::kNodeRead}}};
+  const std::string_view kind = ref.substr(0, ref.find(':'));
+  for (const auto& [name, permission] : kKinds) {
+    if (name == kind) return permission;
+  }
+  return Permission::kAuditRead;
+}
+
 std::string_view role_name(Role role) {
   constexpr std::array<std::string_view, 3> kRoles = {"viewer", "member", "admin"};
   return kRoles[static_cast<std::size_t>(role)];

@@ -42,6 +42,10 @@ using Permissions = std::bitset<static_cast<std::size_t>(Permission::kCount)>;
 
 std::string_view permission_name(Permission permission);
 
+// What it takes to read about a thing, by the kind before ':' in its reference ("model:flights").
+// A kind that belongs to no area is for those who may read the audit log.
+Permission permission_to_read(std::string_view ref);
+
 // What a role may do: viewer reads and predicts, member does all but administration, admin does
 // all.
 enum class Role : std::uint8_t { kViewer, kMember, kAdmin };

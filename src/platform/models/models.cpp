@@ -122,6 +122,7 @@ Task<Result<Model>> Models::create_model(const Caller& caller, std::string name,
     for (const auto& tag : tags)
       STRATA_TRY(upsert_model_tag(writer, caller.project, name, tag));
     STRATA_TRY(audit_.record(writer, caller, "model.create", "model:" + name));
+    STRATA_TRY(events_.publish(writer, caller.project, "model.created", "model:" + name));
     return load_model(writer, caller.project, name);
   };
   co_return co_await records_.write(create);
@@ -183,6 +184,8 @@ Task<Result<Model>> Models::rename_model(const Caller& caller, std::string name,
     }
     STRATA_TRY(audit_.record(writer, caller, "model.rename", "model:" + name,
                              Json::object({{"new_name", Json(new_name)}})));
+    STRATA_TRY(events_.publish(writer, caller.project, "model.renamed", "model:" + name,
+                               Json::object({{"new_name", Json(new_name)}})));
     auto model = load_model(writer, caller.project, new_name);
     if (!model) return model;
     auto versions = writer.query(
@@ -221,7 +224,8 @@ Task<Status> Models::delete_model(const Caller& caller, std::string name) {
                               {caller.project.str(), name}));
     STRATA_TRY(writer.execute("DELETE FROM registered_models WHERE project = ? AND name = ?",
                               {caller.project.str(), name}));
-    return audit_.record(writer, caller, "model.delete", "model:" + name);
+    STRATA_TRY(audit_.record(writer, caller, "model.delete", "model:" + name));
+    return events_.publish(writer, caller.project, "model.deleted", "model:" + name);
   };
   co_return co_await records_.write(drop);
 }

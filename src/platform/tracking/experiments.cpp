@@ -142,6 +142,9 @@ Task<Result<std::string>> Tracking::create_experiment(const Caller& caller, std:
       STRATA_TRY(upsert_experiment_tag(writer, caller.project, id, tag));
     STRATA_TRY(audit_.record(writer, caller, "experiment.create", fmt::format("experiment:{}", id),
                              Json::object({{"name", Json(name)}})));
+    STRATA_TRY(events_.publish(writer, caller.project, "experiment.created",
+                               fmt::format("experiment:{}", id),
+                               Json::object({{"name", Json(name)}})));
     return std::to_string(id);
   };
   co_return co_await records_.write(create);

@@ -116,6 +116,9 @@ Task<Result<Run>> Tracking::create_run(const Caller& caller, RunDraft draft) {
     run.info.artifact_uri =
         fmt::format("{}/{}/artifacts", experiment->artifact_location, run.info.id);
     STRATA_TRY(insert_run(writer, caller, run));
+    STRATA_TRY(events_.publish(writer, caller.project, "run.created", "run:" + run.info.id,
+                               Json::object({{"name", Json(run.info.name)},
+                                             {"experiment_id", Json(run.info.experiment_id)}})));
     return run;
   };
   co_return co_await records_.write(create);

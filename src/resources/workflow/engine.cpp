@@ -249,11 +249,10 @@ Status Engine::commit(const std::vector<Action>& actions, const std::vector<Item
 
 Status Engine::record(kernel::Writer& w, const scheduler::RecordRun& record) {
   STRATA_TRY(tables::update_run(w, record.run));
-  if (!record.run.ended()) return {};
   const auto context = context_of(record.run.id);
   if (!context) return {};
-  return ports_.events.publish(w, ProjectId(context->project), "run.finished",
-                               "flow_run:" + record.run.id,
+  const auto type = record.run.ended() ? "run.finished" : "run.changed";
+  return ports_.events.publish(w, ProjectId(context->project), type, "flow_run:" + record.run.id,
                                Json::object({{"flow", context->flow},
                                              {"version", context->version},
                                              {"state", scheduler::name_of(record.run.state)},
@@ -265,8 +264,13 @@ Status Engine::record(kernel::Writer& w, const scheduler::RecordTask& record) {
   STRATA_TRY(tables::update_task(w, record.run, record.ordinal, record.task));
   const scheduler::Task& task = record.task;
   const auto context = context_of(record.run);
-  if (!context || !task.ended() || task.attempts.empty()) return {};
+  if (!context) return {};
   const ProjectId project(context->project);
+  STRATA_TRY(ports_.events.publish(w, project, "task.changed", "flow_run:" + record.run,
+                                   Json::object({{"flow", context->flow},
+                                                 {"step", task.plan.step},
+                                                 {"state", scheduler::name_of(task.state)}})));
+  if (!task.ended() || task.attempts.empty()) return {};
   const auto& last = task.attempts.back();
   const std::string& step = task.plan.step;
   kernel::LineageNode node;

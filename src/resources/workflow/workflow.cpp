@@ -116,6 +116,9 @@ struct Workflows::Impl {
     }
     STRATA_TRY(tables::insert_run(w, row));
     STRATA_TRY(report(w, order, row));
+    STRATA_TRY(ports.events.publish(w, ProjectId(order.project), "run.created",
+                                    "flow_run:" + row.run.id,
+                                    Json::object({{"flow", row.flow}, {"cause", row.cause}})));
     auto context = std::make_shared<const RunContext>(
         RunContext{row.project, row.flow, row.version, row.params, spec});
     w.after_commit(
@@ -364,6 +367,7 @@ Task<Result<FlowSummary>> Workflows::apply(const Caller& caller, wire::FlowSpec 
     if (!number) return number.error();
     STRATA_TRY(impl_->ports.audit.record(w, caller, "flow.apply", "flow:" + spec.name,
                                          Json::object({{"version", wire::flow_version(spec)}})));
+    STRATA_TRY(impl_->ports.events.publish(w, caller.project, "flow.applied", "flow:" + spec.name));
     return impl_->flow(w, caller.project.str(), spec.name);
   };
   const auto row = co_await impl_->ports.records.write(write);
@@ -407,7 +411,8 @@ Task<Status> Workflows::remove(const Caller& caller, const std::string& name) {
     const auto removed = tables::remove_flow(w, caller.project.str(), name);
     if (!removed) return removed.error();
     if (!*removed) return no_flow(name);
-    return impl_->ports.audit.record(w, caller, "flow.delete", "flow:" + name);
+    STRATA_TRY(impl_->ports.audit.record(w, caller, "flow.delete", "flow:" + name));
+    return impl_->ports.events.publish(w, caller.project, "flow.deleted", "flow:" + name);
   };
   co_return co_await impl_->ports.records.write(write);
 }

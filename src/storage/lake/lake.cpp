@@ -86,6 +86,7 @@ Task<Result<BucketInfo>> Lake::create_bucket(const Caller& caller, std::string n
         {name, caller.project.str(), made.owner, made.created.micros});
     if (!added) return std::move(added).error();
     STRATA_TRY(ports_.audit.record(writer, caller, "bucket.create", "bucket:" + name));
+    STRATA_TRY(ports_.events.publish(writer, caller.project, "bucket.created", "bucket:" + name));
     return made;
   };
   co_return co_await ports_.records.write(create);
@@ -122,7 +123,8 @@ Task<Status> Lake::delete_bucket(const Caller& caller, std::string name) {
       if (!changed) return std::move(changed).error();
     }
     give_back(writer, std::move(freed));
-    return ports_.audit.record(writer, caller, "bucket.delete", "bucket:" + name);
+    STRATA_TRY(ports_.audit.record(writer, caller, "bucket.delete", "bucket:" + name));
+    return ports_.events.publish(writer, caller.project, "bucket.deleted", "bucket:" + name);
   };
   co_return co_await ports_.records.write(erase);
 }

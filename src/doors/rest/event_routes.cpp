@@ -1,0 +1,137 @@
+#include "doors/rest/event_routes.hpp"
+
+#include <fmt/format.h>
+
+#include "base/text.hpp"
+#include "doors/rest/rest.hpp"
+#include "runtime/loop.hpp"
+
+namespace strata::doors::rest {
+
+using http::Authorized;
+using http::Method;
+using http::Response;
+using http::Route;
+using kernel::Event;
+using kernel::EventBus;
+using kernel::Permission;
+
+namespace {
+
+// Proxies and clients give up on a silent connection after a minute or so; and a comment that
+// cannot be written tells that the client has gone.
+constexpr std::chrono::seconds kHeartbeat{10};
+// A notification that comes between the look and the wait is missed: this is how late it may be.
+constexpr std::chrono::milliseconds kLook{1000};
+// Many commits in a moment become one piece.
+constexpr std::chrono::milliseconds kGather{50};
+
+Json event_json(const Event& event) {
+  return Json::object({{"sequence", event.sequence},
+                       {"time", to_rfc3339(event.time)},
+                       {"type", event.type},
+                       {"subject", event.subject},
+                       {"data", event.data}});
+}
+
+class EventStream final : public ByteSource {
+ public:
+  EventStream(EventBus& events, const Clock& clock, const std::atomic<bool>& draining,
+              kernel::Caller caller, std::int64_t cursor)
+      : events_(events),
+        clock_(clock),
+        draining_(draining),
+        caller_(std::move(caller)),
+        cursor_(cursor) {}
+
+  Task<Result<std::string_view>> next() override {
+    if (!begun_) {
+      begun_ = true;
+      spoke_ = clock_.steady();
+      // The id alone: whoever is cut off before the first event resumes from here.
+      piece_ = fmt::format("retry: 1000\nid: {}\n\n", cursor_);
+      co_return std::string_view(piece_);
+    }
+    while (!draining_.load()) {
+      const std::uint64_t generation = events_.generation();
+      if (generation != seen_) {
+        auto page = co_await events_.visible_since(caller_, cursor_);
+        if (!page) co_return std::move(page).error();
+        if (!page->more) seen_ = generation;
+        piece_ = text_of(*page);
+        cursor_ = page->cursor;
+        spoke_ = piece_.empty() ? spoke_ : clock_.steady();
+        if (!piece_.empty()) co_return std::string_view(piece_);
+        continue;
+      }
+      if (clock_.steady() - spoke_ >= kHeartbeat) {
+        spoke_ = clock_.steady();
+        piece_ = fmt::format(": heartbeat\nid: {}\n\n", cursor_);
+        co_return std::string_view(piece_);
+      }
+      co_await events_.changed().wait(kLook);
+      if (events_.generation() != seen_) co_await Loop::current()->sleep(kGather);
+    }
+    co_return std::string_view();
+  }
+
+ private:
+  static std::string text_of(const kernel::EventPage& page) {
+    std::string text;
+    if (page.gap) text += fmt::format("event: gap\nid: {}\ndata: {{}}\n\n", page.cursor);
+    for (const Event& event : page.events)
+      text += fmt::format("id: {}\ndata: {}\n\n", event.sequence, event_json(event).dump());
+    return text;
+  }
+
+  EventBus& events_;
+  const Clock& clock_;
+  const std::atomic<bool>& draining_;
+  const kernel::Caller caller_;
+  std::int64_t cursor_;
+  std::uint64_t seen_ = ~std::uint64_t{0};  // nothing was looked at yet
+  std::chrono::steady_clock::time_point spoke_;
+  std::string piece_;
+  bool begun_ = false;
+};
+
+// Where to begin: behind the event that the client saw last, or at what is newest now.
+Task<Result<std::int64_t>> cursor_of(const http::Request& request, EventBus& events) {
+  const auto last = request.headers.find("Last-Event-ID");
+  if (!last) co_return co_await events.newest();
+  const auto sequence = to_int(*last);
+  if (sequence && *sequence >= 0) co_return *sequence;
+  co_return invalid("Last-Event-ID",
+                    fmt::format("Last-Event-ID: '{}' is no id of an event", last->substr(0, 40)));
+}
+
+Task<Response> stream(const Authorized& call, EventBus& events, const Clock& clock,
+                      const std::atomic<bool>& draining) {
+  const auto cursor = co_await cursor_of(call.request(), events);
+  if (!cursor) co_return error_response(cursor.error(), call.request());
+  auto source = std::make_unique<EventStream>(events, clock, draining, call.caller(), *cursor);
+  Response response = Response::stream(std::move(source), "text/event-stream");
+  response.headers.set("Cache-Control", "no-store");
+  co_return response;
+}
+
+}  // namespace
+
+std::vector<Route> event_routes(EventBus& events, const Clock& clock,
+                                const std::atomic<bool>& draining) {
+  const auto handle = [&events, &clock, &draining](const Authorized& call) {
+    return stream(call, events, clock, draining);
+  };
+  return {{Method::kGet,
+           "/api/v1/events/stream",
+           Permission::kSignedIn,
+           {},
+           handle,
+           {.operation = "streamEvents",
+            .summary = "What changes in the project, as it happens: server-sent events of what the "
+                       "caller may read. Last-Event-ID resumes",
+            .tag = "events",
+            .response_type = "text/event-stream"}}};
+}
+
+}  // namespace strata::doors::rest
