@@ -93,13 +93,19 @@ Task<void> Endpoints::follow(std::shared_ptr<Endpoint> endpoint) {
 }
 
 // Makes what the reference names now the version that answers. When the reference cannot be
-// followed and nothing answers yet, the version that answered before the server was restarted does.
+// followed (its owner may have been disabled meanwhile) and nothing answers yet, the version that
+// answered before the server was restarted does.
 Task<Status> Endpoints::bring_up(std::shared_ptr<Endpoint> endpoint) {
-  const auto owner = ports_.identity.act_as(endpoint->owner, ProjectId(endpoint->project));
-  if (!owner)
-    co_return owner.error().wrap(
+  auto owner = ports_.identity.act_as(endpoint->owner, ProjectId(endpoint->project));
+  Result<ResolvedModel> resolved = Error(Code::kUnavailable, "not asked for yet");
+  if (owner) {
+    resolved = co_await ports_.models.resolve(*owner, endpoint->ref);
+  } else {
+    resolved = owner.error().wrap(
         fmt::format("the endpoint's owner '{}' cannot be used", endpoint->owner));
-  auto resolved = co_await ports_.models.resolve(*owner, endpoint->ref);
+    owner = ports_.identity.system_caller();
+    owner->project = ProjectId(endpoint->project);
+  }
   std::string recorded;
   {
     const std::lock_guard lock(mutex_);
