@@ -22,6 +22,8 @@ namespace strata::app {
 namespace {
 
 constexpr std::chrono::milliseconds kGrace{3500};
+// For the process before this one to go down when it was just killed.
+constexpr std::chrono::milliseconds kLockWait{2000};
 
 void raise_signals_in_nobody() {
   sigset_t set;
@@ -96,7 +98,7 @@ class Application {
  private:
   Status prepare_data() {
     STRATA_TRY(files_.make_dirs(data_ + "/run"));
-    auto lock = FileLock::acquire(data_ + "/run/lock");
+    auto lock = FileLock::acquire(data_ + "/run/lock", kLockWait);
     if (!lock && lock.error().code == Code::kConflict) {
       return Error(Code::kConflict,
                    fmt::format("another server runs on {}; stop it first: strata stop --data {}",
@@ -104,6 +106,9 @@ class Application {
     }
     if (!lock) return std::move(lock).error();
     lock_.emplace(*std::move(lock));
+    // A server that was killed left it. Scripts take it for the sign that this one is ready, and no
+    // step of a pipeline must be sent to the old address.
+    STRATA_TRY(files_.remove(data_ + "/run/endpoints.json"));
     STRATA_TRY(files_.replace(data_ + "/run/server.pid", std::to_string(::getpid()), 0600));
     return open_log();
   }

@@ -22,10 +22,18 @@ constexpr std::array<const char*, 16> kInherited = {
     "LC_ALL",        "LC_CTYPE",     "TZ",          "TMPDIR",  "VIRTUAL_ENV", "LD_LIBRARY_PATH",
     "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "NO_PROXY"};
 
-Environment inherited() {
+// `strata` itself is found by every step, behind what the server's own PATH has.
+Environment inherited(const std::string& executable) {
   Environment out;
   for (const char* const name : kInherited) {
     if (const char* const value = std::getenv(name)) out.emplace_back(name, value);
+  }
+  const auto path = std::ranges::find(out, "PATH", &Environment::value_type::first);
+  const std::string own = executable.substr(0, executable.rfind('/'));
+  if (path == out.end()) {
+    out.emplace_back("PATH", "/usr/local/bin:/usr/bin:/bin:" + own);
+  } else {
+    path->second += ":" + own;
   }
   return out;
 }
@@ -61,7 +69,7 @@ class WorkflowPart final : public Part {
                              [&core](const kernel::IssuedToken& issued) {
                                return environment_of(core.files, core.paths.data, issued);
                              },
-                         .inherited = inherited(),
+                         .inherited = inherited(core.paths.executable),
                          .running_per_user = core.limits.running_per_user}) {}
 
   Workflows& workflows() { return workflows_; }
@@ -118,8 +126,6 @@ Task<Result<doors::rest::RunCost>> find_run_cost(Core& core, const Compute& node
 
 Result<std::unique_ptr<Part>> make_workflow_part(Core& core, doors::rest::RestDoor& rest,
                                                  const Compute& node, Tracking& tracking) {
-  // A server that was killed left its addresses behind; no step must be sent there.
-  STRATA_TRY(core.files.remove(core.paths.run() + "/endpoints.json"));
   STRATA_TRY(core.records.migrate(Workflows::migrations()));
   auto part = std::make_unique<WorkflowPart>(core);
   rest.add(doors::rest::flow_routes(part->workflows(), node));

@@ -214,6 +214,14 @@ def test_a_step_may_call_the_server_as_its_user_and_only_while_it_runs(flows):
     assert flows.refused("GET", "/api/v1/me", token=lines[0])[0] == 401
 
 
+def test_the_command_line_is_at_hand_in_every_step(flows):
+    run = flows.run(
+        "name: at-hand\nsteps:\n  a: {command: \"strata sql 'SELECT 40 + 2 AS n' -o csv\"}\n"
+    )
+    assert flows.wait(run)["state"] == "succeeded", flows.logs(run)
+    assert flows.logs(run, "?step=a").splitlines() == ["n", "42"]
+
+
 def test_packages_are_unpacked_for_each_attempt_and_hostile_ones_refused(flows):
     def tar(name: str) -> bytes:
         buffer = io.BytesIO()
