@@ -1,3 +1,4 @@
+#include "base/bytes.hpp"
 #include "base/text.hpp"
 #include "doors/rest/rest.hpp"
 
@@ -73,11 +74,8 @@ Task<Response> set_disabled(const Authorized& call, Identity& identity, bool dis
 
 Task<Response> list_tokens(const Authorized& call, Identity& identity) {
   Json tokens = Json::array();
-  for (const auto& token : identity.tokens()) {
-    const bool visible =
-        call.caller().may(Permission::kAdmin) || token.user_name == call.caller().user_name;
-    if (visible) tokens.push(token_json(token));
-  }
+  for (const auto& token : identity.tokens_seen_by(call.caller()))
+    tokens.push(token_json(token));
   co_return Response::json(Json::object({{"tokens", tokens}}));
 }
 
@@ -92,6 +90,15 @@ Task<Response> create_token(const Authorized& call, Identity& identity) {
     const auto lifetime = parse_duration(expires);
     if (!lifetime)
       co_return error_response(invalid("expires", lifetime.error().message), call.request());
+    constexpr std::chrono::days kLongest{3650};
+    if (*lifetime <= std::chrono::milliseconds::zero() || *lifetime > kLongest) {
+      co_return error_response(
+          invalid("expires",
+                  fmt::format("expires: '{}' must be more than nothing and at most 3650d; leave it "
+                              "out for a token without end",
+                              printable(expires))),
+          call.request());
+    }
     request.lifetime = *lifetime;
   }
   const auto issued = co_await identity.create_token(call.caller(), request);

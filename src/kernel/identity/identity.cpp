@@ -256,6 +256,32 @@ Result<User> Identity::user(std::string_view name) const {
   return state_->users.at(at->second);
 }
 
+bool Identity::has_whole_rights(const Caller& by) const {
+  if (!by.task.empty()) return false;
+  const std::shared_lock lock(mutex_);
+  const auto user = state_->users.find(by.user);
+  return user != state_->users.end() &&
+         by.permissions == state_->permissions_in(user->second, by.project.str());
+}
+
+// The caller's own token ends at that time; nothing when it has no end, or there is none.
+std::optional<Instant> Identity::end_of_token(const Caller& by) const {
+  for (const auto& token : tokens()) {
+    if (token.id == by.token) return token.expires;
+  }
+  return std::nullopt;
+}
+
+std::vector<TokenInfo> Identity::tokens_seen_by(const Caller& by) const {
+  const bool whole = has_whole_rights(by);
+  auto seen = tokens();
+  std::erase_if(seen, [&](const TokenInfo& token) {
+    if (by.may(Permission::kAdmin)) return false;
+    return token.user_name != by.user_name || (!whole && token.id != by.token);
+  });
+  return seen;
+}
+
 // A token never gives more than the one that asked for it, unless an admin asks.
 Status Identity::check_token_request(const Caller& by, const User& owner,
                                      const TokenRequest& request, const Permissions& scopes,
@@ -302,6 +328,14 @@ Task<Result<IssuedToken>> Identity::create_token(const Caller& by, const TokenRe
   issued.info.project = project.str();
   issued.info.created = clock_.now();
   if (request.lifetime) issued.info.expires = clock_.now() + *request.lifetime;
+  const auto end = end_of_token(by);
+  if (end && owner->name == by.user_name && (!issued.info.expires || *issued.info.expires > *end)) {
+    co_return Error(Code::kPermissionDenied,
+                    fmt::format("this token ends at {}, and cannot make one for its own user that "
+                                "lives longer; give a shorter time in 'expires'",
+                                to_rfc3339(*end)),
+                    "expires");
+  }
   issued.secret_access_key = secret_of(issued.info.access_key_id);
   const auto insert = [&](Writer& w) -> Status {
     std::optional<std::int64_t> expires;
@@ -331,6 +365,9 @@ Task<Status> Identity::revoke_token(const Caller& by, TokenId id) {
     co_return not_found(fmt::format("there is no token '{}'", printable(id.str())));
   if (owner != by.user_name && !by.may(Permission::kAdmin)) {
     co_return Error(Code::kPermissionDenied, "only an admin may revoke tokens of others");
+  }
+  if (id != by.token && !by.may(Permission::kAdmin) && !has_whole_rights(by)) {
+    co_return Error(Code::kPermissionDenied, "a token of narrow scope may revoke itself only");
   }
   const auto update = [&](Writer& w) -> Status {
     const auto done = w.execute("UPDATE tokens SET revoked = ? WHERE id = ? AND revoked IS NULL",

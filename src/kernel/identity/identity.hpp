@@ -168,6 +168,10 @@ class Identity {
   // scheduled. Errors: kNotFound, kPermissionDenied.
   Result<Caller> act_as(std::string_view user_name, const ProjectId& project) const;
 
+  // Those that `by` may revoke: all for an admin, else its user's; a token of narrow scope sees
+  // itself only.
+  std::vector<TokenInfo> tokens_seen_by(const Caller& by) const;
+
  private:
   struct Token;
   struct State;
@@ -177,6 +181,8 @@ class Identity {
   Result<Caller> caller_in(const State& state, const User& user, const ProjectId& project) const;
   Status check_token_request(const Caller& by, const User& owner, const TokenRequest& request,
                              const Permissions& scopes, const ProjectId& project) const;
+  bool has_whole_rights(const Caller& by) const;
+  std::optional<Instant> end_of_token(const Caller& by) const;
   Status may_administer(const Caller& by, std::string_view project) const;
   Task<Status> change(const Caller& by, std::string_view action, std::string target,
                       const std::function<Status(Writer&)>& statements);
