@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <map>
 #include <sstream>
 
 #include <CLI/CLI.hpp>
@@ -20,6 +22,7 @@ namespace strata::app {
 namespace {
 
 namespace fs = std::filesystem;
+using resources::workflow::Workflows;
 using Columns = std::vector<std::pair<std::string, std::string>>;
 
 const Columns kFlowColumns = {{"name", "NAME"},
@@ -57,14 +60,33 @@ bool is_left_out(const fs::path& name) {
          text.ends_with(".pyc");
 }
 
+// Says where most of what does not fit lies, by the entries at the top of the folder.
+Error too_large(const fs::path& folder, const std::map<std::string, std::uintmax_t>& sizes) {
+  std::vector<std::pair<std::uintmax_t, std::string>> largest;
+  for (const auto& [name, bytes] : sizes)
+    largest.emplace_back(bytes, name);
+  std::ranges::sort(largest, std::greater<>());
+  if (largest.size() > 3) largest.resize(3);
+  std::vector<std::string> named;
+  for (const auto& [bytes, name] : largest)
+    named.push_back(fmt::format("{} {}", name, show_bytes(bytes)));
+  return Error(Code::kTooLarge,
+               fmt::format("source: {} holds more than {} MiB ({} so far). A pipeline's source is "
+                           "code: name a smaller folder, and keep data in the lake",
+                           folder.string(), Workflows::kMaxPackage >> 20U, join(named, ", ")),
+               "source");
+}
+
 // All files of a folder but hidden ones and caches, as a tar archive that is the same for the same
-// content.
+// content. Reads no more than fits into a package.
 Result<std::string> pack(const fs::path& folder) {
   std::error_code failed;
   if (!fs::is_directory(folder, failed)) {
     return invalid("source", fmt::format("source: {} is no folder", folder.string()));
   }
   std::vector<wire::TarFile> files;
+  std::map<std::string, std::uintmax_t> sizes;
+  std::uintmax_t total = 0;
   auto entry = fs::recursive_directory_iterator(folder, failed);
   for (; !failed && entry != fs::recursive_directory_iterator(); entry.increment(failed)) {
     if (is_left_out(entry->path().filename())) {
@@ -72,12 +94,17 @@ Result<std::string> pack(const fs::path& folder) {
       continue;
     }
     if (!entry->is_regular_file(failed)) continue;
+    const auto path = fs::relative(entry->path(), folder, failed);
+    if (failed) break;
+    const auto size = entry->file_size(failed);
+    if (failed) break;
+    sizes[path.begin()->string()] += size;
+    if ((total += size) > Workflows::kMaxPackage) return too_large(folder, sizes);
     auto content = read_file(entry->path());
     if (!content) return content;
     const bool executable =
         (entry->status().permissions() & fs::perms::owner_exec) != fs::perms::none;
-    files.push_back(
-        {fs::relative(entry->path(), folder, failed).string(), std::move(*content), executable});
+    files.push_back({path.string(), std::move(*content), executable});
   }
   if (failed) return from_errno(failed.value(), "read", folder.string());
   std::ranges::sort(files, {}, &wire::TarFile::path);
@@ -94,8 +121,7 @@ struct Applied {
 Result<Applied> apply_file(ApiClient& client, const std::string& path, bool dry_run) {
   const auto text = read_file(path);
   if (!text) return text.error();
-  const wire::FlowReadOptions options{.file = path,
-                                      .zone_known = &resources::workflow::Workflows::zone_known};
+  const wire::FlowReadOptions options{.file = path, .zone_known = &Workflows::zone_known};
   const bool is_json = fs::path(path).extension() == ".json";
   Result<wire::FlowSpec> spec = Error();
   if (is_json) {
@@ -109,13 +135,15 @@ Result<Applied> apply_file(ApiClient& client, const std::string& path, bool dry_
   if (!spec->source.empty()) {
     const auto archive = pack(fs::path(path).parent_path() / spec->source);
     if (!archive) return archive.error();
-    const auto answer =
-        client.request("POST", "/api/v1/flow-packages", *archive, "application/x-tar");
-    if (!answer) return answer.error();
-    const auto stored = parse_json(answer->body);
-    if (!stored) return stored.error();
-    spec->package = stored->text("package");
     spec->source.clear();
+    if (!dry_run) {
+      const auto answer =
+          client.request("POST", "/api/v1/flow-packages", *archive, "application/x-tar");
+      if (!answer) return answer.error();
+      const auto stored = parse_json(answer->body);
+      if (!stored) return stored.error();
+      spec->package = stored->text("package");
+    }
   }
   const auto answer = client.request(
       "PUT",

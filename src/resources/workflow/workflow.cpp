@@ -22,7 +22,6 @@ using kernel::Writer;
 namespace {
 
 constexpr std::int64_t kMaxQueued = 1000;
-constexpr std::size_t kMaxPackage = 64 << 20;
 
 Error no_flow(const std::string& name) {
   return not_found(fmt::format("there is no pipeline '{}'", printable(name)));
@@ -486,7 +485,10 @@ Task<Status> Workflows::remove(const Caller& caller, const std::string& name) {
 }
 
 Task<Result<std::string>> Workflows::add_package(const Caller&, std::string tar) {
-  if (tar.size() > kMaxPackage) co_return Error(Code::kTooLarge, "a package has at most 64 MiB");
+  if (tar.size() > kMaxPackage) {
+    co_return Error(Code::kTooLarge,
+                    fmt::format("a package has at most {} MiB", kMaxPackage >> 20U), "source");
+  }
   auto keep = [&]() -> Result<std::string> {
     const auto stored = impl_->content.keep_bytes(tar);
     if (!stored) return stored.error();
