@@ -12,7 +12,7 @@ NPM := $(CURDIR)/build/deps/node/bin/npm
 BINARY ?= build/strata
 PYTEST_ARGS ?= -q -n 2 --dist loadfile --timeout 300 -o cache_dir=$(CURDIR)/build/pytest
 # Where Python tests may lie; folders that do not exist are left out.
-PYTEST_PATHS = $(wildcard tests sdk/python/tests tools/tests examples/*/tests)
+PYTEST_PATHS = $(wildcard tests sdk/python/tests tools/tests bench/tests examples/*/tests)
 
 # npm ci only when the lock has changed; the web interface is built only when a source has.
 WEB_LOCK := $(wildcard web/package-lock.json)
@@ -81,8 +81,7 @@ fuzz: setup-build ## fuzzes the parsers (FUZZ=xml: only that one; SECONDS=60: of
 	@tools/fuzz $(if $(FUZZ),--target $(FUZZ)) $(if $(filter-out undefined,$(origin SECONDS)),--seconds $(SECONDS))
 
 .PHONY: bench
-bench: build ## the measurements beside named peers
-	@tools/setup data
+bench: build ## the measurements beside named peers (BENCH=NAME: only that one)
 	@$(PYTHON) bench/run.py
 
 .PHONY: bench-build

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -42,6 +43,7 @@ class ScriptedTransport final : public Transport {
       answer += piece;
     co_return Status();
   }
+  void watch_peer(std::move_only_function<void()>) override {}
   Task<Status> open(std::chrono::milliseconds) override { co_return Status(); }
   Task<void> close() override { co_return; }
   Task<void> linger() override { co_return; }
