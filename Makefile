@@ -76,6 +76,10 @@ lint: unit-test-programs ## architecture, formatting, linters (TIDY=all: clang-t
 unit-test-programs: build
 	@ninja -C build/release
 
+.PHONY: fuzz
+fuzz: setup-build ## fuzzes the parsers (FUZZ=xml: only that one; SECONDS=60: of each)
+	@tools/fuzz $(if $(FUZZ),--target $(FUZZ)) $(if $(filter-out undefined,$(origin SECONDS)),--seconds $(SECONDS))
+
 .PHONY: bench
 bench: build ## the measurements beside named peers (BENCH=NAME: only that one)
 	@$(PYTHON) bench/run.py
@@ -98,7 +102,7 @@ install: build ## installs below PREFIX (/usr/local), DESTDIR before it
 
 .PHONY: clean
 clean: ## removes what was built; what was fetched stays
-	@rm -rf build/dev build/asan build/tsan build/release build/strata build/dist build/ci web/dist
+	@rm -rf build/dev build/asan build/tsan build/fuzz build/release build/strata build/dist build/ci web/dist
 
 # ---- parts ----
 
