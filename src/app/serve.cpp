@@ -14,6 +14,7 @@
 #include "base/log.hpp"
 #include "doors/http/openapi.hpp"
 #include "doors/http/server.hpp"
+#include "doors/rest/answers.hpp"
 #include "doors/rest/rest.hpp"
 #include "engines/sqlite/sqlite_records.hpp"
 
@@ -197,7 +198,7 @@ class Application {
       return Error(Code::kUnavailable, "the server is starting or stopping");
     };
     const auto document = [this] {
-      return http::openapi_document(http_router_);
+      return http::openapi_document(http_router_, doors::rest::answer_types());
     };
     rest_.add(doors::rest::operation_routes(metrics_, readiness, document));
     rest_.add(doors::rest::identity_routes(*identity_, *audit_));

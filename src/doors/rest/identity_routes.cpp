@@ -1,4 +1,3 @@
-#include "base/bytes.hpp"
 #include "base/text.hpp"
 #include "doors/rest/rest.hpp"
 
@@ -128,16 +127,7 @@ Task<Response> list_audit(const Authorized& call, Audit& audit) {
   filter.target = std::string(call.request().query_value("target").value_or(""));
   const auto entries = co_await audit.list(filter);
   if (!entries) co_return error_response(entries.error(), call.request());
-  Json list = Json::array();
-  for (const auto& entry : *entries) {
-    list.push(Json::object({{"sequence", entry.sequence},
-                            {"time", to_rfc3339(entry.time)},
-                            {"actor", entry.actor},
-                            {"action", entry.action},
-                            {"target", entry.target},
-                            {"detail", entry.detail}}));
-  }
-  co_return Response::json(Json::object({{"entries", list}}));
+  co_return Response::json(Json::object({{"entries", entries_json(*entries)}}));
 }
 
 constexpr std::string_view kUserSchema =

@@ -98,6 +98,25 @@ Task<Result<EventPage>> EventBus::visible_since(const Caller& caller, std::int64
   co_return co_await records_.read(query);
 }
 
+Task<Result<std::vector<Event>>> EventBus::about(const Caller& caller, std::string subject,
+                                                 std::int64_t before, int limit) {
+  if (!caller.may(permission_to_read(subject))) {
+    co_return Error(Code::kPermissionDenied,
+                    fmt::format("'{}' lacks the permission '{}' that this needs", caller.user_name,
+                                permission_name(permission_to_read(subject))));
+  }
+  // No index: a put would pay for it each time, and the kept events are read in milliseconds.
+  const auto query = [&](Reader& r) -> Result<std::vector<Event>> {
+    const auto rows = r.query(
+        "SELECT sequence, time, project, type, subject, data FROM events WHERE subject = ?"
+        " AND project = ? AND (? = 0 OR sequence < ?) ORDER BY sequence DESC LIMIT ?",
+        {subject, caller.project.str(), before, before, limit});
+    if (!rows) return rows.error();
+    return events_of(*rows);
+  };
+  co_return co_await records_.read(query);
+}
+
 Task<Result<std::int64_t>> EventBus::newest() {
   const auto query = [](Reader& r) -> Result<std::int64_t> {
     const auto row = r.first("SELECT COALESCE(MAX(sequence), 0) FROM events");
