@@ -183,7 +183,7 @@ TEST(SchedulerStep, Runs_of_a_pipeline_queue_behind_its_limit) {
   bench.group_limit = 1;
   bench.submit("r1", {plan("a")});
   EXPECT_TRUE(bench.submit("r2", {plan("a")}).empty());
-  const Run& queued = bench.state.runs.at("r2");
+  const auto& queued = bench.state.runs.at("r2");
   EXPECT_EQ(queued.state, RunState::kQueued);
   EXPECT_THAT(bench.state.why_waiting(queued, queued.tasks[0]), HasSubstr("1 runs"));
   EXPECT_EQ(bench.end("r1.a.1", 0), (Tokens{"r2.a.1"}));
@@ -191,7 +191,7 @@ TEST(SchedulerStep, Runs_of_a_pipeline_queue_behind_its_limit) {
 
 TEST(SchedulerStep, A_run_that_nothing_holds_up_is_not_said_to_wait_for_others) {
   Bench bench;
-  Run fresh;
+  scheduler::Run fresh;
   fresh.id = "r";
   fresh.group = "daily";
   fresh.group_limit = 16;
