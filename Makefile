@@ -12,7 +12,7 @@ NPM := $(CURDIR)/build/deps/node/bin/npm
 BINARY ?= build/strata
 PYTEST_ARGS ?= -q -n 2 --dist loadfile --timeout 300 -o cache_dir=$(CURDIR)/build/pytest
 # Where Python tests may lie; folders that do not exist are left out.
-PYTEST_PATHS = $(wildcard tests sdk/python/tests tools/tests examples/*/tests)
+PYTEST_PATHS = $(wildcard tests sdk/python/tests tools/tests bench/tests examples/*/tests)
 
 # npm ci only when the lock has changed; the web interface is built only when a source has.
 WEB_LOCK := $(wildcard web/package-lock.json)
@@ -77,8 +77,7 @@ unit-test-programs: build
 	@ninja -C build/release
 
 .PHONY: bench
-bench: build ## the measurements beside named peers
-	@tools/setup data
+bench: build ## the measurements beside named peers (BENCH=NAME: only that one)
 	@$(PYTHON) bench/run.py
 
 .PHONY: bench-build

@@ -46,6 +46,7 @@ class ScriptedTransport final : public Transport {
       answer += piece;
     co_return Status();
   }
+  void watch_peer(std::move_only_function<void()>) override {}
   Task<Status> open(milliseconds) override { co_return Status(); }
   Task<void> close() override { co_return; }
   Task<void> linger() override { co_return; }

@@ -18,8 +18,7 @@ using kernel::Permission;
 
 namespace {
 
-// Proxies and clients give up on a silent connection after a minute or so; and a comment that
-// cannot be written tells that the client has gone.
+// Proxies and clients give up on a silent connection after a minute or so.
 constexpr std::chrono::seconds kHeartbeat{10};
 // A notification that comes between the look and the wait is missed: this is how late it may be.
 constexpr std::chrono::milliseconds kLook{1000};
@@ -69,11 +68,14 @@ class EventStream final : public ByteSource {
         piece_ = fmt::format(": heartbeat\nid: {}\n\n", cursor_);
         co_return std::string_view(piece_);
       }
+      if (cancelled_) co_return Error(Code::kCancelled, "nobody listens any more");
       co_await events_.changed().wait(kLook);
       if (events_.generation() != seen_) co_await Loop::current()->sleep(kGather);
     }
     co_return std::string_view();
   }
+
+  void cancel() override { cancelled_ = true; }
 
  private:
   static std::string text_of(const kernel::EventPage& page) {
@@ -92,7 +94,7 @@ class EventStream final : public ByteSource {
   std::uint64_t seen_ = ~std::uint64_t{0};  // nothing was looked at yet
   std::chrono::steady_clock::time_point spoke_;
   std::string piece_;
-  bool begun_ = false;
+  bool begun_ = false, cancelled_ = false;
 };
 
 // Where to begin: behind the event that the client saw last, or at what is newest now.

@@ -23,6 +23,7 @@ Result<std::vector<Event>> events_of(const Rows& rows) {
   }
   return events;
 }
+constexpr std::chrono::milliseconds kGather{10};
 }  // namespace
 
 EventBus::EventBus(Records& records, const Clock& clock) : records_(records), clock_(clock) {}
@@ -49,6 +50,12 @@ Status EventBus::publish(Writer& writer, const ProjectId& project, std::string_v
     changed_.notify_all();
   });
   return {};
+}
+
+Task<std::uint64_t> EventBus::next_change(std::uint64_t seen, std::chrono::microseconds limit) {
+  if (generation() == seen) co_await changed_.wait(limit);
+  if (generation() != seen) co_await Loop::current()->sleep(kGather);
+  co_return generation();
 }
 
 Task<Result<std::vector<Event>>> EventBus::since(std::int64_t sequence, int limit) {

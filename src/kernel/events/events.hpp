@@ -57,6 +57,10 @@ class EventBus {
   // Changes with every commit that published something: who saw the same value twice missed
   // nothing in between.
   std::uint64_t generation() const { return generation_.load(); }
+  // Waits until the generation is another than `seen`, or for `limit`; then a moment longer, so
+  // that many commits close together are one look for whoever follows them. The generation to see
+  // next: ask for it, then read. Must be awaited on a loop.
+  Task<std::uint64_t> next_change(std::uint64_t seen, std::chrono::microseconds limit);
   // Notified after every commit that published something.
   Signal& changed() { return changed_; }
 

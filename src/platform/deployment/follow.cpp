@@ -25,9 +25,10 @@ constexpr std::string_view kExample = "serving_input_example.json";
 // nothing: whoever wakes looks at what the reference names now, not at what the event said.
 Task<void> Endpoints::watch() {
   const auto stop = ports_.scope.token();
+  std::uint64_t seen = ports_.events.generation();
   std::int64_t cursor = (co_await ports_.events.newest()).value_or(0);
   while (!stop.stop_requested()) {
-    co_await ports_.events.changed().wait(kLookEvery);
+    seen = co_await ports_.events.next_change(seen, kLookEvery);
     auto events = co_await ports_.events.since(cursor);
     std::vector<std::shared_ptr<Endpoint>> concerned;
     {

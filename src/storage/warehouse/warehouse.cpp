@@ -55,6 +55,10 @@ class Warehouse::Stream final : public QueryStream {
     co_return std::string_view();
   }
 
+  void cancel() override {
+    if (!run_->finished) warehouse_.interrupt(*run_, Code::kCancelled);
+  }
+
  private:
   Warehouse& warehouse_;
   std::shared_ptr<Run> run_;
