@@ -98,25 +98,37 @@ class Backup {
   // Files that are only ever added, grown at their end or removed. What goes away beside us is not
   // missed here: the check says whether the records still name it.
   Status copy_tree(const std::string& folder) {
-    std::error_code fault;
+    // A folder that is removed while it is read ends the walk: then it begins anew.
+    for (int round = 0; round < kPasses; ++round) {
+      const auto whole = walk(folder);
+      if (!whole) return whole.error();
+      if (*whole) return {};
+    }
+    return Error(Code::kUnavailable, data_ + "/" + folder + " changes faster than it is copied");
+  }
+
+  Result<bool> walk(const std::string& folder) {
     const std::string root = data_ + "/" + folder;
-    auto entry = fs::recursive_directory_iterator(
-        root, fs::directory_options::skip_permission_denied, fault);
-    for (; !fault && entry != fs::recursive_directory_iterator(); entry.increment(fault)) {
-      const std::string relative = fs::relative(entry->path(), data_, fault).string();
-      if (fault) break;
-      if (entry->is_directory(fault)) {
+    if (!files_.exists(root)) return true;
+    STRATA_TRY(files_.make_dirs(out_ + "/" + folder));
+    std::error_code fault;
+    for (auto entry = fs::recursive_directory_iterator(root, fault);
+         !fault && entry != fs::recursive_directory_iterator(); entry.increment(fault)) {
+      const std::string relative = entry->path().string().substr(data_.size() + 1);
+      std::error_code gone;  // what has been removed since it was listed is of no kind
+      if (entry->is_symlink(gone)) {
+        const auto target = fs::read_symlink(entry->path(), gone);
+        if (!gone && !fs::exists(fs::symlink_status(out_ + "/" + relative, gone)))
+          fs::create_symlink(target, out_ + "/" + relative, fault);
+      } else if (entry->is_directory(gone)) {
         STRATA_TRY(files_.make_dirs(out_ + "/" + relative));
-      } else if (entry->is_symlink(fault)) {
-        fs::copy_symlink(entry->path(), out_ + "/" + relative, fault);
-        fault.clear();
-      } else if (entry->is_regular_file(fault)) {
+      } else if (entry->is_regular_file(gone)) {
         STRATA_TRY(copy_file(relative));
       }
     }
     if (fault && fault != std::errc::no_such_file_or_directory)
       return from_errno(fault.value(), "read", root);
-    return {};
+    return !fault;
   }
 
   // Logs of predictions are joined as they grow, so the set of files matters: copied until ours is
