@@ -32,9 +32,9 @@ const Columns kFlowColumns = {{"name", "NAME"},
 const Columns kRunColumns = {{"id", "RUN"},     {"flow", "PIPELINE"},   {"state", "STATE"},
                              {"user", "USER"},  {"created", "CREATED"}, {"took", "TOOK"},
                              {"cause", "CAUSE"}};
-const Columns kStepColumns = {{"step", "STEP"},     {"state", "STATE"},  {"attempts", "ATTEMPTS"},
-                              {"exit", "EXIT"},     {"took", "TOOK"},    {"cpu", "CPU"},
-                              {"memory", "MEMORY"}, {"reason", "REASON"}};
+const Columns kStepColumns = {{"step", "STEP"},     {"state", "STATE"}, {"attempts", "ATTEMPTS"},
+                              {"exit", "EXIT"},     {"took", "TOOK"},   {"cpu", "CPU"},
+                              {"memory", "MEMORY"}, {"cost", "COST"},   {"reason", "REASON"}};
 
 std::string took(const Json& from, const Json& to) {
   const auto begin = parse_rfc3339(from.is_string() ? from.as_string() : "");
@@ -133,6 +133,18 @@ Json with_run_cells(const Json& run) {
   return out;
 }
 
+// "0.0123 EUR"; sums of several currencies stand beside each other.
+std::string cost_text(const Json& item) {
+  if (item["cost"].is_number())
+    return fmt::format("{:.4f} {}", item.number("cost"), item.text("currency"));
+  std::vector<std::string> sums;
+  if (item["costs"].is_array()) {
+    for (const Json& sum : item["costs"].as_array())
+      sums.push_back(cost_text(sum));
+  }
+  return sums.empty() ? "-" : join(sums, " + ");
+}
+
 Json step_cells(const Json& step) {
   const Json& attempts = step["attempts"];
   Json out = Json::object({{"step", step["step"]},
@@ -142,6 +154,7 @@ Json step_cells(const Json& step) {
                            {"took", "-"},
                            {"cpu", "-"},
                            {"memory", "-"},
+                           {"cost", cost_text(step)},
                            {"reason", step["reason"]}});
   if (attempts.size() == 0) return out;
   const Json& last = attempts.as_array().back();
@@ -199,11 +212,11 @@ Status wait_for_run(ApiClient& client, CliContext& context, const std::string& i
   while (true) {
     const auto run = client.get("/api/v1/flow-runs/" + encode_segment(id));
     if (!run) return run.error();
-    if (context.output != "json") progress.show(*run);
+    if (!context.structured()) progress.show(*run);
     if (has_ended(*run)) {
-      if (context.output == "json") std::printf("%s\n", run->dump(2).c_str());
+      if (context.structured()) context.dump(*run);
       if (run->text("state") == "succeeded") {
-        if (context.output != "json") {
+        if (!context.structured()) {
           std::printf("run %s succeeded in %s\n", id.c_str(),
                       took((*run)["started"], (*run)["finished"]).c_str());
         }
@@ -244,8 +257,8 @@ void add_apply(CLI::App& flow, CliContext& context) {
     context.with_client([&](ApiClient& client) -> Status {
       const auto applied = apply_file(client, file, dry_run);
       if (!applied) return applied.error();
-      if (context.output == "json") {
-        std::printf("%s\n", applied->flow.dump(2).c_str());
+      if (context.structured()) {
+        context.dump(applied->flow);
       } else if (dry_run) {
         std::printf("%s is correct; nothing was changed\n", file.c_str());
       } else {
@@ -282,8 +295,10 @@ void add_run(CLI::App& flow, CliContext& context) {
           client.post(fmt::format("/api/v1/flows/{}/runs", encode_segment(name)), body);
       if (!run) return run.error();
       if (wait) return wait_for_run(client, context, run->text("id"));
-      std::printf("%s\n",
-                  context.output == "json" ? run->dump(2).c_str() : run->text("id").c_str());
+      if (context.structured())
+        context.dump(*run);
+      else
+        std::printf("%s\n", run->text("id").c_str());
       return {};
     });
   });
@@ -294,7 +309,7 @@ void add_list(CLI::App& flow, CliContext& context) {
     context.with_client([&](ApiClient& client) -> Status {
       auto flows = client.get("/api/v1/flows");
       if (!flows) return flows.error();
-      if (context.output == "json") {
+      if (context.structured()) {
         context.print(*flows, "flows", kFlowColumns);
         return {};
       }
@@ -322,19 +337,20 @@ void add_status(CLI::App& flow, CliContext& context) {
         Json rows = Json::array();
         for (const Json& run : (*runs)["runs"].as_array())
           rows.push(with_run_cells(run));
-        context.print(context.output == "json" ? *runs : Json::object({{"runs", std::move(rows)}}),
+        context.print(context.structured() ? *runs : Json::object({{"runs", std::move(rows)}}),
                       "runs", kRunColumns);
         return {};
       }
       const auto run = client.get("/api/v1/flow-runs/" + encode_segment(id));
       if (!run) return run.error();
-      if (context.output == "json") {
-        std::printf("%s\n", run->dump(2).c_str());
+      if (context.structured()) {
+        context.dump(*run);
         return {};
       }
-      std::printf("%s of %s: %s%s%s\n", id.c_str(), run->text("flow").c_str(),
+      const std::string cost = cost_text(*run);
+      std::printf("%s of %s: %s%s%s%s\n", id.c_str(), run->text("flow").c_str(),
                   run->text("state").c_str(), run->text("reason").empty() ? "" : ", ",
-                  run->text("reason").c_str());
+                  run->text("reason").c_str(), cost == "-" ? "" : (", cost " + cost).c_str());
       context.print(step_table(*run), "steps", kStepColumns);
       return {};
     });

@@ -39,6 +39,9 @@ Result<std::int64_t> query_integer(const http::Request& request, std::string_vie
 // Users, tokens, the caller itself and the audit log.
 std::vector<http::Route> identity_routes(kernel::Identity& identity, kernel::Audit& audit);
 
+// Projects, teams and who is in them.
+std::vector<http::Route> tenant_routes(kernel::Identity& identity);
+
 // /healthz, /readyz, /metrics and /api/openapi.json. `ready` says why the server is not ready, or
 // nothing; `document` makes the OpenAPI document.
 std::vector<http::Route> operation_routes(metrics::Registry& metrics, std::function<Status()> ready,

@@ -95,11 +95,10 @@ Task<void> Endpoints::follow(std::shared_ptr<Endpoint> endpoint) {
 // Makes what the reference names now the version that answers. When the reference cannot be
 // followed and nothing answers yet, the version that answered before the server was restarted does.
 Task<Status> Endpoints::bring_up(std::shared_ptr<Endpoint> endpoint) {
-  auto owner = ports_.identity.act_as(endpoint->owner);
+  const auto owner = ports_.identity.act_as(endpoint->owner, ProjectId(endpoint->project));
   if (!owner)
     co_return owner.error().wrap(
         fmt::format("the endpoint's owner '{}' cannot be used", endpoint->owner));
-  owner->project = ProjectId(endpoint->project);
   auto resolved = co_await ports_.models.resolve(*owner, endpoint->ref);
   std::string recorded;
   {

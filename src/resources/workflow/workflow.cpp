@@ -179,7 +179,7 @@ struct Workflows::Impl {
 
   // A pipeline's owner runs what triggers start. A disabled or unknown one starts nothing.
   Status start_by_trigger(Writer& w, const tables::FlowRow& row, Order order) {
-    const auto owner = ports.identity.act_as(row.owner);
+    const auto owner = ports.identity.act_as(row.owner, ProjectId(row.project));
     if (!owner) {
       log::warn("workflow.trigger",
                 Json::object({{"flow", row.name}, {"error", owner.error().message}}));

@@ -53,6 +53,7 @@ struct Ports {
   TaskScope& scope;
   std::function<Result<Environment>(const kernel::IssuedToken&)> client_environment;
   Environment inherited;  // what every step sees of the server's own environment
+  int running_per_user = 64;
 };
 
 struct FlowSummary {

@@ -52,6 +52,20 @@ class Lake {
   explicit Lake(Ports ports);
   static std::span<const kernel::Migration> migrations();
 
+  struct Checked {
+    std::uint64_t objects = 0;
+    std::uint64_t bytes = 0;
+    std::uint64_t orphans = 0;  // files that no record names; a server removes them by itself
+  };
+  struct CheckListener {
+    std::function<void(std::string)> found;  // one sentence for each thing that is wrong
+    std::function<void(std::uint64_t done, std::uint64_t all)> progress;  // bytes
+  };
+  // Reads every object and compares it with its digest. For records and blobs that no server
+  // changes meanwhile; itself it changes nothing. Blocks. Errors: what cannot be read at all.
+  static Result<Checked> check(kernel::Records& records, BlobStore& store,
+                               const CheckListener& listener);
+
   // Errors: kInvalidArgument (not a name by the S3 rules), kAlreadyExists (yours: field "bucket",
   // else "owner").
   Task<Result<BucketInfo>> create_bucket(const Caller& caller, std::string name);

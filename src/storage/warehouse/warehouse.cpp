@@ -78,8 +78,8 @@ std::span<const kernel::Migration> Warehouse::migrations() {
 }
 
 Status Warehouse::start() {
-  auto closed = [](kernel::Writer& writer) -> Result<bool> {
-    STRATA_TRY(close_lost_queries(writer));
+  auto closed = [this](kernel::Writer& writer) -> Result<bool> {
+    STRATA_TRY(close_lost_queries(writer, ports_.system.project));
     return true;
   };
   auto done = ports_.records.write_blocking(closed);
