@@ -67,7 +67,7 @@ class Program:
                 env=os.environ | env,
             )
 
-    def ready_when(self, condition: Callable[[], object], timeout: float = 120) -> float:
+    def ready_when(self, condition: Callable[[], object], timeout: float = 300) -> float:
         """Seconds from the start until `condition` holds."""
 
         def look() -> object:

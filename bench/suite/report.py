@@ -94,7 +94,8 @@ def table(rows: list[Row]) -> str:
     widths = [max(len(line[i]) for line in full) for i in range(len(head))]
     for line in [head, *cells]:
         if len(line) == 1:
-            lines += ["", line[0]]
+            title = not line[0].startswith(" ")
+            lines += ["", line[0]] if title else [line[0]]
         else:
             pads = [line[0].ljust(widths[0]), line[1].ljust(widths[1])]
             pads += [line[i].rjust(widths[i]) for i in (2, 3)]
