@@ -19,6 +19,11 @@ struct Type {
 
 constexpr Type kTypes[] = {
     {"Me", "user: string, team: string, project: string, permissions: string[]"},
+    {"Member", "kind: string, name: string, role: string"},
+    {"Project", "name: string, created: string, members: Member[]"},
+    {"Projects", "projects: Project[]"},
+    {"Team", "name: string, created: string, members: string[]"},
+    {"Teams", "teams: Team[]"},
     {"User",
      "id: string, name: string, team: string, role: string, disabled: boolean, created: string"},
     {"Token",
@@ -85,6 +90,9 @@ constexpr Type kTypes[] = {
      "finished: string|null, pid: integer|null, gpus: integer[], exit_code: integer|null, "
      "ending: string|null, message: string, usage: Usage|null, cost?: number|null, "
      "currency?: string|null"},
+    {"RunCost",
+     "run: string, task: string|null, started: string|null, finished: string|null, "
+     "cost?: number|null, currency?: string|null, costs?: Money[]"},
     {"StepResources", "cpu: number, memory: integer, gpu: integer"},
     {"StepOutput", "name: string, digest: string, size: integer"},
     {"RunStep",
@@ -138,6 +146,15 @@ constexpr Type kTypes[] = {
 // Operations and the types of their answers. What is not here answers bytes, text or nothing much.
 constexpr std::pair<std::string_view, std::string_view> kAnswers[] = {
     {"getMe", R"({"$ref":"#/components/schemas/Me"})"},
+    {"getRunCost", R"({"$ref":"#/components/schemas/RunCost"})"},
+    {"listProjects", R"({"$ref":"#/components/schemas/Projects"})"},
+    {"createProject", R"({"$ref":"#/components/schemas/Project"})"},
+    {"setProjectMember", R"({"$ref":"#/components/schemas/Project"})"},
+    {"removeProjectMember", R"({"$ref":"#/components/schemas/Project"})"},
+    {"listTeams", R"({"$ref":"#/components/schemas/Teams"})"},
+    {"createTeam", R"({"$ref":"#/components/schemas/Team"})"},
+    {"addToTeam", R"({"$ref":"#/components/schemas/Team"})"},
+    {"removeFromTeam", R"({"$ref":"#/components/schemas/Team"})"},
     {"listUsers", R"({"$ref":"#/components/schemas/Users"})"},
     {"createUser", R"({"$ref":"#/components/schemas/User"})"},
     {"disableUser", R"({"$ref":"#/components/schemas/User"})"},

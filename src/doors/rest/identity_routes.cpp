@@ -1,3 +1,4 @@
+#include "base/bytes.hpp"
 #include "base/text.hpp"
 #include "doors/rest/rest.hpp"
 

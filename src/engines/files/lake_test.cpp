@@ -116,10 +116,10 @@ TEST_F(LakeTest, A_put_says_what_it_is_to_readers_events_and_lineage) {
   EXPECT_EQ(info->etag, "5d41402abc4b2a76b9719d911017c592");
   EXPECT_EQ(info->digest, content_digest("hello"));
   const auto events = sync_wait(events_->since(0));
-  ASSERT_EQ(events->size(), 1U);
-  EXPECT_EQ(events->front().type, "object.created");
-  EXPECT_EQ(events->front().subject, "lake:bucket/k");
-  EXPECT_EQ(events->front().data.text("digest"), info->digest);
+  ASSERT_EQ(events->size(), 2U);  // the bucket's, then the object's
+  EXPECT_EQ(events->back().type, "object.created");
+  EXPECT_EQ(events->back().subject, "lake:bucket/k");
+  EXPECT_EQ(events->back().data.text("digest"), info->digest);
   const auto node = sync_wait(lineage_->find(caller_.project, {"object", "bucket/k", ""}));
   ASSERT_TRUE(node.ok());
   EXPECT_EQ(node->digest, info->digest);

@@ -2,6 +2,7 @@
 // generated/api.ts, made from the server's own document, and in mlflow.ts and scoring.ts for the
 // protocols that are others' to define.
 
+import { router } from './router.svelte';
 import { session } from './session.svelte';
 
 export class ApiError extends Error {
@@ -63,9 +64,16 @@ async function error_of(response: Response): Promise<ApiError> {
   }
 }
 
+// The project that the address names; without one the token's own is meant.
+function of_project(): Record<string, string> {
+  const project = router.get('project');
+  return project ? { 'Strata-Project': project } : {};
+}
+
 export async function send(method: string, path: string, options: Options = {}): Promise<Response> {
   const headers: Record<string, string> = {
     Authorization: `Bearer ${options.token ?? session.token}`,
+    ...of_project(),
     ...options.headers,
   };
   let body: BodyInit | undefined = options.body;
@@ -112,6 +120,7 @@ export function upload(path: string, file: Blob, progress: (sent: number) => voi
     const request = new XMLHttpRequest();
     request.open('PUT', path);
     request.setRequestHeader('Authorization', `Bearer ${session.token}`);
+    for (const [name, value] of Object.entries(of_project())) request.setRequestHeader(name, value);
     request.setRequestHeader('Content-Type', file.type || 'application/octet-stream');
     request.upload.onprogress = (event) => progress(event.loaded);
     request.onerror = () =>

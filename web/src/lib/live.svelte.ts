@@ -4,8 +4,11 @@
 
 import { untrack } from 'svelte';
 import { ApiError, send } from './http';
+import { router } from './router.svelte';
 import { session } from './session.svelte';
 import type { Event as Change } from '../generated/api';
+
+const project = () => router.get('project');
 
 // Called with each change, and with nothing when any number of them may have been missed.
 type Listener = (change?: Change) => void;
@@ -30,6 +33,7 @@ class Live {
     $effect.root(() => {
       $effect(() => {
         void session.token;
+        void project();
         this.last = '';
         untrack(() => this.watch());
       });

@@ -36,13 +36,13 @@ class Router {
     document.addEventListener('click', (event) => this.follow(event));
   }
 
-  // The time range goes along from page to page.
-  private with_range(search: string): string {
-    const query = new URLSearchParams(search);
-    const range = this.get('range');
-    if (range && !query.has('range')) query.set('range', range);
-    const text = query.toString();
-    return text ? `?${text}` : '';
+  // Project and time range go along from page to page.
+  private with_kept(target: URL): string {
+    for (const name of ['project', 'range']) {
+      const value = this.get(name);
+      if (value && !target.searchParams.has(name)) target.searchParams.set(name, value);
+    }
+    return target.pathname + target.search;
   }
 
   private read(): void {
@@ -64,12 +64,14 @@ class Router {
       return;
     if (anchor.getAttribute('href')?.startsWith('#')) return;
     event.preventDefault();
-    this.go(anchor.pathname + this.with_range(anchor.search));
+    this.go(anchor.pathname + anchor.search);
   }
 
   go(url: string, replace = false): void {
-    const changed = new URL(url, location.origin).pathname !== this.path;
-    history[replace ? 'replaceState' : 'pushState'](null, '', url);
+    const target = new URL(url, location.origin);
+    const changed = target.pathname !== this.path;
+    const address = changed ? this.with_kept(target) : target.pathname + target.search;
+    history[replace ? 'replaceState' : 'pushState'](null, '', address);
     this.read();
     if (changed) document.querySelector('main')?.scrollTo(0, 0);
   }

@@ -1,6 +1,6 @@
 // A pipeline's parts as the graph, the Gantt chart and the lists show them.
 
-import type { FlowRun, FlowSpec, FlowTrigger, RunStep, Usage } from '../../generated/api';
+import type { FlowRun, FlowSpec, FlowTrigger, RunStep, Usage, RunCost } from '../../generated/api';
 import { between, bytes, duration, measure } from '../../lib/format';
 import type { GraphEdge, GraphNode } from '../../kit/charts/Graph.svelte';
 import { mood_of } from '../../kit/State.svelte';
@@ -74,9 +74,11 @@ export function usage_text(usage: Usage | null): string {
   return `${duration(usage.cpu_seconds * 1000)} CPU, ${bytes(usage.max_rss_bytes)} memory`;
 }
 
+type Costly = Pick<RunCost, 'cost' | 'currency' | 'costs'>;
+
 // What the node's time cost, each currency by itself.
-export function cost_text(of: FlowRun | RunStep): string {
-  const sums = 'costs' in of && of.costs ? of.costs : [of];
+export function cost_text(of: Costly): string {
+  const sums = of.costs ?? [of];
   const texts = sums
     .filter(({ cost }) => cost !== null && cost !== undefined)
     .map(({ cost, currency }) => `${measure(cost)} ${currency ?? ''}`.trim());
