@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pathlib
 import shutil
 import signal
@@ -12,12 +11,7 @@ import time
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-
-
-def binary() -> pathlib.Path:
-    """The program under test: $STRATA_BINARY, or what `make build` made."""
-    return pathlib.Path(os.environ.get("STRATA_BINARY", ROOT / "build" / "strata")).resolve()
+from programs import binary
 
 
 class Server:

@@ -4,8 +4,9 @@ import json
 import subprocess
 
 import pytest
+import requests
 import yaml
-from conftest import binary
+from programs import binary
 
 
 def words(*typed):
@@ -30,6 +31,19 @@ def test_yaml_holds_what_json_holds(server):
             for nodes in (as_json, as_yaml):
                 nodes["nodes"][0]["disks"] = nodes["nodes"][0]["measured"] = None
         assert as_yaml == as_json, command
+
+
+def test_yaml_takes_what_is_no_character_of_yaml(server):
+    name = "\u0085\u0080\x7f\ufffe\uffff\ufeff: yes"
+    created = requests.post(
+        server.http + "/api/2.0/mlflow/registered-models/create",
+        json={"name": "odd", "description": name},
+        headers=server.bearer(),
+        timeout=20,
+    )
+    assert created.status_code in (200, 400)
+    shown = server.strata("model", "show", "odd", "-o", "yaml").stdout
+    assert yaml.safe_load(shown)["description"] == name
 
 
 def test_the_form_of_an_answer_may_be_asked_before_or_after_sql(server):

@@ -7,7 +7,7 @@ import subprocess
 import boto3
 import pytest
 import requests
-from conftest import Server, binary
+from programs import binary
 
 
 def s3_of(server):
@@ -77,7 +77,7 @@ def test_a_server_started_on_a_backup_of_a_running_one_answers_the_same(filled, 
     # What comes later is not in it; what stood then is, whatever happens to it now.
     s3_of(filled).delete_object(Bucket="kept", Key="large")
     filled.strata("sql", "DROP TABLE t")
-    restored = Server(copy).start()
+    restored = type(filled)(copy).start()
     try:
         assert answers(restored) == before
         me = requests.get(

@@ -32,7 +32,7 @@ def test_a_run_shows_what_its_steps_and_their_mlflow_runs_have_cost(fresh_server
     (tmp_path / "src" / "step.py").write_text(textwrap.dedent(STEP))
     (tmp_path / "flow.yaml").write_text(
         "name: priced\nsource: src\nsteps:\n"
-        "  - name: a\n    command: [python3, step.py]\n    resources: {cpu: 1}\n"
+        "  a:\n    command: [python3, step.py]\n    resources: {cpu: 1}\n"
     )
     free = fresh_server.strata("flow", "run", str(tmp_path / "flow.yaml"), "--wait", "-o", "json")
     assert json.loads(free.stdout)["cost"] is None
