@@ -8,8 +8,10 @@
 #include <utility>
 #include <vector>
 
+#include "base/ids.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
+#include "kernel/records/records.hpp"
 #include "storage/lake/blob_store.hpp"
 #include "wire/aws/checksum.hpp"
 
@@ -179,5 +181,8 @@ struct CompleteOptions {
   std::optional<std::uint64_t> size;
   std::optional<StoredChecksum> checksum;
 };
+
+// Asked in the commit of each write and removal of an object: what it refuses does not happen.
+using Guard = std::function<Status(kernel::Reader&, const ProjectId&, const ObjectName&)>;
 
 }  // namespace strata::storage::lake
