@@ -139,33 +139,39 @@ class Report {
             outcome.statements.size() > 1 ? std::to_string(effect.statement + 1) : std::string()} {}
 
   Status run() {
-    if (effect_.reads.empty() && effect_.writes.empty() && statement_.objects_read.empty() &&
-        statement_.objects_written.empty()) {
-      return {};
+    for (const auto& write : effect_.writes) {
+      if (!write.table.exists) STRATA_TRY(dropped(write.table));
     }
+    const bool made = !statement_.objects_written.empty() ||
+                      std::any_of(effect_.writes.begin(), effect_.writes.end(),
+                                  [](const auto& write) { return write.table.exists; });
+    // Nothing follows from a query that only looked; what a step of a pipeline saw, its work may
+    // rest upon.
+    if (!made) return outcome_.task.empty() ? Status() : reads({"task", outcome_.task, ""});
     LineageNode node{
         query_, "", outcome_.info.user, outcome_.ended,
         Json::object({{"sql", statement_.sql.substr(0, 4000)}, {"statement", statement_.head}})};
     STRATA_TRY(lineage_.report(writer_, outcome_.project, node));
     if (!outcome_.task.empty()) STRATA_TRY(edge({"task", outcome_.task, ""}, query_, "ran"));
-    STRATA_TRY(reads());
-    for (const auto& write : effect_.writes)
-      STRATA_TRY(write.table.exists ? written(write) : dropped(write.table));
+    STRATA_TRY(reads(query_));
+    for (const auto& write : effect_.writes) {
+      if (write.table.exists) STRATA_TRY(written(write));
+    }
     for (const auto& object : statement_.objects_written)
       STRATA_TRY(edge(query_, object_ref(object), "wrote"));
     return {};
   }
 
  private:
-  Status reads() {
+  Status reads(const NodeRef& reader) {
     for (const auto& object : statement_.objects_read)
-      STRATA_TRY(edge(object_ref(object), query_, "read"));
+      STRATA_TRY(edge(object_ref(object), reader, "read"));
     for (const auto& table : effect_.reads) {
       // UPDATE reads the table that it changes; that it goes on from it says more.
       const bool goes_on =
           std::any_of(effect_.writes.begin(), effect_.writes.end(),
                       [&](const StatementEffect::Write& write) { return write.from == table; });
-      if (table.version > 0 && !goes_on) STRATA_TRY(edge(table_ref(table), query_, "read"));
+      if (table.version > 0 && !goes_on) STRATA_TRY(edge(table_ref(table), reader, "read"));
     }
     return {};
   }

@@ -232,3 +232,24 @@ def test_the_numbers_of_states_are_not_for_users(server):
         assert answer.json()["error"]["code"] == "unsupported", answer.text
     listed = graph(server, "sql/tables")["tables"]
     assert "strata_commits" not in [t["name"] for t in listed]
+
+
+def test_a_table_is_found_without_its_schema(server, files):
+    table = name("app")
+    ask(server, f"CREATE TABLE {table} AS SELECT * FROM 's3://{files}/1.csv'")
+    assert why(server, f"table:{table}") == {f"object:{files}/1.csv"}
+    assert why(server, f"table:{table}@1") == {f"object:{files}/1.csv"}
+    assert f"table:main.{table}@1" in server.strata("why", f"table:{table}").stdout
+
+
+def test_looking_leaves_nothing_in_the_graph(server, s3):
+    bucket = f"lineage-{uuid.uuid4().hex[:8]}"
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="seen.csv", Body=b"i\n1\n")
+    table = name("made")
+    looked = ask(server, f"SELECT * FROM 's3://{bucket}/seen.csv'")["query_id"]
+    made = ask(server, f"CREATE TABLE {table} AS FROM 's3://{bucket}/seen.csv'")["query_id"]
+    nodes = graph(server, f"impact?ref=object:{bucket}/seen.csv")["nodes"][1:]
+    assert {n["ref"] for n in nodes} == {f"query:{made}", f"table:main.{table}@1"}
+    past = graph(server, f"sql/queries/{looked}")
+    assert past["id"] == looked and "seen.csv" in past["sql"]
