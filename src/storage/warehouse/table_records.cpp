@@ -4,6 +4,7 @@
 
 #include "base/bytes.hpp"
 #include "base/digest.hpp"
+#include "base/text.hpp"
 
 namespace strata::storage::warehouse {
 
@@ -124,11 +125,12 @@ NodeRef table_ref(const TableVersion& table) {
 // Reports what one statement did: its part of the graph, the tables' new states, the events.
 class Report {
  public:
-  Report(kernel::Writer& writer, kernel::EventBus& events, kernel::Lineage& lineage,
-         const QueryOutcome& outcome, const StatementEffect& effect)
+  Report(kernel::Writer& writer, const RecordPorts& ports, const QueryOutcome& outcome,
+         const StatementEffect& effect)
       : writer_(writer),
-        events_(events),
-        lineage_(lineage),
+        audit_(ports.audit),
+        events_(ports.events),
+        lineage_(ports.lineage),
         outcome_(outcome),
         effect_(effect),
         statement_(outcome.statements[static_cast<std::size_t>(effect.statement)]),
@@ -139,6 +141,7 @@ class Report {
             outcome.statements.size() > 1 ? std::to_string(effect.statement + 1) : std::string()} {}
 
   Status run() {
+    STRATA_TRY(audit());
     for (const auto& write : effect_.writes) {
       if (!write.table.exists) STRATA_TRY(dropped(write.table));
     }
@@ -147,12 +150,14 @@ class Report {
                                   [](const auto& write) { return write.table.exists; });
     // Nothing follows from a query that only looked; what a step of a pipeline saw, its work may
     // rest upon.
-    if (!made) return outcome_.task.empty() ? Status() : reads({"task", outcome_.task, ""});
+    if (!made)
+      return outcome_.caller.task.empty() ? Status() : reads({"task", outcome_.caller.task, ""});
     LineageNode node{
         query_, "", outcome_.info.user, outcome_.ended,
         Json::object({{"sql", statement_.sql.substr(0, 4000)}, {"statement", statement_.head}})};
     STRATA_TRY(lineage_.report(writer_, outcome_.project, node));
-    if (!outcome_.task.empty()) STRATA_TRY(edge({"task", outcome_.task, ""}, query_, "ran"));
+    if (!outcome_.caller.task.empty())
+      STRATA_TRY(edge({"task", outcome_.caller.task, ""}, query_, "ran"));
     STRATA_TRY(reads(query_));
     for (const auto& write : effect_.writes) {
       if (write.table.exists) STRATA_TRY(written(write));
@@ -163,6 +168,25 @@ class Report {
   }
 
  private:
+  // "CREATE TABLE" is "table.create"; what is no table or view is told by its query, whose text the
+  // history keeps.
+  Status audit() {
+    const auto words = split(to_lower(statement_.head), ' ');
+    for (const auto& [table, from] : effect_.writes) {
+      const NodeRef ref = table_ref(table.schema, table.name, table.version);
+      STRATA_TRY(audit_one(table.kind + "." + words[0], ref));
+    }
+    for (const auto& object : statement_.objects_written)
+      STRATA_TRY(audit_one("object.copy", object_ref(object)));
+    const bool defines = words[0] == "create" || words[0] == "drop" || words[0] == "alter";
+    if (!defines || words.size() < 2 || words[1] == "table" || words[1] == "view") return {};
+    return audit_one(words[1] + "." + words[0], query_);
+  }
+  Status audit_one(std::string_view action, const NodeRef& target) {
+    return audit_.record(writer_, outcome_.caller, action, target.to_string(),
+                         Json::object({{"query", outcome_.info.id}}));
+  }
+
   Status reads(const NodeRef& reader) {
     for (const auto& object : statement_.objects_read)
       STRATA_TRY(edge(object_ref(object), reader, "read"));
@@ -219,6 +243,7 @@ class Report {
   }
 
   kernel::Writer& writer_;
+  kernel::Audit& audit_;
   kernel::EventBus& events_;
   kernel::Lineage& lineage_;
   const QueryOutcome& outcome_;
@@ -250,13 +275,13 @@ Status insert_query(kernel::Writer& writer, const ProjectId& project, const Quer
   return {};
 }
 
-Status commit_outcome(kernel::Writer& writer, kernel::EventBus& events, kernel::Lineage& lineage,
+Status commit_outcome(kernel::Writer& writer, const RecordPorts& ports,
                       const QueryOutcome& outcome) {
   STRATA_TRY(insert_query(writer, outcome.project, outcome.info));
   for (const auto& effect : outcome.effects) {
     if (effect.statement >= 0 &&
         static_cast<std::size_t>(effect.statement) < outcome.statements.size()) {
-      STRATA_TRY(Report(writer, events, lineage, outcome, effect).run());
+      STRATA_TRY(Report(writer, ports, outcome, effect).run());
     }
   }
   return {};

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "kernel/audit/audit.hpp"
 #include "kernel/events/events.hpp"
 #include "kernel/lineage/lineage.hpp"
 #include "kernel/records/records.hpp"
@@ -24,17 +25,24 @@ struct StatementFacts {
 struct QueryOutcome {
   QueryInfo info;
   ProjectId project;
-  std::string task;  // whose statement it was, when a step of a pipeline asked
+  kernel::Caller caller;  // with its task, when a step of a pipeline asked
   Instant ended;
   std::vector<StatementFacts> statements;
   std::vector<wire::sql_engine::StatementEffect> effects;  // of its committed transactions
 };
 
+// Where what a query did is told.
+struct RecordPorts {
+  kernel::Audit& audit;
+  kernel::EventBus& events;
+  kernel::Lineage& lineage;
+};
+
 // Rows of warehouse_queries and warehouse_tables. All calls belong into a read or write of the
 // records.
 Status insert_query(kernel::Writer& writer, const ProjectId& project, const QueryInfo& info);
-// History, versions, lineage and events of one query.
-Status commit_outcome(kernel::Writer& writer, kernel::EventBus& events, kernel::Lineage& lineage,
+// History, versions, lineage, audit log and events of one query.
+Status commit_outcome(kernel::Writer& writer, const RecordPorts& ports,
                       const QueryOutcome& outcome);
 // Brings the list of tables in line with what the engine has; the versions that stand then, those
 // of dropped tables included.

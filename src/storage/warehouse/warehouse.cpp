@@ -516,12 +516,12 @@ Task<Result<void>> Warehouse::record(std::shared_ptr<Run> run) {
   QueryOutcome outcome;
   outcome.info = run->info;
   outcome.project = ports_.system.project;
-  outcome.task = run->caller.task;
+  outcome.caller = run->caller;
   outcome.ended = ports_.clock.now();
   outcome.statements = run->facts;
   outcome.effects = run->done.effects;
   auto change = [&](kernel::Writer& writer) -> Result<bool> {
-    STRATA_TRY(commit_outcome(writer, ports_.events, ports_.lineage, outcome));
+    STRATA_TRY(commit_outcome(writer, {ports_.audit, ports_.events, ports_.lineage}, outcome));
     return true;
   };
   auto done = co_await ports_.records.write(change);

@@ -253,3 +253,25 @@ def test_looking_leaves_nothing_in_the_graph(server, s3):
     assert {n["ref"] for n in nodes} == {f"query:{made}", f"table:main.{table}@1"}
     past = graph(server, f"sql/queries/{looked}")
     assert past["id"] == looked and "seen.csv" in past["sql"]
+
+
+def audited(server, query):
+    entries = graph(server, "audit?limit=1000")["entries"]
+    return [(e["action"], e["target"]) for e in entries if e["detail"].get("query") == query]
+
+
+def test_what_sql_changes_is_in_the_audit_log(server, s3, files):
+    table = name("app")
+    bucket = files.split("/")[0]
+
+    def told(sql):
+        return audited(server, ask(server, sql)["query_id"])
+
+    assert told(f"CREATE TABLE {table} (i INTEGER)") == [("table.create", f"table:main.{table}@1")]
+    assert told(f"INSERT INTO {table} VALUES (1)") == [("table.insert", f"table:main.{table}@2")]
+    assert told(f"TRUNCATE {table}") == [("table.truncate", f"table:main.{table}@3")]
+    [(action, target)] = told(f"COPY {table} TO 's3://{bucket}/out.csv'")
+    assert action == "object.copy" and target.startswith(f"object:{bucket}/out.csv@")
+    assert told(f"DROP TABLE {table}") == [("table.drop", f"table:main.{table}@3")]
+    assert [action for action, _ in told(f"CREATE SCHEMA {table}")] == ["schema.create"]
+    assert told("SELECT 1") == [] and told(f"DROP TABLE IF EXISTS {table}") == []
