@@ -12,7 +12,7 @@ NPM := $(CURDIR)/build/deps/node/bin/npm
 BINARY ?= build/strata
 PYTEST_ARGS ?= -q -n 2 --dist loadfile --timeout 300 -o cache_dir=$(CURDIR)/build/pytest
 # Where Python tests may lie; folders that do not exist are left out.
-PYTEST_PATHS = $(wildcard tests sdk/python/tests tools/tests examples/*/tests)
+PYTEST_PATHS = $(wildcard tests sdk/python/tests tools/tests bench/tests examples/*/tests)
 
 # npm ci only when the lock has changed; the web interface is built only when a source has.
 WEB_LOCK := $(wildcard web/package-lock.json)
@@ -76,9 +76,12 @@ lint: unit-test-programs ## architecture, formatting, linters (TIDY=all: clang-t
 unit-test-programs: build
 	@ninja -C build/release
 
+.PHONY: fuzz
+fuzz: setup-build ## fuzzes the parsers (FUZZ=xml: only that one; SECONDS=60: of each)
+	@tools/fuzz $(if $(FUZZ),--target $(FUZZ)) $(if $(filter-out undefined,$(origin SECONDS)),--seconds $(SECONDS))
+
 .PHONY: bench
-bench: build ## the measurements beside named peers
-	@tools/setup data
+bench: build ## the measurements beside named peers (BENCH=NAME: only that one)
 	@$(PYTHON) bench/run.py
 
 .PHONY: bench-build
@@ -99,7 +102,7 @@ install: build ## installs below PREFIX (/usr/local), DESTDIR before it
 
 .PHONY: clean
 clean: ## removes what was built; what was fetched stays
-	@rm -rf build/dev build/asan build/tsan build/release build/strata build/dist build/ci web/dist
+	@rm -rf build/dev build/asan build/tsan build/fuzz build/release build/strata build/dist build/ci web/dist
 
 # ---- parts ----
 

@@ -29,9 +29,17 @@ struct Paths {
   std::string run() const { return data + "/run"; }
 };
 
+// What an administrator limits by settings.
+struct Limits {
+  std::int64_t sql_memory_mb = 0;  // 0: what fits the machine
+  int sql_threads = 0;             // 0: one for each core
+  int running_per_user = 0;
+};
+
 // What every part of the server is built from. Owned by the composition root, outlives all parts.
 struct Core {
   Paths paths;
+  Limits limits;
   const Clock& clock;
   Random& random;
   Files& files;

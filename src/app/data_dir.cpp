@@ -1,6 +1,7 @@
 #include "app/data_dir.hpp"
 
 #include <cstdlib>
+#include <filesystem>
 
 #include "base/json.hpp"
 
@@ -10,6 +11,12 @@ std::string default_data_dir() {
   if (const char* dir = std::getenv("STRATA_DATA"); dir != nullptr && *dir != '\0') return dir;
   const char* home = std::getenv("HOME");
   return std::string(home != nullptr ? home : ".") + "/.strata";
+}
+
+std::string absolute_data_dir(const std::string& given) {
+  return std::filesystem::absolute(given.empty() ? default_data_dir() : given)
+      .lexically_normal()
+      .string();
 }
 
 Result<Endpoints> read_endpoints(Files& files, const std::string& data_dir) {
@@ -37,17 +44,27 @@ Result<AdminCredentials> read_admin(Files& files, const std::string& data_dir) {
                  "only the user that runs the server may act as its local admin");
   }
   if (!text) return not_found("there is no server's data in " + data_dir);
+  return read_credentials(files, data_dir + "/admin.json");
+}
+
+Status write_admin(Files& files, const std::string& data_dir, const AdminCredentials& admin) {
+  return write_credentials(files, data_dir + "/admin.json", admin);
+}
+
+Result<AdminCredentials> read_credentials(Files& files, const std::string& path) {
+  const auto text = files.read_all(path);
+  if (!text) return text.error();
   const auto json = parse_json(*text);
   if (!json) return json.error();
   return AdminCredentials{json->text("token"), json->text("access_key_id"),
                           json->text("secret_access_key")};
 }
 
-Status write_admin(Files& files, const std::string& data_dir, const AdminCredentials& admin) {
+Status write_credentials(Files& files, const std::string& path, const AdminCredentials& admin) {
   const Json json = Json::object({{"token", admin.token},
                                   {"access_key_id", admin.access_key_id},
                                   {"secret_access_key", admin.secret_access_key}});
-  return files.replace(data_dir + "/admin.json", json.dump() + "\n", 0600);
+  return files.replace(path, json.dump() + "\n", 0600);
 }
 
 std::vector<std::pair<std::string, std::string>> client_environment(

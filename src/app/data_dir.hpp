@@ -23,11 +23,16 @@ struct AdminCredentials {
 };
 
 std::string default_data_dir();
+// `given`, or the default when it is empty; absolute.
+std::string absolute_data_dir(const std::string& given);
 // Errors: kNotFound when no server is ready there.
 Result<Endpoints> read_endpoints(Files& files, const std::string& data_dir);
 Status write_endpoints(Files& files, const std::string& data_dir, const Endpoints& endpoints);
 // Errors: kNotFound before the first start, kPermissionDenied for another user.
 Result<AdminCredentials> read_admin(Files& files, const std::string& data_dir);
+// Credentials in a file of their own (0600). Errors: kNotFound, kMalformed.
+Result<AdminCredentials> read_credentials(Files& files, const std::string& path);
+Status write_credentials(Files& files, const std::string& path, const AdminCredentials& admin);
 Status write_admin(Files& files, const std::string& data_dir, const AdminCredentials& admin);
 
 // The variables by which stock clients reach a server with these credentials; what `strata env`

@@ -1,6 +1,5 @@
 #include <csignal>
 #include <cstdio>
-#include <filesystem>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -8,13 +7,19 @@
 #include "app/commands/cli.hpp"
 #include "app/commands/cli_admin.hpp"
 #include "app/commands/cli_endpoint.hpp"
+#include "app/commands/cli_env.hpp"
 #include "app/commands/cli_flow.hpp"
 #include "app/commands/cli_lineage.hpp"
 #include "app/commands/cli_model.hpp"
 #include "app/commands/cli_node.hpp"
+#include "app/commands/cli_project.hpp"
 #include "app/commands/cli_sql.hpp"
 #include "app/data_dir.hpp"
+#include "app/local/cli_completion.hpp"
+#include "app/local/cli_config.hpp"
+#include "app/local/cli_maintenance.hpp"
 #include "app/serve.hpp"
+#include "app/settings.hpp"
 #include "app/stop.hpp"
 #include "app/workers/worker_agent.hpp"
 #include "app/workers/worker_warehouse.hpp"
@@ -24,53 +29,23 @@ namespace strata::app {
 
 namespace {
 
-std::string absolute(const std::string& path) {
-  return std::filesystem::absolute(path).lexically_normal().string();
-}
-
-// Prints what a shell needs so that stock clients reach this server.
-Status print_environment(const std::string& data_dir) {
-  SystemFiles files;
-  const auto endpoints = read_endpoints(files, data_dir);
-  if (!endpoints) return endpoints.error();
-  const auto admin = read_admin(files, data_dir);
-  if (!admin) return admin.error();
-  for (const auto& [name, value] : client_environment(*endpoints, *admin)) {
-    std::printf("export %s=%s\n", name.c_str(), value.c_str());
-  }
-  return {};
-}
-
-void add_server_commands(CLI::App& app, CliContext& context, ServeOptions& options) {
+void add_server_commands(CLI::App& app, CliContext& context) {
+  static SettingSources sources;
   auto* serve_command = app.add_subcommand("serve", "Run the server in the foreground");
-  serve_command->add_option("--http", options.http, "Address of the UI and every HTTP API")
-      ->envname("STRATA_HTTP");
-  serve_command->add_option("--s3", options.s3, "Address of the S3 API")->envname("STRATA_S3");
-  serve_command
-      ->add_option("--pg", options.pg, "Address of the PostgreSQL wire (accepted, not served yet)")
-      ->envname("STRATA_PG");
-  serve_command->add_option("--tls-certificate", options.tls_certificate, "PEM file")
-      ->envname("STRATA_TLS_CERTIFICATE");
-  serve_command->add_option("--tls-private-key", options.tls_private_key, "PEM file")
-      ->envname("STRATA_TLS_PRIVATE_KEY");
-  serve_command->add_option("--log-level", options.log_level, "debug, info, warn or error")
-      ->envname("STRATA_LOG_LEVEL");
+  add_setting_flags(*serve_command, sources.file, sources.flags);
   serve_command->callback([&] {
-    options.data = absolute(context.data_dir.empty() ? default_data_dir() : context.data_dir);
-    if (const auto done = serve(options); !done) context.fail(done.error());
+    sources.data = context.data_dir;
+    SystemFiles files;
+    const auto settings = load_settings(files, sources);
+    if (!settings) return context.fail(settings.error());
+    if (const auto done = serve(*settings); !done) context.fail(done.error());
   });
-  app.add_subcommand("env", "Print the variables that stock clients read, for the local admin")
-      ->callback([&] {
-        const std::string dir =
-            absolute(context.data_dir.empty() ? default_data_dir() : context.data_dir);
-        if (const auto done = print_environment(dir); !done) context.fail(done.error());
-      });
+  add_env_command(app, context);
   static bool now = false;
   auto* stop = app.add_subcommand("stop", "Stop the server and its node agent");
   stop->add_flag("--now", now, "End running tasks instead of letting them finish");
   stop->callback([&] {
-    const std::string dir =
-        absolute(context.data_dir.empty() ? default_data_dir() : context.data_dir);
+    const std::string dir = absolute_data_dir(context.data_dir);
     if (const auto done = stop_server(dir, now); !done) context.fail(done.error());
   });
 }
@@ -92,15 +67,24 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough();
   CliContext context;
-  ServeOptions options;
   app.add_option("--data", context.data_dir, "Data directory (STRATA_DATA, default ~/.strata)");
-  app.add_option("-o,--output", context.output, "table or json")
-      ->check(CLI::IsMember({"table", "json"}));
-  add_server_commands(app, context, options);
+  app.add_option("-o,--output", context.output, "table, json or yaml")
+      ->check(CLI::IsMember({"table", "json", "yaml"}));
+  app.add_option("--project", context.project,
+                 "Project of the call (STRATA_PROJECT; default: the token's)")
+      ->envname("STRATA_PROJECT");
+  add_server_commands(app, context);
   for (const AddCommands add :
-       {&add_admin_commands, &add_endpoint_commands, &add_flow_commands, &add_lineage_commands,
-        &add_model_commands, &add_node_commands, &add_sql_commands, &add_warehouse_worker}) {
+       {&add_admin_commands, &add_project_commands, &add_completion_commands, &add_config_commands,
+        &add_endpoint_commands, &add_flow_commands, &add_lineage_commands,
+        &add_maintenance_commands, &add_model_commands, &add_node_commands, &add_sql_commands,
+        &add_warehouse_worker}) {
     add(app, context);
+  }
+  if (argc > 1 && std::string_view(argv[1]) == "complete-words") {
+    for (const auto& word : complete_words(app, {argv + 2, argv + argc}))
+      std::printf("%s\n", word.c_str());
+    return kExitOk;
   }
   try {
     app.parse(argc, argv);

@@ -14,6 +14,7 @@
 #include "base/log.hpp"
 #include "doors/http/openapi.hpp"
 #include "doors/http/server.hpp"
+#include "doors/rest/answers.hpp"
 #include "doors/rest/rest.hpp"
 #include "engines/sqlite/sqlite_records.hpp"
 
@@ -22,6 +23,8 @@ namespace strata::app {
 namespace {
 
 constexpr std::chrono::milliseconds kGrace{3500};
+// For the process before this one to go down when it was just killed.
+constexpr std::chrono::milliseconds kLockWait{2000};
 
 void raise_signals_in_nobody() {
   sigset_t set;
@@ -44,13 +47,10 @@ void wait_for_signal() {
   } while (number == SIGHUP);  // a closed terminal must not end a server
 }
 
-Result<log::Level> parse_level(const std::string& text) {
-  if (text == "debug") return log::Level::kDebug;
-  if (text == "info") return log::Level::kInfo;
-  if (text == "warn") return log::Level::kWarn;
-  if (text == "error") return log::Level::kError;
-  return invalid("log-level",
-                 fmt::format("'{}' is no level; use debug, info, warn or error", text));
+log::Level level_of(const std::string& name) {
+  if (name == "debug") return log::Level::kDebug;
+  if (name == "warn") return log::Level::kWarn;
+  return name == "error" ? log::Level::kError : log::Level::kInfo;
 }
 
 Result<std::string> master_key(Files& files, Random& random, const std::string& path) {
@@ -64,7 +64,9 @@ Result<std::string> master_key(Files& files, Random& random, const std::string& 
 // Everything the server is made of, in the order of its construction; destroyed in reverse.
 class Application {
  public:
-  explicit Application(const ServeOptions& options) : options_(options) {}
+  explicit Application(const ServerSettings& settings)
+      : settings_(settings),
+        data_(settings.data) {}
   ~Application() { stop(); }
 
   Status start() {
@@ -96,27 +98,25 @@ class Application {
 
  private:
   Status prepare_data() {
-    if (options_.data.empty() || options_.data.front() != '/') {
-      return invalid("data", fmt::format("'{}' must be an absolute path", options_.data));
-    }
-    STRATA_TRY(files_.make_dirs(options_.data + "/run"));
-    auto lock = FileLock::acquire(options_.data + "/run/lock");
+    STRATA_TRY(files_.make_dirs(data_ + "/run"));
+    auto lock = FileLock::acquire(data_ + "/run/lock", kLockWait);
     if (!lock && lock.error().code == Code::kConflict) {
       return Error(Code::kConflict,
                    fmt::format("another server runs on {}; stop it first: strata stop --data {}",
-                               options_.data, options_.data));
+                               data_, data_));
     }
     if (!lock) return std::move(lock).error();
     lock_.emplace(*std::move(lock));
-    STRATA_TRY(files_.replace(options_.data + "/run/server.pid", std::to_string(::getpid()), 0600));
+    // A server that was killed left it. Scripts take it for the sign that this one is ready, and no
+    // step of a pipeline must be sent to the old address.
+    STRATA_TRY(files_.remove(data_ + "/run/endpoints.json"));
+    STRATA_TRY(files_.replace(data_ + "/run/server.pid", std::to_string(::getpid()), 0600));
     return open_log();
   }
 
   Status open_log() {
-    const auto level = parse_level(options_.log_level);
-    if (!level) return level.error();
-    STRATA_TRY(files_.make_dirs(options_.data + "/logs"));
-    auto file = files_.append_to(options_.data + "/logs/server.log");
+    STRATA_TRY(files_.make_dirs(data_ + "/logs"));
+    auto file = files_.append_to(data_ + "/logs/server.log");
     if (!file) return std::move(file).error();
     struct LogFile {
       std::mutex mutex;
@@ -132,15 +132,15 @@ class Application {
           const auto written = sink->file->append(sink->line);
           if (!written) std::fprintf(stderr, "strata: log: %s\n", written.error().message.c_str());
         },
-        *level);
+        level_of(settings_.values.text("log.level")));
     return {};
   }
 
   Status open_kernel() {
-    auto records = engines::sqlite::SqliteRecords::open(options_.data + "/records.db", 3);
+    auto records = engines::sqlite::SqliteRecords::open(data_ + "/records.db", 3);
     if (!records) return std::move(records).error();
     records_ = *std::move(records);
-    auto key = master_key(files_, random_, options_.data + "/master.key");
+    auto key = master_key(files_, random_, data_ + "/master.key");
     if (!key) return std::move(key).error();
     audit_ = std::make_unique<kernel::Audit>(*records_, clock_);
     events_ = std::make_unique<kernel::EventBus>(*records_, clock_);
@@ -161,7 +161,7 @@ class Application {
 
   // The local admin's token is made once and kept in a file that only the server's user can read.
   Status ensure_admin() {
-    const auto known = read_admin(files_, options_.data);
+    const auto known = read_admin(files_, data_);
     if (known && identity_->authenticate(known->token).ok()) return {};
     if (!known && known.error().code != Code::kNotFound) return known.error();
     kernel::Caller by = identity_->system_caller();
@@ -169,35 +169,40 @@ class Application {
     request.user_name = "admin";
     const auto issued = sync_wait(identity_->create_token(by, request));
     if (!issued) return issued.error();
-    return write_admin(files_, options_.data,
+    return write_admin(files_, data_,
                        {issued->token, issued->info.access_key_id, issued->secret_access_key});
   }
 
   Status build_parts() {
     loops_ = std::make_unique<LoopGroup>(
         std::max(1U, std::min(8U, std::thread::hardware_concurrency())));
-    core_.emplace(Core{{options_.data, executable_path(), engine_libraries()},
-                       clock_,
-                       random_,
-                       files_,
-                       *loops_,
-                       pool_,
-                       scope_,
-                       metrics_,
-                       *records_,
-                       *identity_,
-                       *audit_,
-                       *events_,
-                       *lineage_});
+    const auto& values = settings_.values;
+    core_.emplace(
+        Core{{data_, executable_path(), engine_libraries()},
+             {values.integer("sql.memory") >> 20, static_cast<int>(values.integer("sql.threads")),
+              static_cast<int>(values.integer("tasks.running_per_user"))},
+             clock_,
+             random_,
+             files_,
+             *loops_,
+             pool_,
+             scope_,
+             metrics_,
+             *records_,
+             *identity_,
+             *audit_,
+             *events_,
+             *lineage_});
     const auto readiness = [this]() -> Status {
       if (ready_.load()) return {};
       return Error(Code::kUnavailable, "the server is starting or stopping");
     };
     const auto document = [this] {
-      return http::openapi_document(http_router_);
+      return http::openapi_document(http_router_, doors::rest::answer_types());
     };
     rest_.add(doors::rest::operation_routes(metrics_, readiness, document));
     rest_.add(doors::rest::identity_routes(*identity_, *audit_));
+    rest_.add(doors::rest::tenant_routes(*identity_));
     auto parts = make_parts(*core_, rest_);
     if (!parts) return std::move(parts).error();
     parts_ = *std::move(parts);
@@ -214,28 +219,38 @@ class Application {
       }
     }
     http_pipeline_.emplace(http_router_, *identity_, clock_, random_, metrics_, "http");
-    http_server_ = make_server(*http_pipeline_, options_.http);
+    http_server_ = make_server(*http_pipeline_, "http");
     STRATA_TRY(http_server_->start());
     if (!any_s3) return {};
     s3_pipeline_.emplace(s3_router_, *identity_, clock_, random_, metrics_, "s3");
-    s3_server_ = make_server(*s3_pipeline_, options_.s3);
+    s3_server_ = make_server(*s3_pipeline_, "s3");
     return s3_server_->start();
   }
 
-  std::unique_ptr<http::Server> make_server(http::Pipeline& pipeline, const std::string& address) {
+  std::unique_ptr<http::Server> make_server(http::Pipeline& pipeline, std::string_view key) {
     http::ServerOptions options;
-    options.address = address;
-    options.certificate = options_.tls_certificate;
-    options.private_key = options_.tls_private_key;
+    options.address = settings_.values.text(key);
+    options.certificate = settings_.values.text("tls.certificate");
+    options.private_key = settings_.values.text("tls.private_key");
     return std::make_unique<http::Server>(*loops_, pool_, pipeline, clock_, metrics_, options);
   }
 
-  static std::string url_of(const http::Server& server) {
-    return (server.secure() ? "https://" : "http://") + server.address();
+  // A server that listens on all addresses has none of them as its name: clients are given one that
+  // they can reach and that the certificate holds.
+  std::string url_of(const http::Server& server) const {
+    const std::string address = server.address();
+    const auto colon = address.rfind(':');
+    std::string host = settings_.values.text("announce.host");
+    if (host.empty()) host = address.substr(0, colon);
+    if (host == "0.0.0.0" || host == "[::]") {
+      host = server.certified_name();
+      if (host.empty()) host = "127.0.0.1";
+    }
+    return (server.secure() ? "https://" : "http://") + host + address.substr(colon);
   }
 
   void withdraw() {
-    if (const auto gone = files_.remove(options_.data + "/run/endpoints.json"); !gone) {
+    if (const auto gone = files_.remove(data_ + "/run/endpoints.json"); !gone) {
       log::warn("serve.endpoints", Json::object({{"error", gone.error().message}}));
     }
   }
@@ -244,13 +259,12 @@ class Application {
     Endpoints endpoints;
     endpoints.http = url_of(*http_server_);
     if (s3_server_) endpoints.s3 = url_of(*s3_server_);
-    STRATA_TRY(write_endpoints(files_, options_.data, endpoints));
+    STRATA_TRY(write_endpoints(files_, data_, endpoints));
     std::printf(
         "Strata %s is ready.\n  UI and APIs  %s\n  S3           %s\n  data         %s\n"
         "Set up this shell for all stock clients:  eval \"$(strata env --data %s)\"\n",
-        STRATA_VERSION, endpoints.http.c_str(), endpoints.s3.c_str(), options_.data.c_str(),
-        options_.data.c_str());
-    if (const auto admin = read_admin(files_, options_.data); admin && ::isatty(1) != 0) {
+        STRATA_VERSION, endpoints.http.c_str(), endpoints.s3.c_str(), data_.c_str(), data_.c_str());
+    if (const auto admin = read_admin(files_, data_); admin && ::isatty(1) != 0) {
       std::printf("Open the UI as admin:  %s/#token=%s\n", endpoints.http.c_str(),
                   admin->token.c_str());
     }
@@ -259,7 +273,8 @@ class Application {
     return {};
   }
 
-  ServeOptions options_;
+  const ServerSettings& settings_;
+  const std::string& data_;
   SystemClock clock_;
   SystemRandom random_;
   SystemFiles files_;
@@ -303,9 +318,9 @@ std::string engine_libraries() {
   return files.exists(beside) ? beside : dir + "/../lib/strata";
 }
 
-Status serve(const ServeOptions& options) {
+Status serve(const ServerSettings& settings) {
   raise_signals_in_nobody();
-  Application application(options);
+  Application application(settings);
   STRATA_TRY(application.start());
   wait_for_signal();
   application.stop();

@@ -90,10 +90,26 @@ TEST(Time, Formats_and_parses_the_same_instant_in_every_form) {
   }
 }
 
+TEST(Json, A_number_beyond_64_bits_is_read_as_the_nearest_integer) {
+  const auto json =
+      parse_json(R"({"a": 1e300, "b": -1e300, "c": 18446744073709551615, "d": -7.9})");
+  ASSERT_TRUE(json);
+  EXPECT_EQ(json->integer("a"), std::numeric_limits<std::int64_t>::max());
+  EXPECT_EQ(json->integer("b"), std::numeric_limits<std::int64_t>::min());
+  EXPECT_EQ(json->integer("c"), std::numeric_limits<std::int64_t>::max());
+  EXPECT_EQ(json->integer("d"), -7);
+}
+
+TEST(Json, Nests_64_deep_and_no_deeper) {
+  EXPECT_TRUE(parse_json(std::string(64, '[') + std::string(64, ']')).ok());
+  EXPECT_FALSE(parse_json(std::string(65, '[') + std::string(65, ']')).ok());
+}
+
 TEST(Time, Reads_durations_as_people_write_them) {
   EXPECT_EQ(parse_duration("1h30m")->count(), 5'400'000);
   EXPECT_EQ(parse_duration("250ms")->count(), 250);
-  for (const char* bad : {"", "5", "m", "3x", "-1s"})
+  EXPECT_EQ(parse_duration("100000d")->count(), 8'640'000'000'000);
+  for (const char* bad : {"", "5", "m", "3x", "-1s", "100000d1ms", "999999999d999999999d"})
     EXPECT_FALSE(parse_duration(bad).ok()) << bad;
 }
 

@@ -83,7 +83,12 @@ std::string Json::text(std::string_view name, std::string_view fallback) const {
 std::int64_t Json::integer(std::string_view name, std::int64_t fallback) const {
   const Json* member = find(name);
   if (member == nullptr || !member->is_number()) return fallback;
-  return member->is_int() ? member->as_int() : static_cast<std::int64_t>(member->as_double());
+  if (member->is_int()) return member->as_int();
+  // Beyond 64 bits the nearest that fits: a cast of such a double is undefined.
+  const double value = member->as_double();
+  if (value >= 0x1p63) return std::numeric_limits<std::int64_t>::max();
+  return value < -0x1p63 ? std::numeric_limits<std::int64_t>::min()
+                         : static_cast<std::int64_t>(value);
 }
 
 double Json::number(std::string_view name, double fallback) const {

@@ -99,7 +99,7 @@ class Json {
 };
 
 struct JsonLimits {
-  int depth = 64;
+  int depth = 64;  // arrays and objects within each other
 };
 
 // Parses one JSON document. Rejects invalid UTF-8, bare NaN and trailing text.

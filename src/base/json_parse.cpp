@@ -56,9 +56,10 @@ class Parser {
   }
 
   Result<Json> parse_value(int depth) {
-    if (depth > limits_.depth) return fail(fmt::format("nested deeper than {}", limits_.depth));
     skip_space();
     if (at_ >= text_.size()) return fail("the text ends where a value should stand");
+    if (depth >= limits_.depth && (text_[at_] == '{' || text_[at_] == '['))
+      return fail(fmt::format("nested deeper than {}", limits_.depth));
     switch (text_[at_]) {
       case '{':
         return parse_object(depth);

@@ -68,6 +68,25 @@ std::optional<double> to_double(std::string_view text) {
   return parse_whole<double>(text);
 }
 
+std::optional<std::int64_t> parse_bytes(std::string_view text) {
+  static constexpr std::pair<std::string_view, double> kUnits[] = {
+      {"KiB", 1024.0}, {"MiB", 1048576.0}, {"GiB", 1073741824.0}, {"TiB", 1099511627776.0},
+      {"KB", 1e3},     {"MB", 1e6},        {"GB", 1e9},           {"TB", 1e12},
+      {"B", 1.0}};
+  text = trim(text);
+  double unit = 1;
+  for (const auto& [suffix, size] : kUnits) {
+    if (text.ends_with(suffix)) {
+      unit = size;
+      text = trim(text.substr(0, text.size() - suffix.size()));
+      break;
+    }
+  }
+  const auto number = to_double(text);
+  if (!number || !(*number >= 0) || *number * unit > 1e18) return std::nullopt;
+  return static_cast<std::int64_t>(*number * unit);
+}
+
 std::string show_bytes(std::uint64_t bytes) {
   constexpr std::array<std::string_view, 6> kUnits = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
   double value = static_cast<double>(bytes);

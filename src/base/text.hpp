@@ -20,6 +20,8 @@ std::string join(const std::vector<std::string>& parts, std::string_view separat
 std::optional<std::int64_t> to_int(std::string_view text);
 std::optional<double> to_double(std::string_view text);
 
+// "512MiB", "1.5GB" or a count of bytes, from 0 up.
+std::optional<std::int64_t> parse_bytes(std::string_view text);
 // 1536 -> "1.5 KiB".
 std::string show_bytes(std::uint64_t bytes);
 

@@ -14,6 +14,8 @@ constexpr std::array<std::string_view, 12> kMonths = {"Jan", "Feb", "Mar", "Apr"
                                                       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 constexpr std::array<std::string_view, 7> kDays = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
 
+constexpr std::chrono::milliseconds kMaxDuration = std::chrono::days(100'000);
+
 // `count` digits at `at`, or nothing.
 std::optional<int> digits(std::string_view text, std::size_t at, std::size_t count) {
   if (at + count > text.size()) return std::nullopt;
@@ -174,6 +176,9 @@ Result<std::chrono::milliseconds> parse_duration(std::string_view text) {
     const auto unit = unit_millis(rest.substr(0, letters));
     if (!unit) return bad();
     total += count * *unit;
+    // Far from the end of microseconds in 64 bits, to which callers convert and add.
+    if (total > kMaxDuration / std::chrono::milliseconds(1))
+      return invalid("", fmt::format("'{}' is longer than 100000d", text.substr(0, 40)));
     rest.remove_prefix(letters);
   }
   return std::chrono::milliseconds(total);

@@ -50,7 +50,8 @@ Result<Instant> parse_rfc3339(std::string_view text);
 Result<Instant> parse_basic_iso8601(std::string_view text);
 Result<Instant> parse_http_date(std::string_view text);
 
-// "90s", "15m", "36h", "7d", "250ms" or a sum such as "1h30m". Errors: kInvalidArgument.
+// "90s", "15m", "36h", "7d", "250ms" or a sum such as "1h30m"; at most 100,000 days.
+// Errors: kInvalidArgument.
 Result<std::chrono::milliseconds> parse_duration(std::string_view text);
 // 1 m 12 s, 250 ms, 3 h 5 m: how durations are shown to people.
 std::string show_duration(std::chrono::milliseconds d);

@@ -18,6 +18,10 @@ class ByteSource {
  public:
   virtual ~ByteSource() = default;
   virtual Task<Result<std::string_view>> next() = 0;
+  // Nobody wants the rest any more: a next() in progress, or the following one, ends soon with an
+  // error. Called on the reader's loop, at most once. A source that may be silent for long
+  // implements it.
+  virtual void cancel() {}
   // The whole length in bytes when it is known beforehand.
   virtual std::optional<std::uint64_t> length() const { return std::nullopt; }
 };

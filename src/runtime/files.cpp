@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -185,11 +186,17 @@ Status SystemFiles::link(const std::string& from, const std::string& to) {
   return from_errno(errno, "link", to);
 }
 
-Result<FileLock> FileLock::acquire(const std::string& path) {
+Result<FileLock> FileLock::acquire(const std::string& path, std::chrono::milliseconds patience) {
+  constexpr std::chrono::milliseconds kLook{20};
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) return from_errno(errno, "open", path);
-  if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+  while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
     const int number = errno;
+    if (number == EWOULDBLOCK && patience > std::chrono::milliseconds::zero()) {
+      ::poll(nullptr, 0, static_cast<int>(kLook.count()));
+      patience -= kLook;
+      continue;
+    }
     ::close(fd);
     if (number == EWOULDBLOCK) {
       return Error(Code::kConflict, fmt::format("another process holds {}", path));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -73,8 +74,9 @@ class SystemFiles final : public Files {
 // process dies.
 class FileLock {
  public:
-  // Errors: kConflict when another process holds it.
-  static Result<FileLock> acquire(const std::string& path);
+  // Waits up to `patience` for another holder: the lock of a process that was killed is free only
+  // when the kernel has taken the process down. Errors: kConflict when another process holds it.
+  static Result<FileLock> acquire(const std::string& path, std::chrono::milliseconds patience = {});
   FileLock(FileLock&& other) noexcept;
   FileLock& operator=(FileLock&&) = delete;
   ~FileLock();

@@ -17,10 +17,11 @@ namespace {
 thread_local Loop* current_loop = nullptr;
 }
 
+// What waits belongs to the loop, in the handler; the token of a caller may outlive both.
 class Loop::Timer {
  public:
-  explicit Timer(asio::io_context& context) : timer(context) {}
-  asio::steady_timer timer;
+  explicit Timer(std::weak_ptr<asio::steady_timer> pending) : waiting(std::move(pending)) {}
+  const std::weak_ptr<asio::steady_timer> waiting;
   std::atomic<bool> cancelled{false};
 };
 
@@ -52,20 +53,25 @@ void Loop::stop() {
 
 std::shared_ptr<Loop::Timer> Loop::call_after(std::chrono::microseconds d,
                                               std::move_only_function<void()> f) {
-  auto timer = std::make_shared<Timer>(impl_->context);
-  post([timer, d, f = std::move(f)]() mutable {
-    timer->timer.expires_after(d);
-    timer->timer.async_wait(
-        [timer, f = std::move(f)](const boost::system::error_code& fault) mutable {
-          if (!fault && !timer->cancelled.load()) f();
-        });
+  auto waiting = std::make_shared<asio::steady_timer>(impl_->context);
+  auto timer = std::make_shared<Timer>(waiting);
+  post([waiting = std::move(waiting), timer, d, f = std::move(f)]() mutable {
+    auto& clock = *waiting;
+    clock.expires_after(d);
+    clock.async_wait([waiting = std::move(waiting), timer = std::move(timer),
+                      f = std::move(f)](const boost::system::error_code& fault) mutable {
+      if (!fault && !timer->cancelled.load()) f();
+    });
   });
   return timer;
 }
 
 void Loop::cancel(const std::shared_ptr<Timer>& timer) {
   if (!timer || timer->cancelled.exchange(true)) return;
-  asio::post(timer->timer.get_executor(), [timer] { timer->timer.cancel(); });
+  auto waiting = timer->waiting.lock();
+  if (!waiting) return;
+  const auto executor = waiting->get_executor();
+  asio::post(executor, [waiting = std::move(waiting)] { waiting->cancel(); });
 }
 
 Task<void> Loop::sleep(std::chrono::microseconds d) {

@@ -212,4 +212,9 @@ int MessageSocket::descriptor() const {
   return impl_->fd;
 }
 
+bool peer_has_gone(int descriptor) {
+  pollfd look{descriptor, POLLRDHUP, 0};
+  return ::poll(&look, 1, 0) > 0 && (look.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
 }  // namespace strata

@@ -12,6 +12,11 @@
 
 namespace strata {
 
+// Whether the other side of a connected socket, of whatever kind, has ended it: it closed, shut
+// down its sending side or broke off. Bytes that still wait to be read do not hide that. Never
+// blocks.
+bool peer_has_gone(int descriptor);
+
 // One message between two processes of this program: a kind and its payload. A descriptor may
 // travel along.
 struct Message {

@@ -50,6 +50,17 @@ TEST(MessageSocket, Tells_when_the_other_end_is_gone) {
   EXPECT_EQ(ends->second.send('A', "x").error().code, Code::kUnavailable);
 }
 
+TEST(MessageSocket, The_end_of_a_peer_is_seen_behind_bytes_that_nobody_has_read) {
+  auto ends = MessageSocket::pair();
+  ASSERT_TRUE(ends->first.send('A', "unread").ok());
+  EXPECT_FALSE(peer_has_gone(ends->second.descriptor()));
+  {
+    const MessageSocket dropped = std::move(ends->first);
+  }
+  EXPECT_TRUE(peer_has_gone(ends->second.descriptor()));
+  EXPECT_EQ(ends->second.receive()->payload, "unread");
+}
+
 Task<void> collect(MessageSocket& socket, std::vector<std::string>& out) {
   while (true) {
     auto message = co_await socket.next();

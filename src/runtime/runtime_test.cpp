@@ -54,6 +54,17 @@ TEST(BlockingPool, Comes_back_to_the_loop_that_asked) {
   EXPECT_NE(worker, std::this_thread::get_id());
 }
 
+TEST(Loop, The_token_of_a_timer_may_outlive_its_loop) {
+  std::shared_ptr<Loop::Timer> far, cancelled;
+  {
+    LoopGroup loops(1);
+    far = loops.at(0).call_after(std::chrono::hours(1), [] {});
+    cancelled = loops.at(0).call_after(std::chrono::hours(1), [] {});
+    Loop::cancel(cancelled);
+  }
+  Loop::cancel(far);
+}
+
 TEST(Signal, Wakes_every_waiter_on_its_own_loop) {
   LoopGroup loops(2);
   Signal signal;

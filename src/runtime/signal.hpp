@@ -30,16 +30,21 @@ class Signal {
     struct Awaiter {
       Signal* signal;
       std::chrono::microseconds limit;
+      std::shared_ptr<Waiter> waiter = std::make_shared<Waiter>();
       bool await_ready() const noexcept { return false; }
       void await_suspend(std::coroutine_handle<> handle) {
-        auto waiter = std::make_shared<Waiter>();
         waiter->handle = handle;
         waiter->loop = Loop::current();
-        waiter->timer = waiter->loop->call_after(limit, [waiter] { wake(waiter); });
+        waiter->timer =
+            waiter->loop->call_after(limit, [waking = waiter] { Signal::wake(waking); });
         const std::lock_guard lock(signal->mutex_);
         signal->waiters_.push_back(waiter);
       }
-      void await_resume() const noexcept {}
+      // Whose time was over is still listed; who waits again and again would fill the list.
+      void await_resume() noexcept {
+        const std::lock_guard lock(signal->mutex_);
+        std::erase(signal->waiters_, waiter);
+      }
     };
     Awaiter awaiter{this, limit};
     co_await awaiter;

@@ -157,7 +157,7 @@ Result<RunRequest> decode_run(std::string_view payload) {
   });
   out.params = (*json)["params"];
   out.format = static_cast<Format>(json->integer("format"));
-  out.limit = static_cast<std::uint64_t>(json->integer("limit"));
+  out.limit = static_cast<std::uint64_t>(std::max<std::int64_t>(json->integer("limit"), 0));
   out.result_file = json->text("result_file");
   each((*json)["views"], [&](const Json& view) {
     SystemView made{view.text("name"), {}, columns_from(view["columns"])};

@@ -154,7 +154,7 @@ it('cancels a running pipeline', async () => {
   );
   const run = await server.api('POST', '/api/v1/flows/slow/runs', {});
   page = await open(browser, server);
-  await visit(page, server, `/pipelines/runs/${run.id}`, { streams: true });
+  await visit(page, server, `/pipelines/runs/${run.id}`);
   await page.getByRole('main').getByText('running', { exact: true }).first().waitFor();
   await shoot(page, 'pipeline-running-light-1280');
   await button('Cancel').click();
@@ -275,6 +275,33 @@ it('goes anywhere by keys', async () => {
   await page.waitForURL(/\/pipelines\/daily/);
 });
 
+it('keeps the time range in the address, and links keep it', async () => {
+  page = await open(browser, server);
+  await visit(page, server, '/endpoints/flights?tab=traffic');
+  await page.getByText(/requests in all/).waitFor();
+  await page.getByLabel('Time range').selectOption('Last 24 hours');
+  await page.waitForURL(/range=24h/);
+  await page.getByRole('link', { name: 'SQL', exact: true }).click();
+  await page.waitForURL(/\/sql\?range=24h/);
+  await page.getByRole('link', { name: 'History' }).click();
+  await page
+    .getByRole('button', { name: /CREATE TABLE/ })
+    .first()
+    .waitFor();
+  const page_queries = page.getByRole('button', { name: /strata\.predictions/ });
+  assert.equal(await page_queries.count(), 0);
+  assert.equal(await page.getByLabel('Time range').inputValue(), '24h');
+});
+
+it('filters by the slash key', async () => {
+  page = await open(browser, server);
+  await visit(page, server, '/models');
+  await page.keyboard.press('/');
+  await page.keyboard.type('nothing-is-called-so');
+  await page.waitForURL(/filter=nothing-is-called-so/);
+  await page.getByRole('link', { name: 'flights-late' }).waitFor({ state: 'hidden' });
+});
+
 it("follows the links that mlflow's client prints", async () => {
   page = await open(browser, server);
   const { experiment, runs } = server.seeded;
@@ -294,4 +321,13 @@ it('shows an error with its request and the rest of the page', async () => {
     page.faults.every((f) => f.includes('404')),
     page.faults.join('\n'),
   );
+});
+
+it('answers the commands of every page with the page', async () => {
+  page = await open(browser, server);
+  await visit(page, server, '/endpoints/flights?code=1');
+  const commands = page.getByRole('region', { name: 'As CLI, curl, Python' });
+  await commands.getByRole('button', { name: 'curl' }).click();
+  const shown = await commands.locator('pre').innerText();
+  assert.match(shown, /\/endpoints\/flights\/invocations/);
 });

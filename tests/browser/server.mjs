@@ -56,7 +56,22 @@ export class Server {
         }),
     );
     server.token = server.env.STRATA_TOKEN;
-    if (seed) await server.seed();
+    if (!seed) return server;
+    try {
+      await server.seed();
+    } catch (fault) {
+      await server.stop();
+      throw fault;
+    }
+    return server;
+  }
+
+  // The seeded server that run.mjs started for all files whose tests change nothing; a file that
+  // runs by itself starts its own.
+  static async shared() {
+    if (!process.env.STRATA_BROWSER_SERVER) return Server.start();
+    const server = Object.assign(new Server(), JSON.parse(process.env.STRATA_BROWSER_SERVER));
+    server.stop = async () => {};
     return server;
   }
 

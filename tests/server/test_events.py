@@ -134,3 +134,46 @@ def test_open_streams_do_not_hold_up_the_end_of_the_server(fresh_server):
     assert server.stop() == 0
     assert time.monotonic() - began < 5
     assert live.read() is None  # a whole end: the client knows that nothing was cut off
+
+
+def history(server, path, token=None, **query):
+    return requests.get(server.http + path, headers=server.bearer(token), params=query, timeout=30)
+
+
+def test_the_past_of_a_thing_says_who_changed_it_page_by_page(server):
+    client = requests.Session()
+    client.headers.update(server.bearer())
+    base = server.http + "/api/2.0/mlflow/registered-models/"
+    for name in ("told", "told-elsewhere", "told2"):
+        assert client.post(base + "create", json={"name": name}, timeout=30).ok
+    assert client.delete(base + "delete", json={"name": "told"}, timeout=30).ok
+    entries = history(server, "/api/v1/timeline", ref="model:told").json()["entries"]
+    assert [(e["action"], e["actor"]) for e in entries] == [
+        ("model.delete", "admin"),
+        ("model.create", "admin"),
+    ]
+    newest = history(server, "/api/v1/timeline", ref="model:told", limit=1).json()["entries"]
+    assert newest == entries[:1]
+    older = history(
+        server, "/api/v1/timeline", ref="model:told", before=newest[0]["sequence"]
+    ).json()["entries"]
+    assert older == entries[1:]
+
+
+def test_events_about_one_thing_are_listed_newest_first(server):
+    make(server, "listed")
+    make(server, "listed-too")
+    events = history(server, "/api/v1/events", subject="bucket:listed").json()["events"]
+    assert [(e["type"], e["subject"]) for e in events] == [("bucket.created", "bucket:listed")]
+
+
+def test_the_past_is_told_to_whom_the_present_is(server):
+    made = server.strata(
+        "token", "create", "--user", "admin", "--scope", "model:read", "-o", "json"
+    ).stdout
+    token = json.loads(made)["token"]
+    assert history(server, "/api/v1/timeline", token, ref="model:any").status_code == 200
+    for path, name in (("/api/v1/timeline", "ref"), ("/api/v1/events", "subject")):
+        for ref in ("endpoint:any", "user:admin"):
+            assert history(server, path, token, **{name: ref}).status_code == 403
+        assert history(server, path, token, **{name: "nothing"}).status_code == 400

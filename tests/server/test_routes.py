@@ -1,12 +1,15 @@
 """Every documented route, walked anonymously, as a stranger, and with generated input."""
 
 import json
+import pathlib
 import re
 
 import pytest
 import requests
 import schemathesis
 from hypothesis import HealthCheck, given, settings
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def operations(server):
@@ -32,6 +35,15 @@ def test_the_document_is_openapi_3_1_and_names_every_operation_once(server):
     assert len(names) == len(set(names)) > 20
 
 
+def test_the_client_of_the_pages_is_made_from_the_document_that_is_served(server):
+    served = requests.get(server.http + "/api/openapi.json").json()
+    kept = json.loads((ROOT / "web/src/generated/openapi.json").read_text())
+    assert served == kept, (
+        "routes or answers have changed: with a server running, "
+        "`npm --prefix web run generate -- --fetch` takes over its document"
+    )
+
+
 def test_without_credentials_only_public_routes_answer(server):
     for method, path, operation in operations(server):
         answer = call(server, method, path, {})
@@ -52,7 +64,13 @@ def test_a_stranger_gets_no_further_than_the_scope_of_its_token(server):
 
 def test_the_s3_port_refuses_anonymous_and_unknown_callers(server):
     for method in ("GET", "PUT", "DELETE", "HEAD"):
-        for path in ("/", "/bucket", "/bucket/key", "/bucket/key?uploads", "/bucket?tagging"):
+        for path in (
+            "/",
+            "/bucket",
+            "/bucket/key",
+            "/bucket/key?uploads",
+            "/bucket?tagging",
+        ):
             answer = requests.request(method, server.s3 + path, timeout=20)
             assert answer.status_code in (403, 405), (method, path, answer.status_code)
 

@@ -7,6 +7,7 @@ import socket
 import time
 
 import requests
+from waits import pause
 
 
 def test_ready_means_endpoints_json_and_a_clean_stop_removes_it(fresh_server):
@@ -19,6 +20,22 @@ def test_ready_means_endpoints_json_and_a_clean_stop_removes_it(fresh_server):
     assert fresh_server.stop() == 0
     assert time.monotonic() - began < 5
     assert not (fresh_server.data / "run" / "endpoints.json").exists()
+
+
+def test_a_server_starts_right_behind_one_that_was_killed(fresh_server):
+    fresh_server.start()
+    ready = fresh_server.data / "run" / "endpoints.json"
+    left_behind = ready.read_text()
+    killed = fresh_server.process
+    killed.send_signal(signal.SIGKILL)
+    fresh_server.launch()  # without waiting for the kernel to take the old process down
+    deadline = time.monotonic() + 60
+    while not ready.exists() or ready.read_text() in ("", left_behind):
+        assert fresh_server.process.poll() is None, (fresh_server.data / "stdout.txt").read_text()
+        assert time.monotonic() < deadline, "the server did not become ready"
+        pause(0.005)
+    assert requests.get(json.loads(ready.read_text())["http"] + "/readyz").text == "ready\n"
+    killed.wait()
 
 
 def test_a_second_server_on_the_same_data_refuses(server):
@@ -88,6 +105,38 @@ def test_a_token_expires(server):
         requests.get(server.http + "/api/v1/me", headers=server.bearer(made["token"])).status_code
         == 401
     )
+
+
+def test_a_token_makes_none_that_does_more_or_lives_longer_than_itself(server):
+    server.strata("user", "create", "heidi")
+
+    def token(*options: str) -> dict:
+        made = server.strata("token", "create", "--user", "heidi", *options, "-o", "json")
+        return json.loads(made.stdout)
+
+    def call(method: str, path: str, by: dict, **body) -> requests.Response:
+        url = server.http + "/api/v1/tokens" + path
+        return requests.request(method, url, headers=server.bearer(by["token"]), json=body or None)
+
+    whole, narrow, short = token(), token("--scope", "lake:read"), token("--expires", "1h")
+    assert call("POST", "", narrow, scope="all").status_code == 403
+    assert call("POST", "", narrow, scope="lake:read").ok
+    for lifetime in ({}, {"expires": "2h"}):
+        refused = call("POST", "", short, scope="lake:read", **lifetime)
+        assert refused.status_code == 403 and refused.json()["error"]["field"] == "expires"
+    assert call("POST", "", short, expires="30m").ok
+    assert [t["id"] for t in call("GET", "", narrow).json()["tokens"]] == [narrow["id"]]
+    assert whole["id"] in [t["id"] for t in call("GET", "", whole).json()["tokens"]]
+    assert call("DELETE", "/" + whole["id"], narrow).status_code == 403
+    assert call("DELETE", "/" + narrow["id"], narrow).ok
+    assert call("DELETE", "/" + short["id"], whole).ok
+
+
+def test_a_tokens_life_has_sensible_ends(server):
+    for expires in ("0d", "99999d"):
+        refused = server.strata("token", "create", "--expires", expires, check=False)
+        assert refused.returncode == 2
+        assert "3650d" in refused.stderr
 
 
 def test_exit_codes_say_what_kind_of_failure_it_was(server):

@@ -38,9 +38,9 @@ struct ApiAnswer {
 // STRATA_TOKEN.
 class ApiClient {
  public:
-  // Errors: kNotFound when no server runs on that directory; kInvalidArgument when neither is
-  // given.
-  static Result<ApiClient> connect(const std::string& data_dir);
+  // `project` names the project of all calls; empty for the token's own. Errors: kNotFound when no
+  // server runs on that directory; kInvalidArgument when neither is given.
+  static Result<ApiClient> connect(const std::string& data_dir, std::string project);
 
   // One request; answers with status >= 400 become an Error with the server's message. Blocks.
   Result<ApiAnswer> request(std::string_view method, const std::string& path,
@@ -58,21 +58,33 @@ class ApiClient {
   const std::string& token() const { return token_; }
 
  private:
-  ApiClient(std::string url, std::string token) : url_(std::move(url)), token_(std::move(token)) {}
+  ApiClient(std::string url, std::string token, std::string project)
+      : url_(std::move(url)),
+        token_(std::move(token)),
+        project_(std::move(project)) {}
+  std::vector<std::pair<std::string, std::string>> headers(std::string_view accept) const;
+
   std::string url_;
   std::string token_;
+  std::string project_;
 };
 
 // What a command is given: output form and where the server is.
 struct CliContext {
   std::string data_dir;          // --data, STRATA_DATA or ~/.strata
   std::string output = "table";  // -o table|json|yaml
+  std::string project;           // --project or STRATA_PROJECT
   int exit_code = kExitOk;
 
   // Runs `f` with a connected client; prints an error and sets the exit code when something failed.
   void with_client(const std::function<Status(ApiClient&)>& f);
   void fail(const Error& error);
-  // Prints rows of `items` as a table of `columns` (name in JSON, heading), or the whole as JSON.
+  // Whether the whole answer is asked for, for programs, and not a table for people.
+  bool structured() const { return output != "table"; }
+  // The whole answer as JSON or YAML.
+  void dump(const Json& answer) const;
+  // Prints rows of `items` as a table of `columns` (name in JSON, heading), or the whole as JSON or
+  // YAML.
   void print(const Json& answer, std::string_view items,
              const std::vector<std::pair<std::string, std::string>>& columns);
 };

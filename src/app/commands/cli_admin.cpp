@@ -12,15 +12,16 @@ const std::vector<std::pair<std::string, std::string>> kUserColumns = {{"name", 
                                                                        {"disabled", "DISABLED"},
                                                                        {"created", "CREATED"}};
 const std::vector<std::pair<std::string, std::string>> kTokenColumns = {
-    {"id", "ID"},       {"user", "USER"},       {"access_key_id", "ACCESS KEY ID"},
-    {"scope", "SCOPE"}, {"expires", "EXPIRES"}, {"revoked", "REVOKED"}};
+    {"id", "ID"},           {"user", "USER"},   {"access_key_id", "ACCESS KEY ID"},
+    {"project", "PROJECT"}, {"scope", "SCOPE"}, {"expires", "EXPIRES"},
+    {"revoked", "REVOKED"}};
 const std::vector<std::pair<std::string, std::string>> kAuditColumns = {
     {"time", "TIME"}, {"actor", "ACTOR"}, {"action", "ACTION"}, {"target", "TARGET"}};
 
 void show(CliContext& context, const Json& answer, std::string_view items,
           const std::vector<std::pair<std::string, std::string>>& columns) {
-  if (context.output == "json") {
-    std::printf("%s\n", answer.dump(2).c_str());
+  if (context.structured()) {
+    context.dump(answer);
     return;
   }
   context.print(Json::object({{std::string(items), Json(Json::Array{answer})}}), items, columns);
@@ -93,8 +94,8 @@ void add_token_commands(CLI::App& app, CliContext& context) {
       if (!expires.empty()) body.set("expires", expires);
       const auto made = client.post("/api/v1/tokens", body);
       if (!made) return made.error();
-      if (context.output == "json") {
-        std::printf("%s\n", made->dump(2).c_str());
+      if (context.structured()) {
+        context.dump(*made);
       } else {
         std::printf("token              %s\naccess_key_id      %s\nsecret_access_key  %s\n",
                     made->text("token").c_str(), made->text("access_key_id").c_str(),

@@ -1,15 +1,19 @@
 #include "app/commands/cli_endpoint.hpp"
 
+#include <algorithm>
 #include <cstdio>
 
 #include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "base/time.hpp"
+#include "runtime/clock.hpp"
 
 namespace strata::app {
 
 namespace {
 
-constexpr int kSecondsEach = 20;
-constexpr int kQuestions = 30;
+constexpr std::chrono::seconds kQuestion{20};
 
 const std::vector<std::pair<std::string, std::string>> kColumns = {
     {"name", "NAME"},       {"model", "MODEL"},   {"state", "STATE"},
@@ -24,8 +28,8 @@ Json flat(Json endpoint) {
 }
 
 void show(CliContext& context, const Json& endpoint) {
-  if (context.output == "json") {
-    std::printf("%s\n", endpoint.dump(2).c_str());
+  if (context.structured()) {
+    context.dump(endpoint);
     return;
   }
   context.print(Json::object({{"endpoints", Json(Json::Array{flat(endpoint)})}}), "endpoints",
@@ -35,31 +39,44 @@ void show(CliContext& context, const Json& endpoint) {
 }
 
 // Asks until what the reference names is what answers; the server holds each question while it
-// loads. Errors: kUnavailable with the server's reason when that failed.
-Result<Json> wait_until_ready(ApiClient& client, const std::string& path) {
-  for (int question = 0; question < kQuestions; ++question) {
-    auto endpoint = client.get(path + "?wait=" + std::to_string(kSecondsEach));
+// loads. Errors: kUnavailable with the server's reason when that failed, kDeadlineExceeded.
+Result<Json> wait_until_ready(ApiClient& client, const std::string& path,
+                              std::chrono::milliseconds limit) {
+  const SystemClock clock;
+  const auto end = clock.steady() + limit;
+  while (true) {
+    const auto left = std::chrono::ceil<std::chrono::seconds>(end - clock.steady());
+    const auto wait = std::clamp(left, std::chrono::seconds(0), kQuestion);
+    auto endpoint = client.get(fmt::format("{}?wait={}", path, wait.count()));
     if (!endpoint) return endpoint;
     const auto state = endpoint->text("state");
     if (state == "ready") return endpoint;
     if (state == "failed") return Error(Code::kUnavailable, endpoint->text("error"));
+    if (clock.steady() < end) continue;
+    return Error(Code::kDeadlineExceeded,
+                 fmt::format("the endpoint is still loading its model after {}; it goes on: strata "
+                             "endpoint show tells when it answers",
+                             show_duration(limit)));
   }
-  return Error(Code::kDeadlineExceeded, "the endpoint is still loading its model after 10 minutes");
 }
 
 void add_create(CLI::App& endpoint, CliContext& context) {
   static std::string name, model;
+  static std::string timeout = "10m";
   static bool wait = false;
   auto* create = endpoint.add_subcommand("create", "Serve a model and follow its alias");
   create->add_option("name", name, "Name of the endpoint")->required();
   create->add_option("--model", model, "models:/NAME@ALIAS or models:/NAME/VERSION")->required();
   create->add_flag("--wait", wait, "Return when the endpoint answers, or fail with the reason");
+  create->add_option("--timeout", timeout, "How long to wait, for example 90s");
   create->callback([&context] {
     context.with_client([&](ApiClient& client) -> Status {
+      const auto limit = parse_duration(timeout);
+      if (!limit) return invalid("timeout", "--timeout: " + limit.error().message);
       auto made =
           client.post("/api/v1/endpoints", Json::object({{"name", name}, {"model", model}}));
       if (made && wait)
-        made = wait_until_ready(client, "/api/v1/endpoints/" + encode_segment(name));
+        made = wait_until_ready(client, "/api/v1/endpoints/" + encode_segment(name), *limit);
       if (!made) return made.error();
       show(context, *made);
       return {};
@@ -77,7 +94,7 @@ void add_endpoint_commands(CLI::App& app, CliContext& context) {
     context.with_client([&](ApiClient& client) -> Status {
       const auto answer = client.get("/api/v1/endpoints");
       if (!answer) return answer.error();
-      if (context.output == "json") {
+      if (context.structured()) {
         context.print(*answer, "endpoints", kColumns);
         return {};
       }
@@ -107,7 +124,7 @@ void add_endpoint_commands(CLI::App& app, CliContext& context) {
     context.with_client([&](ApiClient& client) -> Status {
       const auto answer = client.remove("/api/v1/endpoints/" + encode_segment(name));
       if (!answer) return answer.error();
-      if (context.output == "json") std::printf("%s\n", answer->dump(2).c_str());
+      if (context.structured()) context.dump(*answer);
       return {};
     });
   });

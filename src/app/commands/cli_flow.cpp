@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <map>
 #include <sstream>
 
 #include <CLI/CLI.hpp>
@@ -20,6 +22,7 @@ namespace strata::app {
 namespace {
 
 namespace fs = std::filesystem;
+using resources::workflow::Workflows;
 using Columns = std::vector<std::pair<std::string, std::string>>;
 
 const Columns kFlowColumns = {{"name", "NAME"},
@@ -32,9 +35,9 @@ const Columns kFlowColumns = {{"name", "NAME"},
 const Columns kRunColumns = {{"id", "RUN"},     {"flow", "PIPELINE"},   {"state", "STATE"},
                              {"user", "USER"},  {"created", "CREATED"}, {"took", "TOOK"},
                              {"cause", "CAUSE"}};
-const Columns kStepColumns = {{"step", "STEP"},     {"state", "STATE"},  {"attempts", "ATTEMPTS"},
-                              {"exit", "EXIT"},     {"took", "TOOK"},    {"cpu", "CPU"},
-                              {"memory", "MEMORY"}, {"reason", "REASON"}};
+const Columns kStepColumns = {{"step", "STEP"},     {"state", "STATE"}, {"attempts", "ATTEMPTS"},
+                              {"exit", "EXIT"},     {"took", "TOOK"},   {"cpu", "CPU"},
+                              {"memory", "MEMORY"}, {"cost", "COST"},   {"reason", "REASON"}};
 
 std::string took(const Json& from, const Json& to) {
   const auto begin = parse_rfc3339(from.is_string() ? from.as_string() : "");
@@ -57,14 +60,33 @@ bool is_left_out(const fs::path& name) {
          text.ends_with(".pyc");
 }
 
+// Says where most of what does not fit lies, by the entries at the top of the folder.
+Error too_large(const fs::path& folder, const std::map<std::string, std::uintmax_t>& sizes) {
+  std::vector<std::pair<std::uintmax_t, std::string>> largest;
+  for (const auto& [name, bytes] : sizes)
+    largest.emplace_back(bytes, name);
+  std::ranges::sort(largest, std::greater<>());
+  if (largest.size() > 3) largest.resize(3);
+  std::vector<std::string> named;
+  for (const auto& [bytes, name] : largest)
+    named.push_back(fmt::format("{} {}", name, show_bytes(bytes)));
+  return Error(Code::kTooLarge,
+               fmt::format("source: {} holds more than {} MiB ({} so far). A pipeline's source is "
+                           "code: name a smaller folder, and keep data in the lake",
+                           folder.string(), Workflows::kMaxPackage >> 20U, join(named, ", ")),
+               "source");
+}
+
 // All files of a folder but hidden ones and caches, as a tar archive that is the same for the same
-// content.
+// content. Reads no more than fits into a package.
 Result<std::string> pack(const fs::path& folder) {
   std::error_code failed;
   if (!fs::is_directory(folder, failed)) {
     return invalid("source", fmt::format("source: {} is no folder", folder.string()));
   }
   std::vector<wire::TarFile> files;
+  std::map<std::string, std::uintmax_t> sizes;
+  std::uintmax_t total = 0;
   auto entry = fs::recursive_directory_iterator(folder, failed);
   for (; !failed && entry != fs::recursive_directory_iterator(); entry.increment(failed)) {
     if (is_left_out(entry->path().filename())) {
@@ -72,12 +94,17 @@ Result<std::string> pack(const fs::path& folder) {
       continue;
     }
     if (!entry->is_regular_file(failed)) continue;
+    const auto path = fs::relative(entry->path(), folder, failed);
+    if (failed) break;
+    const auto size = entry->file_size(failed);
+    if (failed) break;
+    sizes[path.begin()->string()] += size;
+    if ((total += size) > Workflows::kMaxPackage) return too_large(folder, sizes);
     auto content = read_file(entry->path());
     if (!content) return content;
     const bool executable =
         (entry->status().permissions() & fs::perms::owner_exec) != fs::perms::none;
-    files.push_back(
-        {fs::relative(entry->path(), folder, failed).string(), std::move(*content), executable});
+    files.push_back({path.string(), std::move(*content), executable});
   }
   if (failed) return from_errno(failed.value(), "read", folder.string());
   std::ranges::sort(files, {}, &wire::TarFile::path);
@@ -94,8 +121,7 @@ struct Applied {
 Result<Applied> apply_file(ApiClient& client, const std::string& path, bool dry_run) {
   const auto text = read_file(path);
   if (!text) return text.error();
-  const wire::FlowReadOptions options{.file = path,
-                                      .zone_known = &resources::workflow::Workflows::zone_known};
+  const wire::FlowReadOptions options{.file = path, .zone_known = &Workflows::zone_known};
   const bool is_json = fs::path(path).extension() == ".json";
   Result<wire::FlowSpec> spec = Error();
   if (is_json) {
@@ -109,13 +135,15 @@ Result<Applied> apply_file(ApiClient& client, const std::string& path, bool dry_
   if (!spec->source.empty()) {
     const auto archive = pack(fs::path(path).parent_path() / spec->source);
     if (!archive) return archive.error();
-    const auto answer =
-        client.request("POST", "/api/v1/flow-packages", *archive, "application/x-tar");
-    if (!answer) return answer.error();
-    const auto stored = parse_json(answer->body);
-    if (!stored) return stored.error();
-    spec->package = stored->text("package");
     spec->source.clear();
+    if (!dry_run) {
+      const auto answer =
+          client.request("POST", "/api/v1/flow-packages", *archive, "application/x-tar");
+      if (!answer) return answer.error();
+      const auto stored = parse_json(answer->body);
+      if (!stored) return stored.error();
+      spec->package = stored->text("package");
+    }
   }
   const auto answer = client.request(
       "PUT",
@@ -133,6 +161,18 @@ Json with_run_cells(const Json& run) {
   return out;
 }
 
+// "0.0123 EUR"; sums of several currencies stand beside each other.
+std::string cost_text(const Json& item) {
+  if (item["cost"].is_number())
+    return fmt::format("{:.4f} {}", item.number("cost"), item.text("currency"));
+  std::vector<std::string> sums;
+  if (item["costs"].is_array()) {
+    for (const Json& sum : item["costs"].as_array())
+      sums.push_back(cost_text(sum));
+  }
+  return sums.empty() ? "-" : join(sums, " + ");
+}
+
 Json step_cells(const Json& step) {
   const Json& attempts = step["attempts"];
   Json out = Json::object({{"step", step["step"]},
@@ -142,6 +182,7 @@ Json step_cells(const Json& step) {
                            {"took", "-"},
                            {"cpu", "-"},
                            {"memory", "-"},
+                           {"cost", cost_text(step)},
                            {"reason", step["reason"]}});
   if (attempts.size() == 0) return out;
   const Json& last = attempts.as_array().back();
@@ -199,11 +240,11 @@ Status wait_for_run(ApiClient& client, CliContext& context, const std::string& i
   while (true) {
     const auto run = client.get("/api/v1/flow-runs/" + encode_segment(id));
     if (!run) return run.error();
-    if (context.output != "json") progress.show(*run);
+    if (!context.structured()) progress.show(*run);
     if (has_ended(*run)) {
-      if (context.output == "json") std::printf("%s\n", run->dump(2).c_str());
+      if (context.structured()) context.dump(*run);
       if (run->text("state") == "succeeded") {
-        if (context.output != "json") {
+        if (!context.structured()) {
           std::printf("run %s succeeded in %s\n", id.c_str(),
                       took((*run)["started"], (*run)["finished"]).c_str());
         }
@@ -244,8 +285,8 @@ void add_apply(CLI::App& flow, CliContext& context) {
     context.with_client([&](ApiClient& client) -> Status {
       const auto applied = apply_file(client, file, dry_run);
       if (!applied) return applied.error();
-      if (context.output == "json") {
-        std::printf("%s\n", applied->flow.dump(2).c_str());
+      if (context.structured()) {
+        context.dump(applied->flow);
       } else if (dry_run) {
         std::printf("%s is correct; nothing was changed\n", file.c_str());
       } else {
@@ -282,8 +323,10 @@ void add_run(CLI::App& flow, CliContext& context) {
           client.post(fmt::format("/api/v1/flows/{}/runs", encode_segment(name)), body);
       if (!run) return run.error();
       if (wait) return wait_for_run(client, context, run->text("id"));
-      std::printf("%s\n",
-                  context.output == "json" ? run->dump(2).c_str() : run->text("id").c_str());
+      if (context.structured())
+        context.dump(*run);
+      else
+        std::printf("%s\n", run->text("id").c_str());
       return {};
     });
   });
@@ -294,7 +337,7 @@ void add_list(CLI::App& flow, CliContext& context) {
     context.with_client([&](ApiClient& client) -> Status {
       auto flows = client.get("/api/v1/flows");
       if (!flows) return flows.error();
-      if (context.output == "json") {
+      if (context.structured()) {
         context.print(*flows, "flows", kFlowColumns);
         return {};
       }
@@ -322,19 +365,20 @@ void add_status(CLI::App& flow, CliContext& context) {
         Json rows = Json::array();
         for (const Json& run : (*runs)["runs"].as_array())
           rows.push(with_run_cells(run));
-        context.print(context.output == "json" ? *runs : Json::object({{"runs", std::move(rows)}}),
+        context.print(context.structured() ? *runs : Json::object({{"runs", std::move(rows)}}),
                       "runs", kRunColumns);
         return {};
       }
       const auto run = client.get("/api/v1/flow-runs/" + encode_segment(id));
       if (!run) return run.error();
-      if (context.output == "json") {
-        std::printf("%s\n", run->dump(2).c_str());
+      if (context.structured()) {
+        context.dump(*run);
         return {};
       }
-      std::printf("%s of %s: %s%s%s\n", id.c_str(), run->text("flow").c_str(),
+      const std::string cost = cost_text(*run);
+      std::printf("%s of %s: %s%s%s%s\n", id.c_str(), run->text("flow").c_str(),
                   run->text("state").c_str(), run->text("reason").empty() ? "" : ", ",
-                  run->text("reason").c_str());
+                  run->text("reason").c_str(), cost == "-" ? "" : (", cost " + cost).c_str());
       context.print(step_table(*run), "steps", kStepColumns);
       return {};
     });

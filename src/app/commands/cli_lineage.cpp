@@ -63,8 +63,8 @@ class Tree {
 
 Status show(CliContext& context, const Result<Json>& graph, bool upstream) {
   if (!graph) return graph.error();
-  if (context.output == "json") {
-    std::printf("%s\n", graph->dump(2).c_str());
+  if (context.structured()) {
+    context.dump(*graph);
     return {};
   }
   const auto& first = (*graph)["nodes"].as_array().front();

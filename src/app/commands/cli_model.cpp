@@ -35,8 +35,8 @@ Status list_models(CliContext& context, ApiClient& client) {
 Status show_model(CliContext& context, ApiClient& client, const std::string& name) {
   const auto model = client.get("/api/v1/models/" + encode_segment(name));
   if (!model) return model.error();
-  if (context.output == "json") {
-    std::printf("%s\n", model->dump(2).c_str());
+  if (context.structured()) {
+    context.dump(*model);
     return {};
   }
   std::printf("%s  owner %s (team %s)\n%s\n", model->text("name").c_str(),

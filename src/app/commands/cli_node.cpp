@@ -40,6 +40,9 @@ void print_node(const Json& node) {
                            show_bytes(static_cast<std::uint64_t>(gpu.integer("memory_bytes")))));
   }
   if (node["gpus"].size() == 0) lines.emplace_back("gpu", "none");
+  lines.emplace_back("sandbox", node.integer("landlock") > 0
+                                    ? "Landlock " + node["landlock"].dump()
+                                    : "none: SQL is held by the engine's own settings only");
   if (measured.is_object()) {
     lines.emplace_back("measured", measured.text("time"));
     lines.emplace_back("  memory bandwidth", number(measured, "memory_gb_s", "GB/s"));
@@ -64,8 +67,8 @@ void print_node(const Json& node) {
 }
 
 void show(const CliContext& context, const Json& answer) {
-  if (context.output == "json") {
-    std::printf("%s\n", answer.dump(2).c_str());
+  if (context.structured()) {
+    context.dump(answer);
     return;
   }
   if (!answer["nodes"].is_array()) return print_node(answer);

@@ -27,7 +27,7 @@ constexpr int kDefaultWidth = 100;
 struct SqlOptions {
   std::string sql;
   std::string file;
-  std::string output = "table";
+  std::string output;
   std::string out;
   std::int64_t limit = -1;
   std::string timeout = "5m";
@@ -43,8 +43,8 @@ void note_interrupt(int) {
 // Ctrl-C.
 class Companion {
  public:
-  Companion(std::string data_dir, std::string id)
-      : data_dir_(std::move(data_dir)),
+  Companion(const CliContext& context, std::string id)
+      : context_(context),
         id_(std::move(id)),
         before_(std::signal(SIGINT, note_interrupt)) {
     thread_.submit([this] { follow(); });
@@ -65,7 +65,7 @@ class Companion {
     const auto began = SystemClock().steady();
     bool cancelled = false;
     bool shown = false;
-    auto client = ApiClient::connect(data_dir_);
+    auto client = ApiClient::connect(context_.data_dir, context_.project);
     if (!client) return;  // the query itself reports why
     std::unique_lock lock(mutex_);
     for (int turn = 1;
@@ -102,7 +102,7 @@ class Companion {
     std::fflush(stderr);
   }
 
-  std::string data_dir_;
+  const CliContext& context_;
   std::string id_;
   void (*before_)(int);
   std::mutex mutex_;
@@ -291,7 +291,7 @@ Status run_sql(ApiClient& client, const CliContext& context, const SqlOptions& o
   STRATA_TRY(target.ready());
   std::string table;
   {
-    const Companion companion(context.data_dir, id);
+    const Companion companion(context, id);
     STRATA_TRY(client.stream("POST", "/api/v1/sql", body.dump(), media_of(options.output),
                              [&](std::string_view piece) {
                                if (options.output == "table")
@@ -326,6 +326,11 @@ void add_sql_commands(CLI::App& app, CliContext& context) {
   sql->add_option("--timeout", options.timeout,
                   "Stop the statement after this time, for example 90s");
   sql->callback([&context] {
+    if (options.output.empty()) options.output = context.output;
+    if (options.output == "yaml") {
+      return context.fail(
+          invalid("output", "sql writes table, csv, json, arrow or parquet, no yaml"));
+    }
     context.with_client([&](ApiClient& client) { return run_sql(client, context, options); });
   });
 }

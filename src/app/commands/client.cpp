@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "app/commands/cli.hpp"
+#include "app/commands/yaml.hpp"
 #include "app/data_dir.hpp"
 #include "base/text.hpp"
 #include "runtime/files.hpp"
@@ -41,17 +42,18 @@ std::string encode_segment(std::string_view text) {
   return out;
 }
 
-Result<ApiClient> ApiClient::connect(const std::string& data_dir) {
+Result<ApiClient> ApiClient::connect(const std::string& data_dir, std::string project) {
   const char* url = std::getenv("STRATA_URL");
   const char* token = std::getenv("STRATA_TOKEN");
-  if (data_dir.empty() && url != nullptr && token != nullptr) return ApiClient(url, token);
+  if (data_dir.empty() && url != nullptr && token != nullptr)
+    return ApiClient(url, token, std::move(project));
   SystemFiles files;
   const std::string dir = data_dir.empty() ? default_data_dir() : data_dir;
   const auto endpoints = read_endpoints(files, dir);
   if (!endpoints) return endpoints.error();
   const auto admin = read_admin(files, dir);
   if (!admin) return admin.error();
-  return ApiClient(endpoints->http, admin->token);
+  return ApiClient(endpoints->http, admin->token, std::move(project));
 }
 
 namespace {
@@ -78,6 +80,13 @@ Error error_of(const ClientAnswer& answer, const std::string& body) {
 
 }  // namespace
 
+std::vector<std::pair<std::string, std::string>> ApiClient::headers(std::string_view accept) const {
+  std::vector<std::pair<std::string, std::string>> out = {{"Authorization", "Bearer " + token_},
+                                                          {"Accept", std::string(accept)}};
+  if (!project_.empty()) out.emplace_back("Strata-Project", project_);
+  return out;
+}
+
 Result<ApiAnswer> ApiClient::request(std::string_view method, const std::string& path,
                                      const std::string& body, std::string_view content_type,
                                      std::string_view accept) {
@@ -85,7 +94,7 @@ Result<ApiAnswer> ApiClient::request(std::string_view method, const std::string&
   request.method = method;
   request.url = url_ + path;
   request.body = body;
-  request.headers = {{"Authorization", "Bearer " + token_}, {"Accept", std::string(accept)}};
+  request.headers = headers(accept);
   if (!body.empty()) request.headers.emplace_back("Content-Type", std::string(content_type));
   ApiAnswer answer;
   const auto done = http_exchange(request, [&](const ClientAnswer&, std::string_view piece) {
@@ -124,7 +133,7 @@ Status ApiClient::stream(std::string_view method, const std::string& path, const
   request.url = url_ + path;
   request.body = body;
   request.timeout = std::chrono::hours(24);  // a log that is followed may stay silent for long
-  request.headers = {{"Authorization", "Bearer " + token_}, {"Accept", std::string(accept)}};
+  request.headers = headers(accept);
   if (!body.empty()) request.headers.emplace_back("Content-Type", "application/json");
   std::string refused;
   const auto done = http_exchange(request, [&](const ClientAnswer& answer, std::string_view piece) {
@@ -146,10 +155,14 @@ void CliContext::fail(const Error& error) {
 }
 
 void CliContext::with_client(const std::function<Status(ApiClient&)>& f) {
-  auto client = ApiClient::connect(data_dir);
+  auto client = ApiClient::connect(data_dir, project);
   if (!client) return fail(client.error());
   const auto done = f(*client);
   if (!done) fail(done.error());
+}
+
+void CliContext::dump(const Json& answer) const {
+  std::fputs((output == "yaml" ? to_yaml(answer) : answer.dump(2) + "\n").c_str(), stdout);
 }
 
 namespace {
@@ -164,10 +177,7 @@ std::string cell_text(const Json& value) {
 
 void CliContext::print(const Json& answer, std::string_view items,
                        const std::vector<std::pair<std::string, std::string>>& columns) {
-  if (output == "json") {
-    std::printf("%s\n", answer.dump(2).c_str());
-    return;
-  }
+  if (structured()) return dump(answer);
   std::vector<std::vector<std::string>> lines(1);
   for (const auto& [name, heading] : columns)
     lines[0].push_back(heading);

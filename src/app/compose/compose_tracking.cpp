@@ -12,7 +12,14 @@ TrackingPart::TrackingPart(Core& core, storage::lake::Lake& lake)
       tracking_(core.records, core.audit, core.events, core.lineage, artifacts_, core.clock,
                 core.random),
       models_(core.records, core.audit, core.events, core.lineage, tracking_, core.clock),
-      door_(doors::mlflow::Services{tracking_, models_}) {}
+      door_(doors::mlflow::Services{tracking_, models_}) {
+  // The files of registered models are objects that every door of the lake reaches.
+  lake.set_guard([](kernel::Reader& reader, const ProjectId& project,
+                    const storage::lake::ObjectName& name) -> Status {
+    if (name.bucket() != LakeArtifactStore::bucket_of(project)) return {};
+    return Tracking::check_thawed(reader, project, name.key());
+  });
+}
 
 Status TrackingPart::prepare(Core& core) {
   STRATA_TRY(core.records.migrate(Tracking::migrations()));

@@ -6,6 +6,7 @@
 
 #include "base/log.hpp"
 #include "doors/rest/sql_routes.hpp"
+#include "storage/compute/compute.hpp"
 
 namespace strata::app {
 
@@ -23,13 +24,22 @@ std::int64_t engine_memory_mb() {
   return std::max<std::int64_t>(256, pages * (page / 1024) / 1024 / 4);
 }
 
-EngineHostOptions engine_options(const Core& core) {
+// The default project's files lie where they did before there were others.
+std::string folder_of(const ProjectId& project) {
+  return project.str() == "default" ? "warehouse" : "projects/" + project.str() + "/warehouse";
+}
+
+EngineHostOptions engine_options(const Core& core, const ProjectId& project) {
   EngineHostOptions options;
   options.command = {core.paths.executable, "warehouse", "--lib",
                      core.paths.libraries + "/libduckdb.so"};
   options.data = core.paths.data;
-  options.memory_mb = engine_memory_mb();
-  options.threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  options.folder = folder_of(project);
+  options.memory_mb =
+      core.limits.sql_memory_mb > 0 ? core.limits.sql_memory_mb : engine_memory_mb();
+  options.threads = core.limits.sql_threads > 0
+                        ? core.limits.sql_threads
+                        : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   return options;
 }
 
@@ -39,15 +49,12 @@ WarehousePart::WarehousePart(Core& core, storage::lake::Lake& lake,
                              std::function<double(std::chrono::microseconds)> cost)
     : core_(core),
       objects_(lake, core.pool),
-      warehouse_(Warehouse::Ports{core.records, core.audit, core.events, core.lineage, objects_,
-                                  core.pool, core.scope, core.loops, core.clock, core.random,
-                                  core.identity.system_caller(), std::move(cost)},
-                 engine_options(core)) {}
+      cost_(std::move(cost)) {}
 
-void WarehousePart::offer_predictions(platform::deployment::PredictionLog& log) {
+Warehouse::SystemView WarehousePart::predictions_of(const ProjectId& project) {
   Warehouse::SystemView view;
   view.name = "predictions";
-  view.folder = "predictions";
+  view.folder = "predictions/" + project.str();
   for (const auto& [name, type] :
        std::vector<std::pair<std::string, std::string>>{{"prediction_id", "VARCHAR"},
                                                         {"row", "INTEGER"},
@@ -61,15 +68,91 @@ void WarehousePart::offer_predictions(platform::deployment::PredictionLog& log) 
                                                         {"status", "VARCHAR"}}) {
     view.columns.push_back({name, type});
   }
-  view.files = [&log, project = core_.identity.system_caller().project.str()] {
+  view.files = [log = predictions_, project] {
     // What was answered before the query is in it. A log that cannot be written shows what it has.
-    if (const auto flushed = log.flush(); !flushed) {
+    if (const auto flushed = log->flush(); !flushed) {
       strata::log::warn("warehouse.predictions",
                         Json::object({{"error", flushed.error().message}}));
     }
-    return log.files(project);
+    return log->files(project.str());
   };
-  warehouse_.add_system_view(std::move(view));
+  return view;
+}
+
+// Blocks on the records when it is the first call for the project.
+Result<Warehouse*> WarehousePart::find_or_open(const ProjectId& project) {
+  const std::lock_guard opening(opening_);
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return Error(Code::kUnavailable, "the server is stopping");
+    if (const auto at = by_project_.find(project); at != by_project_.end()) return at->second.get();
+  }
+  kernel::Caller system = core_.identity.system_caller();
+  system.project = project;
+  auto opened = std::make_unique<Warehouse>(
+      Warehouse::Ports{core_.records, core_.audit, core_.events, core_.lineage, objects_,
+                       core_.pool, core_.scope, core_.loops, core_.clock, core_.random,
+                       std::move(system), cost_},
+      engine_options(core_, project));
+  if (predictions_ != nullptr) opened->add_system_view(predictions_of(project));
+  STRATA_TRY(opened->start());
+  const std::lock_guard lock(mutex_);
+  return by_project_.emplace(project, std::move(opened)).first->second.get();
+}
+
+Task<Result<Warehouse*>> WarehousePart::of(const kernel::Caller& caller) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto at = by_project_.find(caller.project); at != by_project_.end())
+      co_return at->second.get();
+  }
+  const auto open = [this, project = caller.project] {
+    return find_or_open(project);
+  };
+  co_return co_await core_.pool.run(open);
+}
+
+Status WarehousePart::start() {
+  if (storage::compute::landlock_version() == 0) {
+    log::warn("warehouse.unconfined",
+              Json::object({{"why", "this kernel has no Landlock, or it is switched off"},
+                            {"then",
+                             "only the SQL engine's own settings keep statements to their "
+                             "files"}}));
+  }
+  for (const auto& project : core_.identity.projects()) {
+    const auto opened = find_or_open(ProjectId(project.name));
+    if (!opened) return opened.error();
+  }
+  return {};
+}
+
+std::vector<Warehouse*> WarehousePart::open_ones() {
+  const std::lock_guard lock(mutex_);
+  std::vector<Warehouse*> all;
+  for (const auto& [project, warehouse] : by_project_)
+    all.push_back(warehouse.get());
+  return all;
+}
+
+void WarehousePart::release() {
+  for (auto* warehouse : open_ones())
+    warehouse->release();
+}
+
+void WarehousePart::drain() {
+  for (auto* warehouse : open_ones())
+    warehouse->drain();
+}
+
+void WarehousePart::stop() {
+  {
+    const std::lock_guard opening(opening_);
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+  }
+  for (auto* warehouse : open_ones())
+    warehouse->stop();
 }
 
 Result<std::unique_ptr<WarehousePart>> make_warehouse_part(
@@ -77,7 +160,15 @@ Result<std::unique_ptr<WarehousePart>> make_warehouse_part(
     std::function<double(std::chrono::microseconds)> cost) {
   STRATA_TRY(core.records.migrate(Warehouse::migrations()));
   auto part = std::make_unique<WarehousePart>(core, lake, std::move(cost));
-  rest.add(doors::rest::sql_routes(part->warehouse()));
+  auto* const warehouses = part.get();
+  const auto find = [warehouses](const kernel::Caller& caller) {
+    return warehouses->of(caller);
+  };
+  const auto release = [warehouses] {
+    warehouses->release();
+    return Status();
+  };
+  rest.add(doors::rest::sql_routes(find, core.pool, release));
   return part;
 }
 

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <map>
 #include <memory>
+#include <mutex>
 
 #include "app/core.hpp"
 #include "doors/rest/rest.hpp"
@@ -11,25 +13,41 @@
 
 namespace strata::app {
 
-// SQL with its engine process and the warehouse's part of Strata's own API.
+// SQL with its engine processes and the warehouse's part of Strata's own API. Each project has a
+// database, and an engine that opens no other, so that no statement can name another's tables.
 class WarehousePart final : public Part {
  public:
   WarehousePart(Core& core, storage::lake::Lake& lake,
                 std::function<double(std::chrono::microseconds)> cost);
 
-  storage::warehouse::Warehouse& warehouse() { return warehouse_; }
-  // Lets SQL read the predictions as strata.predictions. Before start(); `log` outlives this part's
-  // work.
-  void offer_predictions(platform::deployment::PredictionLog& log);
+  // Lets SQL read the predictions of the project as strata.predictions. Before start(); `log`
+  // outlives this part's work.
+  void offer_predictions(platform::deployment::PredictionLog& log) { predictions_ = &log; }
+  // The caller's, made at the first call for a project.
+  Task<Result<storage::warehouse::Warehouse*>> of(const kernel::Caller& caller);
 
-  Status start() override { return warehouse_.start(); }
-  void drain() override { warehouse_.drain(); }
-  void stop() override { warehouse_.stop(); }
+  // Lets all engines write out and end; see Warehouse::release(). Blocks.
+  void release();
+
+  Status start() override;
+  void drain() override;
+  void stop() override;
 
  private:
+  using Warehouse = storage::warehouse::Warehouse;
+
+  Result<Warehouse*> find_or_open(const ProjectId& project);
+  Warehouse::SystemView predictions_of(const ProjectId& project);
+  std::vector<Warehouse*> open_ones();
+
   Core& core_;
   storage::warehouse::LakeObjects objects_;
-  storage::warehouse::Warehouse warehouse_;
+  std::function<double(std::chrono::microseconds)> cost_;
+  platform::deployment::PredictionLog* predictions_ = nullptr;
+  std::mutex opening_;
+  std::mutex mutex_;  // guards what follows
+  bool closed_ = false;
+  std::map<ProjectId, std::unique_ptr<Warehouse>> by_project_;
 };
 
 // Builds the part and adds its routes to `rest`. `cost` prices processor time; may be empty.

@@ -22,11 +22,6 @@ constexpr std::string_view kDigestKind = "sha256:";
 constexpr std::size_t kPage = 1000;
 constexpr std::size_t kMaxEntries = 100'000;
 
-std::string bucket_of(const Caller& caller) {
-  if (caller.project.str() == kDefaultProject) return std::string(kBucket);
-  return fmt::format("{}-{}", kBucket, to_hex(sha256(caller.project.str())).substr(0, 16));
-}
-
 Caller with_lake_rights(const Caller& caller) {
   Caller rights = caller;
   rights.permissions.set(static_cast<std::size_t>(Permission::kLakeRead));
@@ -49,6 +44,11 @@ bool is_missing_bucket(const Error& error) {
 
 }  // namespace
 
+std::string LakeArtifactStore::bucket_of(const ProjectId& project) {
+  if (project.str() == kDefaultProject) return std::string(kBucket);
+  return fmt::format("{}-{}", kBucket, to_hex(sha256(project.str())).substr(0, 16));
+}
+
 Task<Status> LakeArtifactStore::ensure_bucket(const Caller& rights, const std::string& bucket) {
   {
     const std::lock_guard lock(mutex_);
@@ -64,7 +64,7 @@ Task<Status> LakeArtifactStore::ensure_bucket(const Caller& rights, const std::s
 Task<Result<ArtifactInfo>> LakeArtifactStore::put(const Caller& caller, std::string path,
                                                   ByteSource& body) {
   const Caller rights = with_lake_rights(caller);
-  const std::string bucket = bucket_of(caller);
+  const std::string bucket = bucket_of(caller.project);
   STRATA_CO_TRY(co_await ensure_bucket(rights, bucket));
   auto name = ObjectName::make(bucket, path);
   if (!name) co_return std::move(name).error();
@@ -76,7 +76,7 @@ Task<Result<ArtifactInfo>> LakeArtifactStore::put(const Caller& caller, std::str
 
 Task<Result<Artifact>> LakeArtifactStore::open(const Caller& caller, std::string path) {
   const Caller rights = with_lake_rights(caller);
-  auto name = ObjectName::make(bucket_of(caller), path);
+  auto name = ObjectName::make(bucket_of(caller.project), path);
   if (!name) co_return std::move(name).error();
   storage::lake::GetOptions options;
   auto opened = co_await lake_.get(rights, *name, std::move(options));
@@ -99,7 +99,7 @@ Task<Result<std::vector<ArtifactInfo>>> LakeArtifactStore::list(const Caller& ca
   options.delimiter = "/";
   options.limit = kPage;
   while (true) {
-    auto page = co_await lake_.list(rights, bucket_of(caller), options);
+    auto page = co_await lake_.list(rights, bucket_of(caller.project), options);
     if (!page) {
       if (is_missing_bucket(page.error())) co_return found;
       co_return std::move(page).error();
@@ -147,7 +147,7 @@ Task<Result<std::vector<ArtifactInfo>>> LakeArtifactStore::walk(const Caller& ca
                                                                 std::string path,
                                                                 std::size_t limit) {
   const Caller rights = with_lake_rights(caller);
-  const std::string bucket = bucket_of(caller);
+  const std::string bucket = bucket_of(caller.project);
   std::vector<ArtifactInfo> found;
   storage::lake::ListOptions options;
   options.prefix = path + "/";
@@ -173,7 +173,7 @@ Task<Result<std::vector<ArtifactInfo>>> LakeArtifactStore::walk(const Caller& ca
 
 Task<Status> LakeArtifactStore::remove(const Caller& caller, std::string path) {
   const Caller rights = with_lake_rights(caller);
-  const std::string bucket = bucket_of(caller);
+  const std::string bucket = bucket_of(caller.project);
   auto name = ObjectName::make(bucket, path);
   if (!name) co_return std::move(name).error();
   storage::lake::Conditions always;

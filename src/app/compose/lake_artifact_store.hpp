@@ -16,6 +16,7 @@ namespace strata::app {
 class LakeArtifactStore final : public platform::tracking::ArtifactStore {
  public:
   explicit LakeArtifactStore(storage::lake::Lake& lake) : lake_(lake) {}
+  static std::string bucket_of(const ProjectId& project);
 
   Task<Result<platform::tracking::ArtifactInfo>> put(const kernel::Caller& caller, std::string path,
                                                      ByteSource& body) override;

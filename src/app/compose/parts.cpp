@@ -28,6 +28,7 @@ Result<std::vector<std::unique_ptr<Part>>> make_parts(Core& core, doors::rest::R
   if (!tracking) return std::move(tracking).error();
   auto deployment = make_deployment_part(core, rest, (*tracking)->models());
   if (!deployment) return std::move(deployment).error();
+  auto& runs = (*tracking)->tracking();
   auto& predictions = (*deployment)->predictions();
   add_lineage(core, rest, predictions);
   (*warehouse)->offer_predictions(predictions);
@@ -36,7 +37,7 @@ Result<std::vector<std::unique_ptr<Part>>> make_parts(Core& core, doors::rest::R
   parts.push_back(*std::move(warehouse));
   parts.push_back(*std::move(tracking));
   parts.push_back(*std::move(deployment));
-  auto workflow = make_workflow_part(core, rest);
+  auto workflow = make_workflow_part(core, rest, node, runs);
   if (!workflow) return std::move(workflow).error();
   parts.push_back(*std::move(workflow));
   parts.push_back(make_events_part(core, rest));

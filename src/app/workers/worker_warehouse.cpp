@@ -14,6 +14,7 @@ void add_warehouse_worker(CLI::App& app, CliContext& context) {
       app.add_subcommand("warehouse", "The SQL engine's process; the server starts it")->group("");
   worker->add_option("--socket-fd", descriptor)->required();
   worker->add_option("--lib", options.library)->required();
+  worker->add_option("--folder", options.folder)->required();
   worker->add_option("--spool", options.spool)->required();
   worker->add_option("--memory-mb", options.memory_mb);
   worker->add_option("--threads", options.threads);

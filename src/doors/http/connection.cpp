@@ -251,6 +251,18 @@ Status complete(Request& request, const Parser& parser, const ConnectionContext&
   return {};
 }
 
+class PeerWatch {
+ public:
+  PeerWatch(Transport& transport, ByteSource& source) : transport_(transport) {
+    transport.watch_peer([&source] { source.cancel(); });
+  }
+  ~PeerWatch() { transport_.watch_peer({}); }
+  PeerWatch(const PeerWatch&) = delete;
+
+ private:
+  Transport& transport_;
+};
+
 class Reply {
  public:
   Reply(Transport& transport, const ConnectionContext& context)
@@ -327,7 +339,10 @@ class Reply {
 
   // A source that fails half-way ends the connection: the peer sees a short or unfinished body,
   // never a wrong one.
+  // A source may be silent for long: while it is, the peer is watched, and its end cancels the
+  // source.
   Task<bool> send_stream(ByteSource& source, std::optional<std::uint64_t> length) {
+    const PeerWatch watch(transport_, source);
     while (true) {
       const auto piece = co_await source.next();
       if (!piece) co_return false;
@@ -356,8 +371,10 @@ Task<bool> read_head(Transport& transport, beast::flat_buffer& buffer, Parser& p
   idle.store(buffer.size() == 0);
   auto limit = buffer.size() == 0 ? context.idle_deadline : context.head_deadline;
   std::chrono::steady_clock::time_point began{};
-  const Error late(Code::kDeadlineExceeded, fmt::format("the request's head took longer than {}",
-                                                        show_duration(context.head_deadline)));
+  const auto late = [&] {
+    return Error(Code::kDeadlineExceeded, fmt::format("the request's head took longer than {}",
+                                                      show_duration(context.head_deadline)));
+  };
   while (!parser.is_header_done()) {
     if (buffer.size() > 0) {
       beast::error_code code;
@@ -372,7 +389,7 @@ Task<bool> read_head(Transport& transport, beast::flat_buffer& buffer, Parser& p
     }
     if (idle.load() && context.stopping.load()) co_return false;
     const auto got = co_await fill(transport, buffer, 16 * 1024, limit);
-    if (!got && got.error().code == Code::kDeadlineExceeded && !idle.load()) bad = late;
+    if (!got && got.error().code == Code::kDeadlineExceeded && !idle.load()) bad = late();
     if (!got || *got == 0) co_return false;
     idle.store(false);
     // One deadline for the whole head: a peer that sends a byte now and then gains nothing.
@@ -380,7 +397,7 @@ Task<bool> read_head(Transport& transport, beast::flat_buffer& buffer, Parser& p
     const auto spent =
         std::chrono::duration_cast<std::chrono::milliseconds>(context.clock.steady() - began);
     if (spent >= context.head_deadline) {
-      bad = late;
+      bad = late();
       co_return false;
     }
     limit = context.head_deadline - spent;

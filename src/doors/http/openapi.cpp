@@ -94,7 +94,8 @@ Json operation_of(const BoundRoute& bound, Json parameters) {
 
 }  // namespace
 
-Json openapi_document(const Router& router) {
+Json openapi_document(const Router& router, Json types) {
+  types.set("Error", schema_of(kError));
   Json paths = Json::object();
   for (const auto& bound : router.routes()) {
     if (bound->route.doc.operation.empty()) continue;
@@ -113,8 +114,7 @@ Json openapi_document(const Router& router) {
       {{"openapi", "3.1.0"},
        {"info", Json::object({{"title", "Strata"}, {"version", STRATA_VERSION}})},
        {"paths", std::move(paths)},
-       {"components", Json::object({{"schemas", Json::object({{"Error", schema_of(kError)}})},
-                                    {"securitySchemes", schemes}})},
+       {"components", Json::object({{"schemas", std::move(types)}, {"securitySchemes", schemes}})},
        {"security", Json(Json::Array{Json::object({{"bearer", Json::array()}}),
                                      Json::object({{"basic", Json::array()}})})}});
 }

@@ -6,7 +6,8 @@
 namespace strata::http {
 
 // The OpenAPI 3.1 document of every documented route of a port, made from the same rows that the
-// router matches, so that it cannot name what is not offered.
-Json openapi_document(const Router& router);
+// router matches, so that it cannot name what is not offered. `types` are the named schemas that
+// the rows refer to.
+Json openapi_document(const Router& router, Json types);
 
 }  // namespace strata::http

@@ -8,6 +8,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <openssl/x509v3.h>
 
 #include "base/log.hpp"
 #include "base/text.hpp"
@@ -209,6 +210,32 @@ std::string Server::address() const {
 
 bool Server::secure() const {
   return impl_->tls.has_value();
+}
+
+std::string Server::certified_name() const {
+  X509* const certificate =
+      impl_->tls ? SSL_CTX_get0_certificate(impl_->tls->native_handle()) : nullptr;
+  if (certificate == nullptr) return {};
+  const std::unique_ptr<GENERAL_NAMES, decltype(&GENERAL_NAMES_free)> names(
+      static_cast<GENERAL_NAMES*>(
+          X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)),
+      &GENERAL_NAMES_free);
+  std::string ip;
+  for (int i = 0; names && i < sk_GENERAL_NAME_num(names.get()); ++i) {
+    const GENERAL_NAME* const name = sk_GENERAL_NAME_value(names.get(), i);
+    if (name->type == GEN_DNS) {
+      const auto* const text = name->d.dNSName;
+      std::string host(reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
+                       static_cast<std::size_t>(ASN1_STRING_length(text)));
+      if (!host.starts_with("*")) return host;
+    } else if (name->type == GEN_IPADD && ip.empty() &&
+               ASN1_STRING_length(name->d.iPAddress) == 4) {
+      asio::ip::address_v4::bytes_type bytes;
+      std::copy_n(ASN1_STRING_get0_data(name->d.iPAddress), bytes.size(), bytes.begin());
+      ip = asio::ip::address_v4(bytes).to_string();
+    }
+  }
+  return ip;
 }
 
 }  // namespace strata::http

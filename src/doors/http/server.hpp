@@ -43,6 +43,9 @@ class Server {
   // "127.0.0.1:41233", with the real port.
   std::string address() const;
   bool secure() const;
+  // The first DNS name or else IP address that the certificate holds (RFC 6125: its subject
+  // alternative names), no wildcard; empty without one. After start().
+  std::string certified_name() const;
 
  private:
   struct Impl;

@@ -7,6 +7,8 @@
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "runtime/message_socket.hpp"
+
 namespace strata::http {
 
 namespace asio = boost::asio;
@@ -43,7 +45,7 @@ class Watchdog {
  public:
   Watchdog(asio::ip::tcp::socket& socket, const Clock& clock)
       : state_(std::make_shared<State>(
-            State{asio::steady_timer(socket.get_executor()), &socket, &clock, {}, false, false})) {}
+            State{asio::steady_timer(socket.get_executor()), &socket, &clock, kNever, {}})) {}
   ~Watchdog() {
     state_->socket = nullptr;
     state_->timer.cancel();
@@ -55,17 +57,23 @@ class Watchdog {
     state_->fired = false;
     if (!state_->waiting) wait(state_);
   }
-  void disarm() { state_->deadline = std::chrono::steady_clock::time_point::max(); }
+  void disarm() { state_->deadline = kNever; }
   bool fired() const { return state_->fired; }
+  void watch_peer(std::move_only_function<void()> gone) {
+    state_->gone = std::move(gone);
+    if (!state_->waiting) wait(state_);
+  }
 
  private:
+  static constexpr auto kNever = std::chrono::steady_clock::time_point::max();
   struct State {
     asio::steady_timer timer;
     asio::ip::tcp::socket* socket;
     const Clock* clock;
     std::chrono::steady_clock::time_point deadline;
-    bool waiting;
-    bool fired;
+    std::move_only_function<void()> gone;  // told when the peer has gone, if anybody asked
+    bool waiting = false;
+    bool fired = false;
   };
   // Looks once a second at most: cheaper than moving a timer for every read and write.
   static void wait(const std::shared_ptr<State>& state) {
@@ -79,6 +87,10 @@ class Watchdog {
         ErrorCode ignored;
         state->socket->cancel(ignored);
         return;
+      }
+      if (state->gone && peer_has_gone(state->socket->native_handle())) {
+        auto tell = std::exchange(state->gone, {});
+        tell();
       }
       wait(state);
     });
@@ -151,6 +163,10 @@ class StreamTransport final : public Transport {
       if (operation.code) co_return failure(operation.code);
     }
     co_return Status();
+  }
+
+  void watch_peer(std::move_only_function<void()> gone) override {
+    watchdog_.watch_peer(std::move(gone));
   }
 
   Task<void> close() override {

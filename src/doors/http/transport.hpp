@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -27,6 +28,9 @@ class Transport {
   // Writes all pieces. The deadline starts anew whenever some bytes went out.
   virtual Task<Status> write(std::vector<std::string_view> pieces,
                              std::chrono::milliseconds limit) = 0;
+  // From now on looks about once a second whether the peer has gone, and calls `gone` once when it
+  // has; an empty function ends that. For the time in which nothing is read or written.
+  virtual void watch_peer(std::move_only_function<void()> gone) = 0;
   // The TLS handshake; nothing on a plain connection.
   virtual Task<Status> open(std::chrono::milliseconds limit) = 0;
   // Ends the connection in order, with TLS's closing word; never fails.

@@ -135,7 +135,7 @@ struct Server {
     }
     EXPECT_TRUE(identity.load());
     EXPECT_TRUE(log.open());
-    admin = *identity.act_as("admin");
+    admin = *identity.act_as("admin", ProjectId("default"));
     EXPECT_TRUE(endpoints.start());
   }
   ~Server() {

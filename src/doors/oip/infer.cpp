@@ -67,7 +67,9 @@ Task<Response> infer(const Authorized& call, Endpoints& endpoints) {
     response.headers.set("Content-Type", "application/octet-stream");
     response.headers.set(kHeaderLength, std::to_string(*encoded->header_length));
   }
-  response.headers.set("Strata-Prediction-Id", answer->exchange->id);
+  // No rows, no prediction: nothing is in the log that an id could lead to.
+  if (answer->exchange->inputs.rows > 0)
+    response.headers.set("Strata-Prediction-Id", answer->exchange->id);
   response.headers.set("Strata-Model-Digest", identity.digest);
   response.headers.set("Strata-Model-Version", identity.version);
   co_return response;

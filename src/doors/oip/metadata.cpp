@@ -66,6 +66,18 @@ Json config_json(const std::vector<Port>& ports) {
   return out;
 }
 
+Json statistics_json(const LiveModel& model) {
+  const auto& meters = *model.meters;
+  const Json counts = Json::object(
+      {{"success", Json::object({{"count", meters.answered.value()}})},
+       {"fail", Json::object({{"count", meters.failed.value() + meters.refused.value()}})}});
+  return Json::object({{"name", model.identity->endpoint},
+                       {"version", model.identity->version},
+                       {"inference_count", meters.answered.value()},
+                       {"execution_count", meters.answered.value() + meters.failed.value()},
+                       {"inference_stats", counts}});
+}
+
 Result<std::shared_ptr<const LiveModel>> model_of(const Authorized& call,
                                                   const Endpoints& endpoints) {
   return endpoints.find(call.caller().project, call.param("name"), call.param("version"));
@@ -140,17 +152,16 @@ Task<Response> model_config(const Authorized& call, Endpoints& endpoints) {
 Task<Response> model_statistics(const Authorized& call, Endpoints& endpoints) {
   const auto model = model_of(call, endpoints);
   if (!model) co_return error_response(model.error());
-  const auto& meters = *(*model)->meters;
-  const Json counts = Json::object(
-      {{"success", Json::object({{"count", meters.answered.value()}})},
-       {"fail", Json::object({{"count", meters.failed.value() + meters.refused.value()}})}});
-  const Json one =
-      Json::object({{"name", (*model)->identity->endpoint},
-                    {"version", (*model)->identity->version},
-                    {"inference_count", meters.answered.value()},
-                    {"execution_count", meters.answered.value() + meters.failed.value()},
-                    {"inference_stats", counts}});
-  co_return Response::json(Json::object({{"model_stats", Json(Json::Array{one})}}));
+  co_return Response::json(
+      Json::object({{"model_stats", Json(Json::Array{statistics_json(**model)})}}));
+}
+
+Task<Response> all_statistics(const Authorized& call, Endpoints& endpoints) {
+  Json all = Json::array();
+  for (const auto& endpoint : endpoints.list(call.caller())) {
+    if (endpoint.live) all.push(statistics_json(*endpoint.live));
+  }
+  co_return Response::json(Json::object({{"model_stats", all}}));
 }
 
 }  // namespace strata::doors::oip

@@ -50,6 +50,8 @@ std::vector<Route> OipDoor::routes() {
                 "inference"});
   add(Method::kGet, "/v2/models", Permission::kEndpointRead, kSmall, &list_models,
       {"oipListModels", "Names of all endpoints", "inference"});
+  add(Method::kGet, "/v2/models/stats", Permission::kEndpointRead, kSmall, &all_statistics,
+      {"oipAllStatistics", "How many requests each model answered", "inference"});
   add(Method::kPost, "/v2/repository/index", Permission::kEndpointRead, kSmall, &repository_index,
       {"oipRepositoryIndex", "All endpoints with their live version and state", "inference"});
   for (const bool versioned : {false, true}) {

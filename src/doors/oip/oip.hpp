@@ -42,5 +42,7 @@ Task<http::Response> model_config(const http::Authorized& call,
                                   platform::deployment::Endpoints& endpoints);
 Task<http::Response> model_statistics(const http::Authorized& call,
                                       platform::deployment::Endpoints& endpoints);
+Task<http::Response> all_statistics(const http::Authorized& call,
+                                    platform::deployment::Endpoints& endpoints);
 
 }  // namespace strata::doors::oip

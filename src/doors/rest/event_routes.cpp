@@ -18,8 +18,7 @@ using kernel::Permission;
 
 namespace {
 
-// Proxies and clients give up on a silent connection after a minute or so; and a comment that
-// cannot be written tells that the client has gone.
+// Proxies and clients give up on a silent connection after a minute or so.
 constexpr std::chrono::seconds kHeartbeat{10};
 // A notification that comes between the look and the wait is missed: this is how late it may be.
 constexpr std::chrono::milliseconds kLook{1000};
@@ -69,11 +68,14 @@ class EventStream final : public ByteSource {
         piece_ = fmt::format(": heartbeat\nid: {}\n\n", cursor_);
         co_return std::string_view(piece_);
       }
+      if (cancelled_) co_return Error(Code::kCancelled, "nobody listens any more");
       co_await events_.changed().wait(kLook);
       if (events_.generation() != seen_) co_await Loop::current()->sleep(kGather);
     }
     co_return std::string_view();
   }
+
+  void cancel() override { cancelled_ = true; }
 
  private:
   static std::string text_of(const kernel::EventPage& page) {
@@ -92,7 +94,7 @@ class EventStream final : public ByteSource {
   std::uint64_t seen_ = ~std::uint64_t{0};  // nothing was looked at yet
   std::chrono::steady_clock::time_point spoke_;
   std::string piece_;
-  bool begun_ = false;
+  bool begun_ = false, cancelled_ = false;
 };
 
 // Where to begin: behind the event that the client saw last, or at what is newest now.
@@ -115,14 +117,77 @@ Task<Response> stream(const Authorized& call, EventBus& events, const Clock& clo
   co_return response;
 }
 
+struct Part {
+  std::string ref;
+  std::int64_t before = 0;
+  int limit = 0;
+};
+
+// Which thing is asked about, and which part of its past.
+Result<Part> part_of(const http::Request& request, std::string_view name) {
+  const std::string ref(request.query_value(name).value_or(""));
+  if (ref.find(':') == std::string::npos) {
+    return invalid(std::string(name),
+                   fmt::format("{}: name the thing as kind:name, for example model:flights", name));
+  }
+  const auto before = query_integer(request, "before", 0, 0, INT64_MAX);
+  if (!before) return before.error();
+  const auto limit = query_integer(request, "limit", 50, 1, 500);
+  if (!limit) return limit.error();
+  return Part{ref, *before, static_cast<int>(*limit)};
+}
+
+Task<Response> timeline(const Authorized& call, kernel::Audit& audit) {
+  const auto part = part_of(call.request(), "ref");
+  if (!part) co_return error_response(part.error(), call.request());
+  const auto entries = co_await audit.timeline(call.caller(), part->ref, part->before, part->limit);
+  if (!entries) co_return error_response(entries.error(), call.request());
+  co_return Response::json(Json::object({{"entries", entries_json(*entries)}}));
+}
+
+Task<Response> list_events(const Authorized& call, EventBus& events) {
+  const auto part = part_of(call.request(), "subject");
+  if (!part) co_return error_response(part.error(), call.request());
+  const auto found = co_await events.about(call.caller(), part->ref, part->before, part->limit);
+  if (!found) co_return error_response(found.error(), call.request());
+  Json list = Json::array();
+  for (const Event& event : *found)
+    list.push(event_json(event));
+  co_return Response::json(Json::object({{"events", std::move(list)}}));
+}
+
 }  // namespace
 
-std::vector<Route> event_routes(EventBus& events, const Clock& clock,
+std::vector<Route> event_routes(EventBus& events, kernel::Audit& audit, const Clock& clock,
                                 const std::atomic<bool>& draining) {
   const auto handle = [&events, &clock, &draining](const Authorized& call) {
     return stream(call, events, clock, draining);
   };
+  constexpr std::string_view kPage =
+      "before:integer:only those with a smaller sequence;limit:integer:at most so many, 1 to 500";
+  static const std::string timeline_query =
+      fmt::format("ref:string:the thing as kind:name, for example model:flights;{}", kPage);
+  static const std::string events_query =
+      fmt::format("subject:string:the thing as kind:name;{}", kPage);
   return {{Method::kGet,
+           "/api/v1/timeline",
+           Permission::kSignedIn,
+           {},
+           [&audit](const Authorized& call) { return timeline(call, audit); },
+           {.operation = "getTimeline",
+            .summary = "Who changed one thing, and how, newest first",
+            .tag = "events",
+            .query_parameters = timeline_query}},
+          {Method::kGet,
+           "/api/v1/events",
+           Permission::kSignedIn,
+           {},
+           [&events](const Authorized& call) { return list_events(call, events); },
+           {.operation = "listEvents",
+            .summary = "The kept events about one thing, newest first",
+            .tag = "events",
+            .query_parameters = events_query}},
+          {Method::kGet,
            "/api/v1/events/stream",
            Permission::kSignedIn,
            {},

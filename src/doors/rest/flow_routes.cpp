@@ -1,6 +1,7 @@
 #include "doors/rest/flow_routes.hpp"
 
 #include <algorithm>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -17,6 +18,7 @@ using kernel::Permission;
 using resources::workflow::FlowRun;
 using resources::workflow::FlowSummary;
 using resources::workflow::Workflows;
+using storage::compute::Compute;
 namespace scheduler = resources::scheduler;
 
 namespace {
@@ -45,6 +47,37 @@ Json flow_json(const FlowSummary& flow) {
                        {"next_run", flow.next_run ? time_json(*flow.next_run) : Json()}});
 }
 
+// What has been spent so far. Different currencies are never added: where an administrator changed
+// it in between, each has its own sum.
+class Bill {
+ public:
+  void add(const storage::compute::Cost& cost) {
+    if (!cost.currency.empty()) sums_[cost.currency] += cost.amount;
+  }
+  void write(Json& out) const {
+    out.set("cost", sums_.size() == 1 ? Json(sums_.begin()->second) : Json());
+    out.set("currency", sums_.size() == 1 ? Json(sums_.begin()->first) : Json());
+    if (sums_.size() < 2) return;
+    Json costs = Json::array();
+    for (const auto& [currency, amount] : sums_)
+      costs.push(Json::object({{"cost", amount}, {"currency", currency}}));
+    out.set("costs", std::move(costs));
+  }
+
+ private:
+  std::map<std::string, double> sums_;
+};
+
+// What an attempt kept from others, for as long as it ran.
+storage::compute::Cost cost_of(const Compute& compute, const scheduler::Resources& resources,
+                               const scheduler::Attempt& attempt) {
+  storage::compute::Reservation reserved;
+  reserved.cores = static_cast<double>(resources.cpu_millis) / 1000;
+  reserved.memory_bytes = static_cast<std::uint64_t>(resources.memory_bytes);
+  reserved.gpus = resources.gpus;
+  return compute.cost_between(reserved, attempt.started, attempt.finished);
+}
+
 Json attempt_json(const scheduler::Attempt& attempt) {
   Json gpus = Json::array();
   for (const int gpu : attempt.gpus)
@@ -64,11 +97,20 @@ Json attempt_json(const scheduler::Attempt& attempt) {
   return out;
 }
 
-Json step_json(const FlowRun& info, std::size_t ordinal) {
+Json step_json(const FlowRun& info, std::size_t ordinal, const Compute& compute, Bill& total) {
   const scheduler::Task& task = info.run.tasks[ordinal];
   Json attempts = Json::array();
-  for (const auto& attempt : task.attempts)
-    attempts.push(attempt_json(attempt));
+  Bill bill;
+  for (const auto& attempt : task.attempts) {
+    const auto cost = cost_of(compute, task.plan.resources, attempt);
+    bill.add(cost);
+    total.add(cost);
+    Json one = attempt_json(attempt);
+    Bill own;
+    own.add(cost);
+    own.write(one);
+    attempts.push(std::move(one));
+  }
   Json outputs = Json::array();
   for (const auto& output : info.outputs) {
     if (output.step != task.plan.step) continue;
@@ -76,7 +118,7 @@ Json step_json(const FlowRun& info, std::size_t ordinal) {
         Json::object({{"name", output.name}, {"digest", output.digest}, {"size", output.size}}));
   }
   const std::string& waits = ordinal < info.why_waiting.size() ? info.why_waiting[ordinal] : "";
-  return Json::object(
+  Json out = Json::object(
       {{"step", task.plan.step},
        {"state", scheduler::name_of(task.state)},
        {"reason", waits.empty() ? task.reason : waits},
@@ -87,6 +129,8 @@ Json step_json(const FlowRun& info, std::size_t ordinal) {
                       {"gpu", task.plan.resources.gpus}})},
        {"outputs", std::move(outputs)},
        {"attempts", std::move(attempts)}});
+  bill.write(out);
+  return out;
 }
 
 Json run_json(const FlowRun& info) {
@@ -118,12 +162,14 @@ Json usage_json(const scheduler::Run& run) {
   return scheduler::usage_to_json(sum);
 }
 
-Json full_run_json(const FlowRun& info) {
+Json full_run_json(const FlowRun& info, const Compute& compute) {
   Json out = run_json(info);
   Json steps = Json::array();
+  Bill bill;
   for (std::size_t i = 0; i < info.run.tasks.size(); ++i)
-    steps.push(step_json(info, i));
+    steps.push(step_json(info, i, compute, bill));
   out.set("steps", std::move(steps));
+  bill.write(out);
   out.set("usage", usage_json(info.run));
   return out;
 }
@@ -204,7 +250,7 @@ Task<Response> add_package(const Authorized& call, Workflows& workflows) {
   co_return Response::json(Json::object({{"package", *digest}}), 201);
 }
 
-Task<Response> start_run(const Authorized& call, Workflows& workflows) {
+Task<Response> start_run(const Authorized& call, Workflows& workflows, const Compute& compute) {
   const auto body = co_await call.read_json();
   if (!body) co_return error_response(body.error(), call.request());
   resources::workflow::RunRequest request;
@@ -212,7 +258,7 @@ Task<Response> start_run(const Authorized& call, Workflows& workflows) {
   request.idempotency_key = body->text("idempotency_key");
   const auto run = co_await workflows.run(call.caller(), call.param("name"), request);
   if (!run) co_return error_response(run.error(), call.request());
-  co_return Response::json(full_run_json(*run), 201);
+  co_return Response::json(full_run_json(*run, compute), 201);
 }
 
 Task<Response> list_runs(const Authorized& call, Workflows& workflows) {
@@ -232,16 +278,16 @@ Task<Response> list_runs(const Authorized& call, Workflows& workflows) {
   co_return Response::json(Json::object({{"runs", std::move(list)}}));
 }
 
-Task<Response> get_run(const Authorized& call, Workflows& workflows) {
+Task<Response> get_run(const Authorized& call, Workflows& workflows, const Compute& compute) {
   const auto run = co_await workflows.run_info(call.caller(), call.param("id"));
   if (!run) co_return error_response(run.error(), call.request());
-  co_return Response::json(full_run_json(*run));
+  co_return Response::json(full_run_json(*run, compute));
 }
 
-Task<Response> cancel_run(const Authorized& call, Workflows& workflows) {
+Task<Response> cancel_run(const Authorized& call, Workflows& workflows, const Compute& compute) {
   const auto run = co_await workflows.cancel(call.caller(), call.param("id"));
   if (!run) co_return error_response(run.error(), call.request());
-  co_return Response::json(full_run_json(*run));
+  co_return Response::json(full_run_json(*run, compute));
 }
 
 Task<Response> get_logs(const Authorized& call, Workflows& workflows) {
@@ -267,6 +313,19 @@ Task<Response> get_output(const Authorized& call, Workflows& workflows) {
   co_return response;
 }
 
+Task<Response> run_cost(const Authorized& call, FindRunCost find) {
+  const auto found = co_await find(call.caller(), call.param("id"));
+  if (!found) co_return error_response(found.error(), call.request());
+  Json out = Json::object({{"run", call.param("id")},
+                           {"task", found->task.empty() ? Json() : Json(found->task)},
+                           {"started", time_json(found->from)},
+                           {"finished", time_json(found->to)}});
+  Bill bill;
+  bill.add(found->cost);
+  bill.write(out);
+  co_return Response::json(out);
+}
+
 constexpr std::string_view kRunSchema =
     R"({"type":"object","additionalProperties":false,"properties":{
   "params":{"type":"object"},"idempotency_key":{"type":"string","minLength":1,"maxLength":200}}})";
@@ -274,9 +333,16 @@ constexpr std::string_view kRunSchema =
 // A handler of the service as the pipeline calls it.
 struct Bind {
   Workflows* service;
+  const Compute* node;
   http::Handler operator()(Task<Response> (*handler)(const Authorized&, Workflows&)) const {
     return [service = service, handler](const Authorized& call) {
       return handler(call, *service);
+    };
+  }
+  http::Handler operator()(Task<Response> (*handler)(const Authorized&, Workflows&,
+                                                     const Compute&)) const {
+    return [service = service, node = node, handler](const Authorized& call) {
+      return handler(call, *service, *node);
     };
   }
 };
@@ -367,11 +433,20 @@ std::vector<Route> run_routes(const Bind& to) {
 
 }  // namespace
 
-std::vector<Route> flow_routes(Workflows& workflows) {
-  const Bind to{&workflows};
+std::vector<Route> flow_routes(Workflows& workflows, const Compute& node) {
+  const Bind to{&workflows, &node};
   std::vector<Route> routes = pipeline_routes(to);
   for (Route& route : run_routes(to))
     routes.push_back(std::move(route));
+  return routes;
+}
+
+std::vector<Route> run_cost_routes(FindRunCost find) {
+  std::vector<Route> routes;
+  routes.emplace_back(
+      Method::kGet, "/api/v1/runs/{id}/cost", Permission::kTrackingRead, http::Limits{},
+      [find = std::move(find)](const Authorized& call) { return run_cost(call, find); },
+      http::Doc{"getRunCost", "What an MLflow run inside of a pipeline's step has cost", "flows"});
   return routes;
 }
 

@@ -27,6 +27,7 @@ Json token_json(const kernel::TokenInfo& token) {
                        {"user", token.user_name},
                        {"access_key_id", token.access_key_id},
                        {"scope", token.scope},
+                       {"project", token.project},
                        {"created", to_rfc3339(token.created)},
                        {"expires", token.expires ? Json(to_rfc3339(*token.expires)) : Json()},
                        {"revoked", token.revoked ? Json(to_rfc3339(*token.revoked)) : Json()}});
@@ -45,9 +46,9 @@ Task<Response> get_me(const Authorized& call) {
                                          {"permissions", permissions}}));
 }
 
-Task<Response> list_users(const Authorized&, Identity& identity) {
+Task<Response> list_users(const Authorized& call, Identity& identity) {
   Json users = Json::array();
-  for (const auto& user : identity.users())
+  for (const auto& user : identity.users_seen_by(call.caller()))
     users.push(user_json(user));
   co_return Response::json(Json::object({{"users", users}}));
 }
@@ -72,11 +73,8 @@ Task<Response> set_disabled(const Authorized& call, Identity& identity, bool dis
 
 Task<Response> list_tokens(const Authorized& call, Identity& identity) {
   Json tokens = Json::array();
-  for (const auto& token : identity.tokens()) {
-    const bool visible =
-        call.caller().may(Permission::kAdmin) || token.user_name == call.caller().user_name;
-    if (visible) tokens.push(token_json(token));
-  }
+  for (const auto& token : identity.tokens_seen_by(call.caller()))
+    tokens.push(token_json(token));
   co_return Response::json(Json::object({{"tokens", tokens}}));
 }
 
@@ -86,10 +84,20 @@ Task<Response> create_token(const Authorized& call, Identity& identity) {
   kernel::TokenRequest request;
   request.user_name = body->text("user", call.caller().user_name);
   request.scope = body->text("scope", "all");
+  request.project = body->text("project");
   if (const std::string expires = body->text("expires"); !expires.empty()) {
     const auto lifetime = parse_duration(expires);
     if (!lifetime)
       co_return error_response(invalid("expires", lifetime.error().message), call.request());
+    constexpr std::chrono::days kLongest{3650};
+    if (*lifetime <= std::chrono::milliseconds::zero() || *lifetime > kLongest) {
+      co_return error_response(
+          invalid("expires",
+                  fmt::format("expires: '{}' must be more than nothing and at most 3650d; leave it "
+                              "out for a token without end",
+                              printable(expires))),
+          call.request());
+    }
     request.lifetime = *lifetime;
   }
   const auto issued = co_await identity.create_token(call.caller(), request);
@@ -119,16 +127,7 @@ Task<Response> list_audit(const Authorized& call, Audit& audit) {
   filter.target = std::string(call.request().query_value("target").value_or(""));
   const auto entries = co_await audit.list(filter);
   if (!entries) co_return error_response(entries.error(), call.request());
-  Json list = Json::array();
-  for (const auto& entry : *entries) {
-    list.push(Json::object({{"sequence", entry.sequence},
-                            {"time", to_rfc3339(entry.time)},
-                            {"actor", entry.actor},
-                            {"action", entry.action},
-                            {"target", entry.target},
-                            {"detail", entry.detail}}));
-  }
-  co_return Response::json(Json::object({{"entries", list}}));
+  co_return Response::json(Json::object({{"entries", entries_json(*entries)}}));
 }
 
 constexpr std::string_view kUserSchema =
@@ -139,6 +138,7 @@ constexpr std::string_view kUserSchema =
 constexpr std::string_view kTokenSchema = R"({"type":"object","additionalProperties":false,
   "properties":{"user":{"type":"string","minLength":1,"maxLength":64},
   "scope":{"type":"string","minLength":1,"maxLength":1000},
+  "project":{"type":"string","minLength":1,"maxLength":64},
   "expires":{"type":"string","minLength":2,"maxLength":40}}})";
 
 }  // namespace
@@ -158,7 +158,8 @@ std::vector<Route> identity_routes(Identity& identity, Audit& audit) {
        Permission::kSignedIn,
        {},
        [people](const Authorized& call) { return list_users(call, *people); },
-       {"listUsers", "All users", "identity"}},
+       {"listUsers", "Users with a role in the caller's project, an admin's view shows everyone",
+        "identity"}},
       {Method::kPost,
        "/api/v1/users",
        Permission::kAdmin,
@@ -244,7 +245,7 @@ std::vector<Route> operation_routes(metrics::Registry& metrics, std::function<St
            {"readyz", "Every part is ready for work", "operation"}},
           {Method::kGet,
            "/metrics",
-           Permission::kSignedIn,
+           Permission::kMetricsRead,
            {},
            render,
            {"metrics", "Prometheus text exposition", "operation"}},

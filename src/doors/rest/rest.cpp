@@ -1,6 +1,7 @@
 #include "doors/rest/rest.hpp"
 
 #include "base/text.hpp"
+#include "doors/rest/answers.hpp"
 
 namespace strata::doors::rest {
 
@@ -29,9 +30,25 @@ Result<std::int64_t> query_integer(const http::Request& request, std::string_vie
                                                 text->substr(0, 40), low, high));
 }
 
+Json entries_json(const std::vector<kernel::AuditEntry>& entries) {
+  Json list = Json::array();
+  for (const auto& entry : entries) {
+    list.push(Json::object({{"sequence", entry.sequence},
+                            {"time", to_rfc3339(entry.time)},
+                            {"actor", entry.actor},
+                            {"action", entry.action},
+                            {"target", entry.target},
+                            {"detail", entry.detail}}));
+  }
+  return list;
+}
+
 void RestDoor::add(std::vector<http::Route> routes) {
-  for (auto& route : routes)
+  for (auto& route : routes) {
+    const auto answer = answer_of(route.doc.operation);
+    if (!answer.empty()) route.doc.response_schema = answer;
     routes_.push_back(std::move(route));
+  }
 }
 
 http::Response RestDoor::error(const Error& error, const http::Request& request) const {

@@ -36,8 +36,14 @@ http::Response reply(const Result<Json>& result, const http::Request& request, i
 Result<std::int64_t> query_integer(const http::Request& request, std::string_view name,
                                    std::int64_t fallback, std::int64_t low, std::int64_t high);
 
+// Entries of the audit log as they stand in this API's answers.
+Json entries_json(const std::vector<kernel::AuditEntry>& entries);
+
 // Users, tokens, the caller itself and the audit log.
 std::vector<http::Route> identity_routes(kernel::Identity& identity, kernel::Audit& audit);
+
+// Projects, teams and who is in them.
+std::vector<http::Route> tenant_routes(kernel::Identity& identity);
 
 // /healthz, /readyz, /metrics and /api/openapi.json. `ready` says why the server is not ready, or
 // nothing; `document` makes the OpenAPI document.

@@ -149,6 +149,20 @@ Task<Response> cancel_query(const Authorized& call, Warehouse& warehouse) {
   co_return Response::empty(204);
 }
 
+Task<Response> in_project(const Authorized& call, FindWarehouse find,
+                          Task<Response> (*handler)(const Authorized&, Warehouse&)) {
+  const auto warehouse = co_await find(call.caller());
+  if (!warehouse) co_return error_response(warehouse.error(), call.request());
+  co_return co_await handler(call, **warehouse);
+}
+
+Task<Response> release_engines(const Authorized& call, BlockingPool& pool,
+                               std::function<Status()> release) {
+  const auto done = co_await pool.run(release);
+  if (!done) co_return error_response(done.error(), call.request());
+  co_return Response::empty(204);
+}
+
 constexpr std::string_view kQuerySchema =
     R"({"type":"object","required":["sql"],
 "additionalProperties":false,"properties":{
@@ -166,10 +180,11 @@ constexpr std::string_view kAnswerSchema =
 
 }  // namespace
 
-std::vector<Route> sql_routes(Warehouse& warehouse) {
-  const auto bind = [&warehouse](Task<Response> (*handler)(const Authorized&, Warehouse&)) {
-    return [&warehouse, handler](const Authorized& call) {
-      return handler(call, warehouse);
+std::vector<Route> sql_routes(const FindWarehouse& find, BlockingPool& pool,
+                              std::function<Status()> release) {
+  const auto bind = [&find](Task<Response> (*handler)(const Authorized&, Warehouse&)) {
+    return [find, handler](const Authorized& call) {
+      return in_project(call, find, handler);
     };
   };
   // The engine's own timeout ends a statement before the route's deadline does.
@@ -193,6 +208,14 @@ std::vector<Route> sql_routes(Warehouse& warehouse) {
   routes.emplace_back(Method::kDelete, "/api/v1/sql/queries/{id}", Permission::kSqlQuery, Limits{},
                       bind(cancel_query),
                       http::Doc{"cancelQuery", "Stops a running query", "sql", "", "", ""});
+  routes.emplace_back(
+      Method::kPost, "/api/v1/sql/release", Permission::kAdmin,
+      Limits{.deadline = std::chrono::minutes(2)},
+      [&pool, release = std::move(release)](const Authorized& call) {
+        return release_engines(call, pool, release);
+      },
+      http::Doc{"releaseSql", "Lets the SQL engines write out and end, before a backup", "sql", "",
+                "", ""});
   return routes;
 }
 

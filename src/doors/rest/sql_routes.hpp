@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "doors/http/http.hpp"
@@ -7,8 +8,13 @@
 
 namespace strata::doors::rest {
 
+// The warehouse of the caller's project.
+using FindWarehouse =
+    std::function<Task<Result<storage::warehouse::Warehouse*>>(const kernel::Caller& caller)>;
+
 // /api/v1/sql: queries in JSON, CSV, Arrow and Parquet, their history and cancelling, and the list
-// of tables.
-std::vector<http::Route> sql_routes(storage::warehouse::Warehouse& warehouse);
+// of tables. `release` lets the engines write out and end; it blocks.
+std::vector<http::Route> sql_routes(const FindWarehouse& find, BlockingPool& pool,
+                                    std::function<Status()> release);
 
 }  // namespace strata::doors::rest

@@ -45,7 +45,9 @@ Answer delete_objects(const Authorized& request, Lake& lake) {
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const auto& outcome = (*outcomes)[i];
     if (!outcome) {
-      writer.open("Error").element("Key", keys[i]).element("Code", "InvalidArgument");
+      const bool kept = outcome.error().code == Code::kConflict;
+      writer.open("Error").element("Key", keys[i]);
+      writer.element("Code", kept ? "AccessDenied" : "InvalidArgument");
       writer.element("Message", outcome.error().message).close();
     } else if (!quiet) {
       writer.open("Deleted").element("Key", keys[i]).close();

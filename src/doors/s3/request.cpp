@@ -1,5 +1,6 @@
 #include "doors/s3/request.hpp"
 
+#include <algorithm>
 #include <array>
 #include <set>
 
@@ -24,16 +25,40 @@ namespace {
 
 constexpr std::array<std::string_view, 5> kKeptHeaders = {
     "Content-Encoding", "Cache-Control", "Content-Disposition", "Content-Language", "Expires"};
-constexpr std::array<std::string_view, 8> kRefusedHeaders = {
-    "x-amz-server-side-encryption",
-    "x-amz-server-side-encryption-customer-algorithm",
-    "x-amz-object-lock-mode",
-    "x-amz-object-lock-retain-until-date",
-    "x-amz-object-lock-legal-hold",
-    "x-amz-website-redirect-location",
-    "x-amz-grant-read",
-    "x-amz-grant-full-control"};
+// Parameters of every request: of signatures, and what SDKs and users add to be found in logs.
+constexpr std::string_view kCommonParameters = "x-* AWSAccessKeyId Signature Expires";
+// The x-amz- headers of changes that mean something here, or nothing that could go wrong.
+constexpr std::string_view kKnownHeaders =
+    "x-amz-content-sha256 x-amz-date x-amz-security-token x-amz-decoded-content-length "
+    "x-amz-trailer x-amz-checksum-* x-amz-sdk-checksum-algorithm x-amz-mp-object-size "
+    "x-amz-meta-* x-amz-metadata-directive x-amz-tagging x-amz-tagging-directive "
+    "x-amz-copy-source x-amz-copy-source-range x-amz-copy-source-if-* "
+    "x-amz-acl x-amz-storage-class x-amz-request-payer x-amz-expected-bucket-owner "
+    "x-amz-source-expected-bucket-owner x-amz-user-agent x-amz-api-version x-amz-te "
+    "x-amz-object-ownership "
+    "x-amz-bucket-object-lock-enabled x-amz-bypass-governance-retention x-amz-mfa";
+
+// Whether `name` is in a list with spaces between its items; "NAME*" fits all that begin so.
+// Letters compare without case, as in header fields; no two parameters of S3 differ by case alone.
+bool listed(std::string_view list, std::string_view name) {
+  for (const auto& item : split(list, ' ')) {
+    const bool open = item.ends_with('*');
+    const auto text = std::string_view(item).substr(0, item.size() - (open ? 1 : 0));
+    if (open ? equal_ignoring_case(name.substr(0, text.size()), text)
+             : equal_ignoring_case(name, text)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 constexpr std::size_t kMaxMetadata = 2048;
+
+std::size_t code_points(std::string_view utf8) {
+  return static_cast<std::size_t>(std::count_if(utf8.begin(), utf8.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
+  }));
+}
 
 // aws-chunked describes the way here, not the object.
 std::string without_aws_chunked(std::string_view coding) {
@@ -61,6 +86,24 @@ std::optional<ChecksumKind> announced_kind(const Request& request) {
 
 Error s3_error(Code code, std::string_view s3_code, std::string message) {
   return Error(code, std::move(message), fmt::format("s3:{}", s3_code));
+}
+
+Status check_known(const Request& request, std::string_view parameters) {
+  for (const auto& [name, value] : request.query) {
+    if (listed(kCommonParameters, name) || listed(parameters, name)) continue;
+    return Error(Code::kUnsupported,
+                 fmt::format("'?{}' is not supported with {} here", printable(name),
+                             http::method_name(request.method)));
+  }
+  if (request.method == http::Method::kGet || request.method == http::Method::kHead) return {};
+  for (const auto& [name, value] : request.headers.all()) {
+    constexpr std::string_view kPrefix = "x-amz-";
+    if (!equal_ignoring_case(std::string_view(name).substr(0, kPrefix.size()), kPrefix)) continue;
+    if (listed(kKnownHeaders, name)) continue;
+    return Error(Code::kUnsupported,
+                 fmt::format("{} is not supported; send the request without it", to_lower(name)));
+  }
+  return {};
 }
 
 Result<ObjectName> object_of(const Authorized& request) {
@@ -114,12 +157,6 @@ std::string query_text(const Request& request, std::string_view name) {
 }
 
 Result<ObjectFacts> facts_of(const Request& request) {
-  for (const auto header : kRefusedHeaders) {
-    if (request.headers.find(header)) {
-      return Error(Code::kUnsupported,
-                   fmt::format("{} is not supported; send the request without it", header));
-    }
-  }
   ObjectFacts facts;
   facts.content_type = request.headers.get("Content-Type");
   for (const auto header : kKeptHeaders) {
@@ -155,7 +192,7 @@ Status check_tags(const Pairs& tags) {
   if (tags.size() > 10)
     return invalid("tagging", fmt::format("{} tags; an object may have 10", tags.size()));
   for (const auto& [name, value] : tags) {
-    if (name.empty() || name.size() > 128 * 4 || value.size() > 256 * 4) {
+    if (name.empty() || code_points(name) > 128 || code_points(value) > 256) {
       return invalid(
           "tagging",
           fmt::format("the tag '{}' needs a key of 1 to 128 and a value of 0 to 256 characters",

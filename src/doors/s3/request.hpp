@@ -18,6 +18,12 @@ using storage::lake::StoredChecksum;
 // status.
 Error s3_error(Code code, std::string_view s3_code, std::string message);
 
+// Refuses what the operation does not know: a sub-resource ("?renameObject") or an x-amz- header of
+// a change, since ignoring it would do another thing than what was asked for. `parameters` names
+// the query parameters of the operation, with spaces between them; "NAME*" is any that begins so.
+// Errors: kUnsupported.
+Status check_known(const http::Request& request, std::string_view parameters);
+
 // The object of the path. A `versionId` other than "null" is refused, as there are no versions.
 Result<ObjectName> object_of(const http::Authorized& request);
 // The object in x-amz-copy-source.
@@ -27,9 +33,7 @@ Result<ObjectName> copy_source_of(const http::Authorized& request);
 Result<std::size_t> count_of(const http::Request& request, std::string_view name, std::size_t most);
 std::string query_text(const http::Request& request, std::string_view name);
 
-// Content headers and x-amz-meta-*. Errors: kInvalidArgument, kTooLarge; kUnsupported for headers
-// that ask for what the lake cannot give (encryption with a key of the caller's, locks), since
-// ignoring those would be a lie.
+// Content headers and x-amz-meta-*. Errors: kTooLarge.
 Result<storage::lake::ObjectFacts> facts_of(const http::Request& request);
 // x-amz-tagging.
 Result<storage::lake::Pairs> tags_of(const http::Request& request);

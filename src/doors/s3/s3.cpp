@@ -7,6 +7,7 @@
 #include "base/text.hpp"
 #include "doors/s3/answer.hpp"
 #include "doors/s3/operations.hpp"
+#include "doors/s3/request.hpp"
 
 namespace strata::doors::s3 {
 
@@ -29,13 +30,14 @@ struct S3Code {
 };
 
 // Most special first: the first row that fits counts.
-constexpr std::array<S3Code, 42> kCodes = {{
+constexpr std::array<S3Code, 43> kCodes = {{
     {Code::kNotFound, "bucket", "NoSuchBucket", 404},
     {Code::kNotFound, "upload_id", "NoSuchUpload", 404},
     {Code::kNotFound, "", "NoSuchKey", 404},
     {Code::kAlreadyExists, "owner", "BucketAlreadyExists", 409},
     {Code::kAlreadyExists, "", "BucketAlreadyOwnedByYou", 409},
     {Code::kConflict, "bucket", "BucketNotEmpty", 409},
+    {Code::kConflict, "path", "AccessDenied", 403},  // as for an object under S3's object lock
     {Code::kConflict, "", "OperationAborted", 409},
     {Code::kInvalidArgument, "bucket", "InvalidBucketName", 400},
     {Code::kInvalidArgument, "key", "KeyTooLongError", 400},
@@ -114,64 +116,91 @@ Response S3Door::error(const Error& error, const Request& request) const {
   return response;
 }
 
-Task<Response> S3Door::call(Operation operation, const http::Authorized& request) {
+Task<Response> S3Door::call(Operation operation, std::string_view parameters,
+                            const http::Authorized& request) {
+  if (const auto known = check_known(request.request(), parameters); !known) {
+    co_return error(known.error(), request.request());
+  }
   auto answer = co_await operation(request, lake_);
   if (!answer) co_return error(answer.error(), request.request());
   answer->headers.set("x-amz-request-id", request.request().request_id);
   co_return *std::move(answer);
 }
 
-Route S3Door::row(Method method, std::string pattern, Permission permission, Operation operation) {
-  return Route(
-      method, std::move(pattern), permission, kLimits,
-      [this, operation](const http::Authorized& request) { return call(operation, request); });
+Route S3Door::row(Method method, std::string pattern, Permission permission, Operation operation,
+                  std::string_view parameters) {
+  return Route(method, std::move(pattern), permission, kLimits,
+               [this, operation, parameters](const http::Authorized& request) {
+                 return call(operation, parameters, request);
+               });
 }
 
 std::vector<Route> S3Door::routes() {
   constexpr auto kRead = Permission::kLakeRead;
   constexpr auto kWrite = Permission::kLakeWrite;
   std::vector<Route> out;
-  out.push_back(row(Method::kGet, "/", kRead, &list_buckets));
+  out.push_back(row(Method::kGet, "/", kRead, &list_buckets,
+                    "max-buckets continuation-token prefix bucket-region"));
   for (const std::string bucket : {"/{bucket}", "/{bucket}/"}) {
-    out.push_back(row(Method::kPut, bucket, kWrite, &create_bucket));
-    out.push_back(row(Method::kHead, bucket, kRead, &head_bucket));
-    out.push_back(row(Method::kDelete, bucket, kWrite, &delete_bucket));
-    out.push_back(row(Method::kGet, bucket, kRead, &list_objects));
-    out.push_back(row(Method::kGet, bucket, kRead, &list_objects_v2).on_query("list-type"));
-    out.push_back(row(Method::kGet, bucket, kRead, &list_object_versions).on_query("versions"));
-    out.push_back(row(Method::kGet, bucket, kRead, &get_bucket_location).on_query("location"));
-    out.push_back(row(Method::kGet, bucket, kRead, &list_multipart_uploads).on_query("uploads"));
-    out.push_back(row(Method::kPost, bucket, kWrite, &delete_objects).on_query("delete"));
+    out.push_back(row(Method::kPut, bucket, kWrite, &create_bucket, ""));
+    out.push_back(row(Method::kHead, bucket, kRead, &head_bucket, ""));
+    out.push_back(row(Method::kDelete, bucket, kWrite, &delete_bucket, ""));
+    out.push_back(row(Method::kGet, bucket, kRead, &list_objects,
+                      "delimiter encoding-type marker max-keys prefix"));
+    out.push_back(row(Method::kGet, bucket, kRead, &list_objects_v2,
+                      "list-type delimiter encoding-type max-keys prefix continuation-token "
+                      "fetch-owner start-after")
+                      .on_query("list-type"));
+    out.push_back(
+        row(Method::kGet, bucket, kRead, &list_object_versions,
+            "versions delimiter encoding-type max-keys prefix key-marker version-id-marker")
+            .on_query("versions"));
+    out.push_back(
+        row(Method::kGet, bucket, kRead, &get_bucket_location, "location").on_query("location"));
+    out.push_back(
+        row(Method::kGet, bucket, kRead, &list_multipart_uploads,
+            "uploads delimiter encoding-type max-uploads prefix key-marker upload-id-marker")
+            .on_query("uploads"));
+    out.push_back(row(Method::kPost, bucket, kWrite, &delete_objects, "delete").on_query("delete"));
     for (const auto& setting : bucket_settings()) {
-      out.push_back(row(Method::kGet, bucket, kRead, &get_bucket_setting).on_query(setting));
-      out.push_back(row(Method::kPut, bucket, kWrite, &change_setting).on_query(setting));
-      out.push_back(row(Method::kDelete, bucket, kWrite, &change_setting).on_query(setting));
+      out.push_back(row(Method::kGet, bucket, kRead, &get_bucket_setting, "*").on_query(setting));
+      out.push_back(row(Method::kPut, bucket, kWrite, &change_setting, "*").on_query(setting));
+      out.push_back(row(Method::kDelete, bucket, kWrite, &change_setting, "*").on_query(setting));
     }
   }
   const std::string object = "/{bucket}/{key+}";
-  out.push_back(row(Method::kPut, object, kWrite, &put_object));
-  out.push_back(row(Method::kPut, object, kWrite, &copy_object).on_header("x-amz-copy-source"));
-  out.push_back(row(Method::kGet, object, kRead, &get_object));
-  out.push_back(row(Method::kHead, object, kRead, &head_object));
-  out.push_back(row(Method::kDelete, object, kWrite, &delete_object));
-  out.push_back(row(Method::kGet, object, kRead, &get_object_attributes).on_query("attributes"));
-  out.push_back(row(Method::kGet, object, kRead, &get_object_tagging).on_query("tagging"));
-  out.push_back(row(Method::kPut, object, kWrite, &put_object_tagging).on_query("tagging"));
-  out.push_back(row(Method::kDelete, object, kWrite, &delete_object_tagging).on_query("tagging"));
-  out.push_back(row(Method::kPost, object, kWrite, &create_multipart_upload).on_query("uploads"));
-  out.push_back(row(Method::kPut, object, kWrite, &upload_part).on_query("uploadId"));
-  out.push_back(row(Method::kPut, object, kWrite, &upload_part_copy)
+  out.push_back(row(Method::kPut, object, kWrite, &put_object, ""));
+  out.push_back(row(Method::kPut, object, kWrite, &copy_object, "").on_header("x-amz-copy-source"));
+  out.push_back(row(Method::kGet, object, kRead, &get_object, "versionId partNumber response-*"));
+  out.push_back(row(Method::kHead, object, kRead, &head_object, "versionId partNumber response-*"));
+  out.push_back(row(Method::kDelete, object, kWrite, &delete_object, "versionId"));
+  out.push_back(row(Method::kGet, object, kRead, &get_object_attributes, "attributes versionId")
+                    .on_query("attributes"));
+  out.push_back(row(Method::kGet, object, kRead, &get_object_tagging, "tagging versionId")
+                    .on_query("tagging"));
+  out.push_back(row(Method::kPut, object, kWrite, &put_object_tagging, "tagging versionId")
+                    .on_query("tagging"));
+  out.push_back(row(Method::kDelete, object, kWrite, &delete_object_tagging, "tagging versionId")
+                    .on_query("tagging"));
+  out.push_back(
+      row(Method::kPost, object, kWrite, &create_multipart_upload, "uploads").on_query("uploads"));
+  out.push_back(
+      row(Method::kPut, object, kWrite, &upload_part, "uploadId partNumber").on_query("uploadId"));
+  out.push_back(row(Method::kPut, object, kWrite, &upload_part_copy, "uploadId partNumber")
                     .on_query("uploadId")
                     .on_header("x-amz-copy-source"));
-  out.push_back(
-      row(Method::kPost, object, kWrite, &complete_multipart_upload).on_query("uploadId"));
-  out.push_back(row(Method::kDelete, object, kWrite, &abort_multipart_upload).on_query("uploadId"));
-  out.push_back(row(Method::kGet, object, kRead, &list_parts).on_query("uploadId"));
+  out.push_back(row(Method::kPost, object, kWrite, &complete_multipart_upload, "uploadId")
+                    .on_query("uploadId"));
+  out.push_back(row(Method::kDelete, object, kWrite, &abort_multipart_upload, "uploadId")
+                    .on_query("uploadId"));
+  out.push_back(row(Method::kGet, object, kRead, &list_parts,
+                    "uploadId max-parts part-number-marker encoding-type")
+                    .on_query("uploadId"));
   for (const auto& setting : object_settings()) {
-    out.push_back(row(Method::kGet, object, kRead, &get_object_setting).on_query(setting));
-    out.push_back(row(Method::kPut, object, kWrite, &change_setting).on_query(setting));
-    out.push_back(row(Method::kPost, object, kWrite, &change_setting).on_query(setting));
-    out.push_back(row(Method::kDelete, object, kWrite, &change_setting).on_query(setting));
+    out.push_back(row(Method::kGet, object, kRead, &get_object_setting, "*").on_query(setting));
+    out.push_back(row(Method::kPut, object, kWrite, &change_setting, "*").on_query(setting));
+    out.push_back(row(Method::kPost, object, kWrite, &change_setting, "*").on_query(setting));
+    out.push_back(row(Method::kDelete, object, kWrite, &change_setting, "*").on_query(setting));
   }
   return out;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "doors/http/http.hpp"
@@ -29,9 +30,11 @@ class S3Door final : public http::Door {
 
  private:
   using Operation = Task<Result<http::Response>> (*)(const http::Authorized&, storage::lake::Lake&);
+  // `parameters`: the query parameters that the operation knows (see check_known()).
   http::Route row(http::Method method, std::string pattern, kernel::Permission permission,
-                  Operation operation);
-  Task<http::Response> call(Operation operation, const http::Authorized& request);
+                  Operation operation, std::string_view parameters);
+  Task<http::Response> call(Operation operation, std::string_view parameters,
+                            const http::Authorized& request);
 
   storage::lake::Lake& lake_;
 };

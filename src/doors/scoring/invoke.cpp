@@ -100,7 +100,8 @@ Task<Response> invoke(const Authorized& call, Endpoints& endpoints) {
       200, predictions_json((*model)->binding->contract(), exchange.inputs.rows, exchange.outputs),
       "application/json");
   const auto& identity = *(*model)->identity;
-  response.headers.set("Strata-Prediction-Id", exchange.id);
+  // No rows, no prediction: nothing is in the log that an id could lead to.
+  if (exchange.inputs.rows > 0) response.headers.set("Strata-Prediction-Id", exchange.id);
   response.headers.set("Strata-Model-Digest", identity.digest);
   response.headers.set("Strata-Model-Version", identity.version);
   response.headers.set("x-Amzn-Invoked-Production-Variant", identity.version);

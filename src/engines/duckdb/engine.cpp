@@ -17,7 +17,9 @@ namespace {
 using wire::sql_engine::ColumnInfo;
 using wire::sql_engine::TableFacts;
 
-constexpr std::string_view kDatabaseFile = "warehouse/strata.duckdb";
+std::string database_file(const EngineOptions& options) {
+  return options.folder + "/strata.duckdb";
+}
 
 std::string name(std::string_view value) {
   std::string out = "\"";
@@ -39,8 +41,7 @@ double process_cpu_ms() {
 
 // A former engine may still be writing its log back after its server was killed. It holds a lock on
 // the database until it ends; the server that waits for this process bounds the wait.
-Status wait_for_former_engine() {
-  const std::string path(kDatabaseFile);
+Status wait_for_former_engine(const std::string& path) {
   const int file = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
   if (file < 0) return errno == ENOENT ? Status() : Status(from_errno(errno, "open", "database"));
   struct flock lock{};
@@ -98,8 +99,9 @@ Status Engine::configure(const EngineOptions& options) {
   Connection connection(*library_);
   if (library_->connect(database_, connection.out()) != DuckDBSuccess)
     return internal("the SQL engine refuses connections");
-  STRATA_TRY(wait_for_former_engine());
-  if (auto attached = run(connection, "ATTACH " + quote_text(kDatabaseFile) + " AS warehouse");
+  STRATA_TRY(wait_for_former_engine(database_file(options)));
+  if (auto attached =
+          run(connection, "ATTACH " + quote_text(database_file(options)) + " AS warehouse");
       !attached) {
     const bool held = attached.error().message.contains("lock");
     return Error(held ? Code::kUnavailable : Code::kDataLoss,
@@ -258,17 +260,19 @@ Status Engine::refresh(const wire::sql_engine::SystemView& view) {
   auto connection = connect();
   if (!connection) return std::move(connection).error();
   const std::lock_guard lock(views_);
-  std::string columns;
+  // The types are the same whether there are files or not, whatever a file's own are.
+  std::string columns, same;
   for (const auto& column : view.columns) {
-    columns +=
-        (columns.empty() ? "" : ", ") + ("NULL::" + column.type + " AS " + name(column.name));
+    const std::string as = "::" + column.type + " AS " + name(column.name);
+    columns += (columns.empty() ? "" : ", ") + ("NULL" + as);
+    same += (same.empty() ? "" : ", ") + (name(column.name) + as);
   }
   std::string files;
   for (const auto& file : view.files)
     files += (files.empty() ? "" : ", ") + quote_text(file);
-  const std::string body =
-      files.empty() ? "SELECT " + columns + " WHERE false"
-                    : "SELECT * FROM read_parquet([" + files + "], union_by_name = true)";
+  const std::string body = files.empty() ? "SELECT " + columns + " WHERE false"
+                                         : "SELECT * REPLACE (" + same + ") FROM read_parquet([" +
+                                               files + "], union_by_name = true)";
   const std::string sql =
       "CREATE OR REPLACE VIEW " + table_name("strata", view.name) + " AS " + body;
   auto& known = view_sql_[view.name];

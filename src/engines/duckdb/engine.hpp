@@ -16,8 +16,9 @@ namespace strata::engines::duckdb {
 // How the engine's process is set up; all paths but `library` are relative to `data`, so that no
 // message of the engine can show where the data directory is.
 struct EngineOptions {
-  std::string data;     // the server's data directory; becomes the working directory
-  std::string library;  // libduckdb.so
+  std::string data;                  // the server's data directory; becomes the working directory
+  std::string library;               // libduckdb.so
+  std::string folder = "warehouse";  // of the database, below `data`
   std::string spool;  // folder with a name nobody can guess: the only files that SQL may reach, and
                       // spill files
   std::vector<std::string> view_folders;  // where system views read

@@ -42,7 +42,7 @@ Result<std::unique_ptr<Engine>> start(const EngineOptions& options) {
   for (const auto* path : {"/lib", "/lib64", "/usr/lib", "/etc/ld.so.cache"})
     readable.emplace_back(path);
   // Without Landlock the engine's own settings still keep SQL to its folders.
-  if (auto confined = confine({"warehouse"}, readable);
+  if (auto confined = confine({options.folder}, readable);
       !confined && confined.error().code != Code::kUnsupported) {
     return std::move(confined).error();
   }

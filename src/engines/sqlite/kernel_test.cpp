@@ -108,6 +108,83 @@ TEST_F(KernelTest, A_role_and_a_scope_both_limit_what_a_token_may_do) {
             Code::kPermissionDenied);
 }
 
+TEST_F(KernelTest, A_project_is_closed_to_all_but_those_who_were_given_a_role_in_it) {
+  ASSERT_TRUE(sync_wait(identity_->create_project(root_, "pricing")).ok());
+  for (const char* name : {"pia", "tom", "zoe"})
+    ASSERT_TRUE(sync_wait(identity_->create_user(root_, name, "people", Role::kMember)).ok());
+  const std::string pia = token("pia").token;
+  EXPECT_EQ(identity_->authenticate(pia, "pricing").error().code, Code::kPermissionDenied);
+  // Whether a project exists cannot be told from outside.
+  EXPECT_EQ(identity_->authenticate(pia, "nowhere").error().code, Code::kPermissionDenied);
+
+  const Member viewer{Member::Kind::kUser, "pia", Role::kViewer};
+  ASSERT_TRUE(sync_wait(identity_->set_member(root_, "pricing", viewer)).ok());
+  const auto there = identity_->authenticate(pia, "pricing");
+  ASSERT_TRUE(there.ok());
+  EXPECT_EQ(there->project.str(), "pricing");
+  EXPECT_TRUE(there->may(Permission::kLakeRead));
+  EXPECT_FALSE(there->may(Permission::kLakeWrite));
+  EXPECT_TRUE(identity_->authenticate(pia)->may(Permission::kLakeWrite));
+
+  // The stronger of a user's own role and those of its teams counts.
+  ASSERT_TRUE(sync_wait(identity_->create_team(root_, "analysts")).ok());
+  const Member team{Member::Kind::kTeam, "analysts", Role::kMember};
+  ASSERT_TRUE(sync_wait(identity_->set_member(root_, "pricing", team)).ok());
+  EXPECT_FALSE(identity_->authenticate(pia, "pricing")->may(Permission::kLakeWrite));
+  ASSERT_TRUE(sync_wait(identity_->set_in_team(root_, "analysts", "pia", true)).ok());
+  EXPECT_TRUE(identity_->authenticate(pia, "pricing")->may(Permission::kLakeWrite));
+  ASSERT_TRUE(sync_wait(identity_->set_in_team(root_, "analysts", "pia", false)).ok());
+  EXPECT_FALSE(identity_->authenticate(pia, "pricing")->may(Permission::kLakeWrite));
+
+  const auto kind = Member::Kind::kUser;
+  ASSERT_TRUE(sync_wait(identity_->remove_member(root_, "pricing", kind, "pia")).ok());
+  EXPECT_FALSE(identity_->authenticate(pia, "pricing").ok());
+  EXPECT_FALSE(identity_->act_as("pia", ProjectId("pricing")).ok());
+}
+
+TEST_F(KernelTest, Who_administers_a_project_decides_over_its_members_and_nothing_else) {
+  for (const char* name : {"pricing", "other"})
+    ASSERT_TRUE(sync_wait(identity_->create_project(root_, name)).ok());
+  for (const char* name : {"ada", "ben"})
+    ASSERT_TRUE(sync_wait(identity_->create_user(root_, name, "people", Role::kViewer)).ok());
+  const Member admin{Member::Kind::kUser, "ada", Role::kAdmin};
+  ASSERT_TRUE(sync_wait(identity_->set_member(root_, "pricing", admin)).ok());
+  const auto ada = identity_->authenticate(token("ada").token, "pricing");
+  ASSERT_TRUE(ada.ok());
+  EXPECT_TRUE(ada->may(Permission::kLakeWrite));
+  EXPECT_FALSE(ada->may(Permission::kAdmin));
+  EXPECT_FALSE(ada->may(Permission::kAuditRead));
+  const Member ben{Member::Kind::kUser, "ben", Role::kMember};
+  EXPECT_TRUE(sync_wait(identity_->set_member(*ada, "pricing", ben)).ok());
+  EXPECT_FALSE(sync_wait(identity_->set_member(*ada, "other", ben)).ok());
+  EXPECT_FALSE(sync_wait(identity_->create_project(*ada, "mine")).ok());
+  EXPECT_FALSE(sync_wait(identity_->create_team(*ada, "mine")).ok());
+  const auto at_home = identity_->authenticate(token("ada").token);
+  EXPECT_FALSE(sync_wait(identity_->set_member(*at_home, "pricing", ben)).ok());
+}
+
+TEST_F(KernelTest, A_token_of_one_project_does_not_open_another_beyond_its_scope) {
+  ASSERT_TRUE(sync_wait(identity_->create_project(root_, "pricing")).ok());
+  ASSERT_TRUE(sync_wait(identity_->create_user(root_, "vic", "people", Role::kViewer)).ok());
+  const Member member{Member::Kind::kUser, "vic", Role::kMember};
+  ASSERT_TRUE(sync_wait(identity_->set_member(root_, "pricing", member)).ok());
+  TokenRequest request;
+  request.user_name = "vic";
+  request.project = "pricing";
+  request.scope = "lake:read";
+  const auto bound = sync_wait(identity_->create_token(root_, request));
+  ASSERT_TRUE(bound.ok());
+  const auto caller = identity_->access_key(bound->info.access_key_id)->caller;
+  EXPECT_EQ(caller.project.str(), "pricing");
+  EXPECT_FALSE(caller.may(Permission::kLakeWrite));
+  // Neither a token of narrow scope nor a stranger can make one there.
+  request.scope = "all";
+  EXPECT_FALSE(sync_wait(identity_->create_token(caller, request)).ok());
+  request.user_name = "admin";
+  request.project = "nowhere";
+  EXPECT_EQ(sync_wait(identity_->create_token(root_, request)).error().field, "project");
+}
+
 TEST_F(KernelTest, A_scope_with_a_slip_names_the_one_that_was_meant) {
   const auto scopes = parse_scopes("lake:reed");
   ASSERT_FALSE(scopes.ok());
@@ -119,7 +196,7 @@ TEST_F(KernelTest, A_disabled_user_is_refused_with_all_tokens) {
   const auto issued = token("ned");
   ASSERT_TRUE(sync_wait(identity_->set_user_disabled(root_, "ned", true)).ok());
   EXPECT_EQ(identity_->authenticate(issued.token).error().code, Code::kPermissionDenied);
-  EXPECT_EQ(identity_->act_as("ned").error().code, Code::kPermissionDenied);
+  EXPECT_EQ(identity_->act_as("ned", ProjectId("default")).error().code, Code::kPermissionDenied);
 }
 
 TEST_F(KernelTest, An_event_exists_exactly_if_its_transaction_committed) {

@@ -39,6 +39,10 @@ class Audit {
   };
   // Newest first. The caller needs Permission::kAuditRead, which the route asks for.
   Task<Result<std::vector<AuditEntry>>> list(const Filter& filter);
+  // What was done to one thing ("model:flights", with its versions) in the caller's project, newest
+  // first; `before` as in Filter. Errors: kPermissionDenied when the caller may not read about it.
+  Task<Result<std::vector<AuditEntry>>> timeline(const Caller& caller, std::string ref,
+                                                 std::int64_t before, int limit);
 
  private:
   Records& records_;

@@ -23,6 +23,7 @@ Result<std::vector<Event>> events_of(const Rows& rows) {
   }
   return events;
 }
+constexpr std::chrono::milliseconds kGather{10};
 }  // namespace
 
 EventBus::EventBus(Records& records, const Clock& clock) : records_(records), clock_(clock) {}
@@ -49,6 +50,12 @@ Status EventBus::publish(Writer& writer, const ProjectId& project, std::string_v
     changed_.notify_all();
   });
   return {};
+}
+
+Task<std::uint64_t> EventBus::next_change(std::uint64_t seen, std::chrono::microseconds limit) {
+  if (generation() == seen) co_await changed_.wait(limit);
+  if (generation() != seen) co_await Loop::current()->sleep(kGather);
+  co_return generation();
 }
 
 Task<Result<std::vector<Event>>> EventBus::since(std::int64_t sequence, int limit) {
@@ -87,6 +94,25 @@ Task<Result<EventPage>> EventBus::visible_since(const Caller& caller, std::int64
       if (caller.may(permission_to_read(event.subject))) page.events.push_back(std::move(event));
     }
     return page;
+  };
+  co_return co_await records_.read(query);
+}
+
+Task<Result<std::vector<Event>>> EventBus::about(const Caller& caller, std::string subject,
+                                                 std::int64_t before, int limit) {
+  if (!caller.may(permission_to_read(subject))) {
+    co_return Error(Code::kPermissionDenied,
+                    fmt::format("'{}' lacks the permission '{}' that this needs", caller.user_name,
+                                permission_name(permission_to_read(subject))));
+  }
+  // No index: a put would pay for it each time, and the kept events are read in milliseconds.
+  const auto query = [&](Reader& r) -> Result<std::vector<Event>> {
+    const auto rows = r.query(
+        "SELECT sequence, time, project, type, subject, data FROM events WHERE subject = ?"
+        " AND project = ? AND (? = 0 OR sequence < ?) ORDER BY sequence DESC LIMIT ?",
+        {subject, caller.project.str(), before, before, limit});
+    if (!rows) return rows.error();
+    return events_of(*rows);
   };
   co_return co_await records_.read(query);
 }

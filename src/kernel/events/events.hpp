@@ -54,9 +54,17 @@ class EventBus {
   // more than `limit` events of the project, so a page may be empty while its cursor moves on.
   Task<Result<EventPage>> visible_since(const Caller& caller, std::int64_t sequence,
                                         int limit = 500);
+  // The kept events about one subject in the caller's project, newest first; `before` > 0 only
+  // those with a smaller sequence. Errors: kPermissionDenied when the caller may not read about it.
+  Task<Result<std::vector<Event>>> about(const Caller& caller, std::string subject,
+                                         std::int64_t before, int limit);
   // Changes with every commit that published something: who saw the same value twice missed
   // nothing in between.
   std::uint64_t generation() const { return generation_.load(); }
+  // Waits until the generation is another than `seen`, or for `limit`; then a moment longer, so
+  // that many commits close together are one look for whoever follows them. The generation to see
+  // next: ask for it, then read. Must be awaited on a loop.
+  Task<std::uint64_t> next_change(std::uint64_t seen, std::chrono::microseconds limit);
   // Notified after every commit that published something.
   Signal& changed() { return changed_; }
 

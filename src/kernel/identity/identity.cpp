@@ -3,6 +3,7 @@
 #include "base/bytes.hpp"
 #include "base/digest.hpp"
 #include "base/text.hpp"
+#include "kernel/identity/identity_state.hpp"
 
 namespace strata::kernel {
 
@@ -19,10 +20,40 @@ constexpr Migration kMigrations[] = {
      "project TEXT NOT NULL,"
      " hash TEXT NOT NULL UNIQUE, access_key_id TEXT NOT NULL UNIQUE, scope TEXT NOT NULL, created "
      "INTEGER NOT NULL,"
-     " expires INTEGER, revoked INTEGER);"}};
+     " expires INTEGER, revoked INTEGER);"},
+    {"identity", 2,
+     "CREATE TABLE teams (name TEXT PRIMARY KEY, created INTEGER NOT NULL);"
+     "CREATE TABLE team_members (team TEXT NOT NULL REFERENCES teams(name), user_id TEXT NOT NULL "
+     "REFERENCES users(id), PRIMARY KEY (team, user_id));"
+     "CREATE TABLE project_members (project TEXT NOT NULL REFERENCES projects(id), kind TEXT NOT "
+     "NULL, name TEXT NOT NULL, role TEXT NOT NULL, PRIMARY KEY (project, kind, name));"
+     "INSERT INTO teams (name, created) SELECT team, MIN(created) FROM users GROUP BY team;"
+     "INSERT INTO team_members (team, user_id) SELECT team, id FROM users;"}};
 
-constexpr std::string_view kDefaultProject = "default";
 constexpr std::string_view kAdmin = "admin";
+constexpr std::string_view kAdminTeam = "platform";
+
+// A team that nobody named before begins with its first member.
+Status join_team(Writer& w, std::string_view team, const std::string& user, std::int64_t now) {
+  const auto made = w.execute(
+      "INSERT INTO teams (name, created) VALUES (?, ?) ON CONFLICT DO NOTHING", {team, now});
+  if (!made) return made.error();
+  const auto joined =
+      w.execute("INSERT INTO team_members (team, user_id) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                {team, user});
+  if (!joined) return joined.error();
+  return {};
+}
+
+// Access key ids are upper case by convention of the S3 clients' own checks.
+std::string to_upper_key(std::string text) {
+  for (char& c : text) {
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  }
+  return text;
+}
+
+}  // namespace
 
 // Names stand in URLs, paths and logs: a small alphabet keeps them the same everywhere.
 Status check_name(std::string_view field, std::string_view name) {
@@ -37,30 +68,6 @@ Status check_name(std::string_view field, std::string_view name) {
                   "not starting with '.' or '-'",
                   printable(name)));
 }
-
-// Access key ids are upper case by convention of the S3 clients' own checks.
-std::string to_upper_key(std::string text) {
-  for (char& c : text) {
-    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
-  }
-  return text;
-}
-
-}  // namespace
-
-struct Identity::Token {
-  TokenInfo info;
-  UserId user;
-  ProjectId project;
-  Permissions scopes;
-};
-
-struct Identity::State {
-  std::map<UserId, User> users;
-  std::map<std::string, UserId, std::less<>> user_ids;
-  std::map<std::string, Token, std::less<>> by_hash;
-  std::map<std::string, std::string, std::less<>> hash_by_access_key;
-};
 
 Identity::Identity(Records& records, const Clock& clock, Random& random, std::string master_key,
                    AuditHook audit)
@@ -78,6 +85,7 @@ std::span<const Migration> Identity::migrations() {
 Status Identity::load() {
   const auto found = [&](Writer& w) -> Status {
     const std::int64_t now = clock_.now().micros;
+    const std::string admin_id = random_.uuid7(clock_.now());
     const auto project = w.execute(
         "INSERT INTO projects (id, name, created) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
         {kDefaultProject, kDefaultProject, now});
@@ -85,8 +93,9 @@ Status Identity::load() {
     const auto admin = w.execute(
         "INSERT INTO users (id, name, team, role, created) VALUES (?, ?, ?, ?, ?) "
         "ON CONFLICT DO NOTHING",
-        {random_.uuid7(clock_.now()), kAdmin, "platform", "admin", now});
+        {admin_id, kAdmin, kAdminTeam, "admin", now});
     if (!admin) return admin.error();
+    if (*admin > 0) STRATA_TRY(join_team(w, kAdminTeam, admin_id, now));
     return reload(w);
   };
   return records_.write_blocking(found);
@@ -120,38 +129,58 @@ Status Identity::reload(Reader& reader) {
     token.info.user_name = state->users[token.user].name;
     token.info.access_key_id = row.text(4);
     token.info.scope = row.text(5);
+    token.info.project = row.text(2);
     token.info.created = Instant{row.integer(6)};
     if (const auto at = row.maybe_integer(7)) token.info.expires = Instant{*at};
     if (const auto at = row.maybe_integer(8)) token.info.revoked = Instant{*at};
     state->hash_by_access_key.emplace(row.text(4), row.text(3));
     state->by_hash.emplace(row.text(3), std::move(token));
   }
+  STRATA_TRY(load_tenants(reader, *state));
   const std::unique_lock lock(mutex_);
   state_ = std::move(state);
   return {};
 }
 
-Result<Caller> Identity::caller_of(const State& state, const Token& token) const {
+// A caller in `project`. Errors: kPermissionDenied, also for a project that does not exist, so that
+// nobody finds out which do.
+Result<Caller> Identity::caller_in(const State& state, const User& user,
+                                   const ProjectId& project) const {
+  if (user.disabled)
+    return Error(Code::kPermissionDenied, fmt::format("the user '{}' is disabled", user.name));
+  if (!state.role_in(user, project.str())) {
+    return Error(Code::kPermissionDenied,
+                 fmt::format("there is no project '{}' in which '{}' has a role",
+                             printable(project.str()), user.name));
+  }
+  return Caller{user.id, user.name, user.team,
+                project, TokenId(), state.permissions_in(user, project.str())};
+}
+
+Result<Caller> Identity::caller_of(const State& state, const Token& token,
+                                   std::string_view project) const {
   if (token.info.revoked) return Error(Code::kUnauthenticated, "the token was revoked");
   if (token.info.expires && *token.info.expires <= clock_.now()) {
     return Error(Code::kExpired, "the token expired at " + to_rfc3339(*token.info.expires));
   }
-  const User& user = state.users.at(token.user);
-  if (user.disabled)
-    return Error(Code::kPermissionDenied, fmt::format("the user '{}' is disabled", user.name));
-  return Caller{user.id,       user.name,     user.team,
-                token.project, token.info.id, permissions_of(user.role) & token.scopes};
+  auto caller = caller_in(state, state.users.at(token.user),
+                          project.empty() ? token.project : ProjectId(std::string(project)));
+  if (!caller) return caller;
+  caller->token = token.info.id;
+  caller->permissions &= token.scopes;
+  return caller;
 }
 
-Result<Caller> Identity::authenticate(std::string_view token) const {
+Result<Caller> Identity::authenticate(std::string_view token, std::string_view project) const {
   const std::string hash = to_hex(sha256(token));
   const std::shared_lock lock(mutex_);
-  const auto at = state_->by_hash.find(hash);
-  if (at == state_->by_hash.end()) {
-    if (const auto task = tasks_.find(hash); task != tasks_.end()) return caller_of(task->second);
-    return Error(Code::kUnauthenticated, "the token is not known");
-  }
-  return caller_of(*state_, at->second);
+  if (const auto at = state_->by_hash.find(hash); at != state_->by_hash.end())
+    return caller_of(*state_, at->second, project);
+  const auto task = tasks_.find(hash);
+  if (task == tasks_.end()) return Error(Code::kUnauthenticated, "the token is not known");
+  if (!project.empty() && project != task->second.project.str())
+    return Error(Code::kPermissionDenied, "a task acts in the project of its run only");
+  return caller_of(task->second);
 }
 
 std::string Identity::secret_of(std::string_view access_key_id) const {
@@ -171,7 +200,7 @@ Result<Identity::AccessKey> Identity::access_key(std::string_view access_key_id)
     return Error(Code::kUnauthenticated,
                  fmt::format("the access key id '{}' is not known", printable(access_key_id, 40)));
   }
-  auto caller = caller_of(*state_, state_->by_hash.find(at->second)->second);
+  auto caller = caller_of(*state_, state_->by_hash.find(at->second)->second, {});
   if (!caller) return std::move(caller).error();
   return AccessKey{secret_of(access_key_id), *std::move(caller)};
 }
@@ -191,6 +220,7 @@ Task<Result<User>> Identity::create_user(const Caller& by, std::string name, std
       return Error(Code::kAlreadyExists, fmt::format("there is a user '{}' already", name), "name");
     }
     if (!done) return done.error();
+    STRATA_TRY(join_team(w, team, user.id.str(), user.created.micros));
     STRATA_TRY(audit_(w, by, "user.create", "user:" + name));
     STRATA_TRY(reload(w));
     return user;
@@ -218,20 +248,64 @@ Task<Result<User>> Identity::set_user_disabled(const Caller& by, std::string nam
   co_return co_await records_.write(update);
 }
 
-std::vector<User> Identity::users() const {
-  const std::shared_lock lock(mutex_);
-  std::vector<User> all;
-  for (const auto& [id, user] : state_->users)
-    all.push_back(user);
-  return all;
-}
-
 Result<User> Identity::user(std::string_view name) const {
   const std::shared_lock lock(mutex_);
   const auto at = state_->user_ids.find(name);
   if (at == state_->user_ids.end())
     return not_found(fmt::format("there is no user '{}'", printable(name)));
   return state_->users.at(at->second);
+}
+
+bool Identity::has_whole_rights(const Caller& by) const {
+  if (!by.task.empty()) return false;
+  const std::shared_lock lock(mutex_);
+  const auto user = state_->users.find(by.user);
+  return user != state_->users.end() &&
+         by.permissions == state_->permissions_in(user->second, by.project.str());
+}
+
+// The caller's own token ends at that time; nothing when it has no end, or there is none.
+std::optional<Instant> Identity::end_of_token(const Caller& by) const {
+  for (const auto& token : tokens()) {
+    if (token.id == by.token) return token.expires;
+  }
+  return std::nullopt;
+}
+
+std::vector<TokenInfo> Identity::tokens_seen_by(const Caller& by) const {
+  const bool whole = has_whole_rights(by);
+  auto seen = tokens();
+  std::erase_if(seen, [&](const TokenInfo& token) {
+    if (by.may(Permission::kAdmin)) return false;
+    return token.user_name != by.user_name || (!whole && token.id != by.token);
+  });
+  return seen;
+}
+
+// A token never gives more than the one that asked for it, unless an admin asks.
+Status Identity::check_token_request(const Caller& by, const User& owner,
+                                     const TokenRequest& request, const Permissions& scopes,
+                                     const ProjectId& project) const {
+  const std::shared_lock lock(mutex_);
+  if (!state_->role_in(owner, project.str())) {
+    return Error(Code::kPermissionDenied,
+                 fmt::format("there is no project '{}' in which '{}' has a role",
+                             printable(project.str()), owner.name),
+                 "project");
+  }
+  if (by.may(Permission::kAdmin)) return {};
+  const bool whole = by.permissions == state_->permissions_in(owner, by.project.str());
+  const bool elsewhere = project != by.project;
+  if ((request.scope == "all" || elsewhere) && !whole) {
+    return Error(Code::kPermissionDenied,
+                 "a token of narrow scope cannot make one of scope 'all' or of another project",
+                 "scope");
+  }
+  if (request.scope != "all" && !whole && (scopes & ~by.permissions).any()) {
+    return Error(Code::kPermissionDenied, "a token cannot have scopes that its maker lacks",
+                 "scope");
+  }
+  return {};
 }
 
 Task<Result<IssuedToken>> Identity::create_token(const Caller& by, const TokenRequest& request) {
@@ -241,35 +315,35 @@ Task<Result<IssuedToken>> Identity::create_token(const Caller& by, const TokenRe
   if (owner->name != by.user_name && !by.may(Permission::kAdmin)) {
     co_return Error(Code::kPermissionDenied, "only an admin may create tokens for others");
   }
-  auto scopes = parse_scopes(request.scope);
-  if (!scopes) co_return std::move(scopes).error();
-  // A token never gives more than the one that asked for it, unless an admin asks.
-  if (!by.may(Permission::kAdmin) && request.scope != "all" && (*scopes & ~by.permissions).any()) {
-    co_return Error(Code::kPermissionDenied, "a token cannot have scopes that its maker lacks",
-                    "scope");
-  }
-  if (!by.may(Permission::kAdmin) && request.scope == "all" &&
-      by.permissions != permissions_of(owner->role)) {
-    co_return Error(Code::kPermissionDenied,
-                    "a token of narrow scope cannot make one of scope 'all'", "scope");
-  }
+  const auto scopes = parse_scopes(request.scope);
+  if (!scopes) co_return scopes.error();
+  const ProjectId project = request.project.empty() ? by.project : ProjectId(request.project);
+  STRATA_CO_TRY(check_token_request(by, *owner, request, *scopes, project));
   IssuedToken issued;
   issued.token = "strata_" + random_.alphanumeric(43);
   issued.info.id = TokenId(random_.uuid7(clock_.now()));
   issued.info.user_name = owner->name;
   issued.info.access_key_id = "STRA" + to_upper_key(random_.alphanumeric(16));
   issued.info.scope = request.scope;
+  issued.info.project = project.str();
   issued.info.created = clock_.now();
   if (request.lifetime) issued.info.expires = clock_.now() + *request.lifetime;
+  const auto end = end_of_token(by);
+  if (end && owner->name == by.user_name && (!issued.info.expires || *issued.info.expires > *end)) {
+    co_return Error(Code::kPermissionDenied,
+                    fmt::format("this token ends at {}, and cannot make one for its own user that "
+                                "lives longer; give a shorter time in 'expires'",
+                                to_rfc3339(*end)),
+                    "expires");
+  }
   issued.secret_access_key = secret_of(issued.info.access_key_id);
-  const std::string project = by.project.empty() ? std::string(kDefaultProject) : by.project.str();
   const auto insert = [&](Writer& w) -> Status {
     std::optional<std::int64_t> expires;
     if (issued.info.expires) expires = issued.info.expires->micros;
     const auto done = w.execute(
         "INSERT INTO tokens (id, user_id, project, hash, access_key_id, scope, created, expires) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        {issued.info.id.str(), owner->id.str(), project, to_hex(sha256(issued.token)),
+        {issued.info.id.str(), owner->id.str(), project.str(), to_hex(sha256(issued.token)),
          issued.info.access_key_id, request.scope, issued.info.created.micros, expires});
     if (!done) return done.error();
     STRATA_TRY(audit_(w, by, "token.create", "token:" + issued.info.id.str()));
@@ -291,6 +365,9 @@ Task<Status> Identity::revoke_token(const Caller& by, TokenId id) {
     co_return not_found(fmt::format("there is no token '{}'", printable(id.str())));
   if (owner != by.user_name && !by.may(Permission::kAdmin)) {
     co_return Error(Code::kPermissionDenied, "only an admin may revoke tokens of others");
+  }
+  if (id != by.token && !by.may(Permission::kAdmin) && !has_whole_rights(by)) {
+    co_return Error(Code::kPermissionDenied, "a token of narrow scope may revoke itself only");
   }
   const auto update = [&](Writer& w) -> Status {
     const auto done = w.execute("UPDATE tokens SET revoked = ? WHERE id = ? AND revoked IS NULL",
@@ -320,13 +397,13 @@ Result<Caller> Identity::caller_of(const TaskAttempt& attempt) const {
   const auto id = state_->user_ids.find(attempt.user_name);
   if (id == state_->user_ids.end())
     return not_found(fmt::format("there is no user '{}'", printable(attempt.user_name)));
-  const User& user = state_->users.at(id->second);
-  if (user.disabled)
-    return Error(Code::kPermissionDenied, fmt::format("the user '{}' is disabled", user.name));
-  Permissions allowed = permissions_of(user.role);
-  for (const Permission kept : {Permission::kAdmin, Permission::kAuditRead})
-    allowed.reset(static_cast<std::size_t>(kept));
-  return Caller{user.id, user.name, user.team, attempt.project, TokenId(), allowed, attempt.task};
+  auto caller = caller_in(*state_, state_->users.at(id->second), attempt.project);
+  if (!caller) return caller;
+  for (const Permission kept :
+       {Permission::kAdmin, Permission::kProjectAdmin, Permission::kAuditRead})
+    caller->permissions.reset(static_cast<std::size_t>(kept));
+  caller->task = attempt.task;
+  return caller;
 }
 
 Result<IssuedToken> Identity::admit_task(const TaskAttempt& attempt) {
@@ -356,14 +433,11 @@ Caller Identity::system_caller() const {
                 TokenId(),        Permissions().set()};
 }
 
-Result<Caller> Identity::act_as(std::string_view user_name) const {
+Result<Caller> Identity::act_as(std::string_view user_name, const ProjectId& project) const {
   const auto who = user(user_name);
   if (!who) return who.error();
-  if (who->disabled)
-    return Error(Code::kPermissionDenied, fmt::format("the user '{}' is disabled", who->name));
-  return Caller{who->id,   who->name,
-                who->team, ProjectId(std::string(kDefaultProject)),
-                TokenId(), permissions_of(who->role)};
+  const std::shared_lock lock(mutex_);
+  return caller_in(*state_, *who, project);
 }
 
 }  // namespace strata::kernel

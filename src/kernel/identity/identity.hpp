@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <shared_mutex>
 #include <span>
 #include <string>
@@ -41,11 +42,35 @@ struct User {
   Instant created;
 };
 
+// People who share what a role in a project gives to the team.
+struct Team {
+  std::string name;
+  Instant created;
+  std::set<std::string> members;  // names of users
+};
+
+// A role in a project, given to a user or to everyone in a team.
+struct Member {
+  enum class Kind : std::uint8_t { kUser, kTeam };
+  Kind kind = Kind::kUser;
+  std::string name;
+  Role role = Role::kMember;
+};
+
+// A tenant: all names (buckets, experiments, models, endpoints, pipelines, tables, lineage) live in
+// one, and nobody sees those of a project in which it has no role. Its name is its id.
+struct Project {
+  std::string name;
+  Instant created;
+  std::vector<Member> members;
+};
+
 struct TokenInfo {
   TokenId id;
   std::string user_name;
   std::string access_key_id;
   std::string scope;
+  std::string project;  // where its calls go that name no other
   Instant created;
   std::optional<Instant> expires;
   std::optional<Instant> revoked;
@@ -61,6 +86,7 @@ struct IssuedToken {
 struct TokenRequest {
   std::string user_name;
   std::string scope = "all";
+  std::string project{};  // empty for the caller's
   std::optional<std::chrono::milliseconds> lifetime;
 };
 
@@ -85,8 +111,9 @@ class Identity {
   // first start. Blocks.
   Status load();
 
-  // Errors: kUnauthenticated (unknown), kExpired, kPermissionDenied (disabled user).
-  Result<Caller> authenticate(std::string_view token) const;
+  // The caller in `project`, or without one in the token's own. Errors: kUnauthenticated (unknown),
+  // kExpired, kPermissionDenied (disabled user, no role in that project).
+  Result<Caller> authenticate(std::string_view token, std::string_view project = {}) const;
   struct AccessKey {
     std::string secret;
     Caller caller;
@@ -97,8 +124,26 @@ class Identity {
 
   Task<Result<User>> create_user(const Caller& by, std::string name, std::string team, Role role);
   Task<Result<User>> set_user_disabled(const Caller& by, std::string name, bool disabled);
-  std::vector<User> users() const;
+  // Those with a role in the caller's project; all of them for an admin.
+  std::vector<User> users_seen_by(const Caller& caller) const;
   Result<User> user(std::string_view name) const;
+
+  // Errors: kAlreadyExists, kPermissionDenied (not an admin), kInvalidArgument.
+  Task<Result<Project>> create_project(const Caller& by, std::string name);
+  std::vector<Project> projects() const;
+  // Where the caller has a role, and which.
+  std::vector<std::pair<Project, Role>> projects_of(const Caller& caller) const;
+  Result<Project> find_project(std::string_view name) const;
+  // Gives or takes a role; for admins of the server and of that project. Errors: kNotFound.
+  Task<Result<Project>> set_member(const Caller& by, std::string project, Member member);
+  Task<Result<Project>> remove_member(const Caller& by, std::string project, Member::Kind kind,
+                                      std::string name);
+  Task<Result<Team>> create_team(const Caller& by, std::string name);
+  // The caller's; all of them for an admin.
+  std::vector<Team> teams_of(const Caller& caller) const;
+  Result<Team> find_team(std::string_view name) const;
+  Task<Result<Team>> set_in_team(const Caller& by, std::string team, std::string user_name,
+                                 bool in);
 
   Task<Result<IssuedToken>> create_token(const Caller& by, const TokenRequest& request);
   Task<Status> revoke_token(const Caller& by, TokenId id);
@@ -119,16 +164,29 @@ class Identity {
 
   // The caller that acts for the server itself: background work and start-up.
   Caller system_caller() const;
-  // A caller that acts as `user_name` with all its rights, for work that a user scheduled. Errors:
-  // kNotFound, kPermissionDenied.
-  Result<Caller> act_as(std::string_view user_name) const;
+  // A caller that acts as `user_name` with all its rights in a project, for work that a user
+  // scheduled. Errors: kNotFound, kPermissionDenied.
+  Result<Caller> act_as(std::string_view user_name, const ProjectId& project) const;
+
+  // Those that `by` may revoke: all for an admin, else its user's; a token of narrow scope sees
+  // itself only.
+  std::vector<TokenInfo> tokens_seen_by(const Caller& by) const;
 
  private:
   struct Token;
   struct State;
   Result<Caller> caller_of(const TaskAttempt& attempt) const;
   std::string task_secret(std::string_view purpose, std::string_view name) const;
-  Result<Caller> caller_of(const State& state, const Token& token) const;
+  Result<Caller> caller_of(const State& state, const Token& token, std::string_view project) const;
+  Result<Caller> caller_in(const State& state, const User& user, const ProjectId& project) const;
+  Status check_token_request(const Caller& by, const User& owner, const TokenRequest& request,
+                             const Permissions& scopes, const ProjectId& project) const;
+  bool has_whole_rights(const Caller& by) const;
+  std::optional<Instant> end_of_token(const Caller& by) const;
+  Status may_administer(const Caller& by, std::string_view project) const;
+  Task<Status> change(const Caller& by, std::string_view action, std::string target,
+                      const std::function<Status(Writer&)>& statements);
+  static Status load_tenants(Reader& reader, State& state);
   std::string secret_of(std::string_view access_key_id) const;
   Status reload(Reader& reader);
 

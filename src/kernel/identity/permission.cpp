@@ -21,6 +21,23 @@ std::string_view area_of(std::string_view name) {
   return name.substr(0, name.find(':'));
 }
 
+Permissions compute_permissions(Role role) {
+  Permissions granted;
+  for (std::size_t i = 0; i < kNames.size(); ++i) {
+    const auto permission = static_cast<Permission>(i);
+    // What is about the server as a whole, across its projects.
+    const bool whole = permission == Permission::kAdmin || permission == Permission::kAuditRead ||
+                       permission == Permission::kMetricsRead;
+    const bool member = !whole && permission != Permission::kProjectAdmin;
+    const bool viewer = member && (kNames[i].ends_with(":read") ||
+                                   kNames[i] == "endpoint:predict" || kNames[i] == "sql:query");
+    if (role == Role::kAdmin || (role == Role::kMember ? member : viewer)) granted.set(i);
+  }
+  grant(granted, Permission::kPublic);
+  grant(granted, Permission::kSignedIn);
+  return granted;
+}
+
 }  // namespace
 
 std::string_view permission_name(Permission permission) {
@@ -64,17 +81,12 @@ Result<Role> parse_role(std::string_view text) {
   return invalid("role", fmt::format("'{}' is no role; use viewer, member or admin", text));
 }
 
+// Asked at every request, so computed once.
 Permissions permissions_of(Role role) {
-  Permissions granted;
-  for (std::size_t i = 0; i < kNames.size(); ++i) {
-    const bool reads = kNames[i].ends_with(":read") && kNames[i] != "audit:read";
-    const bool viewer = reads || kNames[i] == "endpoint:predict" || kNames[i] == "sql:query";
-    const bool member = kNames[i] != "admin" && kNames[i] != "audit:read";
-    if (role == Role::kAdmin || (role == Role::kMember ? member : viewer)) granted.set(i);
-  }
-  grant(granted, Permission::kPublic);
-  grant(granted, Permission::kSignedIn);
-  return granted;
+  static const std::array<Permissions, 3> kByRole = {compute_permissions(Role::kViewer),
+                                                     compute_permissions(Role::kMember),
+                                                     compute_permissions(Role::kAdmin)};
+  return kByRole[static_cast<std::size_t>(role)];
 }
 
 Result<Permissions> parse_scopes(std::string_view text) {

@@ -29,6 +29,8 @@ namespace strata::kernel {
   X(kLineageRead, "lineage:read")     \
   X(kNodeRead, "node:read")           \
   X(kAuditRead, "audit:read")         \
+  X(kMetricsRead, "metrics:read")     \
+  X(kProjectAdmin, "project:admin")   \
   X(kAdmin, "admin")
 
 enum class Permission : std::uint8_t {

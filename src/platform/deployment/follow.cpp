@@ -25,9 +25,10 @@ constexpr std::string_view kExample = "serving_input_example.json";
 // nothing: whoever wakes looks at what the reference names now, not at what the event said.
 Task<void> Endpoints::watch() {
   const auto stop = ports_.scope.token();
+  std::uint64_t seen = ports_.events.generation();
   std::int64_t cursor = (co_await ports_.events.newest()).value_or(0);
   while (!stop.stop_requested()) {
-    co_await ports_.events.changed().wait(kLookEvery);
+    seen = co_await ports_.events.next_change(seen, kLookEvery);
     auto events = co_await ports_.events.since(cursor);
     std::vector<std::shared_ptr<Endpoint>> concerned;
     {
@@ -92,14 +93,19 @@ Task<void> Endpoints::follow(std::shared_ptr<Endpoint> endpoint) {
 }
 
 // Makes what the reference names now the version that answers. When the reference cannot be
-// followed and nothing answers yet, the version that answered before the server was restarted does.
+// followed (its owner may have been disabled meanwhile) and nothing answers yet, the version that
+// answered before the server was restarted does.
 Task<Status> Endpoints::bring_up(std::shared_ptr<Endpoint> endpoint) {
-  auto owner = ports_.identity.act_as(endpoint->owner);
-  if (!owner)
-    co_return owner.error().wrap(
+  auto owner = ports_.identity.act_as(endpoint->owner, ProjectId(endpoint->project));
+  Result<ResolvedModel> resolved = Error(Code::kUnavailable, "not asked for yet");
+  if (owner) {
+    resolved = co_await ports_.models.resolve(*owner, endpoint->ref);
+  } else {
+    resolved = owner.error().wrap(
         fmt::format("the endpoint's owner '{}' cannot be used", endpoint->owner));
-  owner->project = ProjectId(endpoint->project);
-  auto resolved = co_await ports_.models.resolve(*owner, endpoint->ref);
+    owner = ports_.identity.system_caller();
+    owner->project = ProjectId(endpoint->project);
+  }
   std::string recorded;
   {
     const std::lock_guard lock(mutex_);

@@ -87,6 +87,40 @@ Status upsert_model_tag(Writer& writer, const ProjectId& project, std::string_vi
       .and_then([](auto) { return Status(); });
 }
 
+// Gives the model `name` the name `new_name`, with version numbers that neither name has ever
+// given.
+Status take_name(Writer& writer, const ProjectId& project, const std::string& name,
+                 const std::string& new_name) {
+  auto used =
+      writer.first("SELECT last_version, heir FROM model_names WHERE project = ? AND name = ?",
+                   {project.str(), new_name});
+  if (!used) return std::move(used).error();
+  auto taken = writer.first("SELECT 1 FROM registered_models WHERE project = ? AND name = ?",
+                            {project.str(), new_name});
+  if (!taken) return std::move(taken).error();
+  const bool spent = *used && (*used)->integer(0) > 0 && (*used)->text(1) != name;
+  if (*taken || spent) {
+    return Error(
+        Code::kAlreadyExists,
+        fmt::format(
+            "Registered Model (name={}) already exists{}.", new_name,
+            *taken ? "" : " among deleted models, whose version numbers are never given again"));
+  }
+  const std::int64_t given = *used ? (*used)->integer(0) : 0;
+  STRATA_TRY(writer.execute("DELETE FROM model_names WHERE project = ? AND name = ?",
+                            {project.str(), new_name}));
+  STRATA_TRY(writer.execute(
+      "INSERT INTO model_names (project, name, last_version) SELECT project, ?, CASE WHEN "
+      "last_version > ? THEN last_version ELSE ? END FROM model_names WHERE project = ? AND name = "
+      "?",
+      {new_name, given, given, project.str(), name}));
+  // What led to the old name leads to the new one.
+  return writer
+      .execute("UPDATE model_names SET heir = ? WHERE project = ? AND (name = ? OR heir = ?)",
+               {new_name, project.str(), name, name})
+      .and_then([](auto) { return Status(); });
+}
+
 }  // namespace
 
 Models::Models(kernel::Records& records, kernel::Audit& audit, kernel::EventBus& events,
@@ -117,7 +151,7 @@ Task<Result<Model>> Models::create_model(const Caller& caller, std::string name,
     if (!added) return std::move(added).error();
     STRATA_TRY(
         writer.execute("INSERT INTO model_names (project, name, last_version) VALUES (?, ?, 0) ON "
-                       "CONFLICT DO NOTHING",
+                       "CONFLICT (project, name) DO UPDATE SET heir = ''",
                        {caller.project.str(), name}));
     for (const auto& tag : tags)
       STRATA_TRY(upsert_model_tag(writer, caller.project, name, tag));
@@ -153,26 +187,7 @@ Task<Result<Model>> Models::rename_model(const Caller& caller, std::string name,
   STRATA_CO_TRY(check_model_name(new_name, "new_name"));
   auto rename = [&](Writer& writer) -> Result<Model> {
     STRATA_TRY(require_model(writer, caller.project, name));
-    auto used = writer.first("SELECT last_version FROM model_names WHERE project = ? AND name = ?",
-                             {caller.project.str(), new_name});
-    if (!used) return std::move(used).error();
-    auto taken = writer.first("SELECT 1 FROM registered_models WHERE project = ? AND name = ?",
-                              {caller.project.str(), new_name});
-    if (!taken) return std::move(taken).error();
-    if (*taken || (*used && (*used)->integer(0) > 0)) {
-      return Error(
-          Code::kAlreadyExists,
-          fmt::format(
-              "Registered Model (name={}) already exists{}.", new_name,
-              *taken ? "" : " among deleted models, whose version numbers are never given again"));
-    }
-    STRATA_TRY(writer.execute("DELETE FROM model_names WHERE project = ? AND name = ?",
-                              {caller.project.str(), new_name}));
-    STRATA_TRY(
-        writer.execute("INSERT INTO model_names (project, name, last_version) SELECT project, ?, "
-                       "last_version FROM "
-                       "model_names WHERE project = ? AND name = ?",
-                       {new_name, caller.project.str(), name}));
+    STRATA_TRY(take_name(writer, caller.project, name, new_name));
     STRATA_TRY(writer.execute(
         "UPDATE registered_models SET name = ?, updated_ms = ? WHERE project = ? AND name = ?",
         {new_name, now_ms(), caller.project.str(), name}));

@@ -4,7 +4,8 @@ namespace strata::platform::models {
 
 std::span<const kernel::Migration> Models::migrations() {
   // model_names outlives its model: it is what keeps version numbers from being given twice.
-  static constexpr std::array<kernel::Migration, 1> kMigrations = {{{"models", 1, R"sql(
+  // Its heir is the name that the model moved to; only that model may take the name again.
+  static constexpr std::array<kernel::Migration, 2> kMigrations = {{{"models", 1, R"sql(
 CREATE TABLE registered_models (project TEXT NOT NULL, name TEXT NOT NULL, description TEXT NOT
   NULL, owner TEXT NOT NULL, team TEXT NOT NULL, created_ms INTEGER NOT NULL, updated_ms INTEGER
   NOT NULL, PRIMARY KEY (project, name));
@@ -28,6 +29,9 @@ CREATE TABLE alias_moves (project TEXT NOT NULL, name TEXT NOT NULL, number INTE
   NOT NULL, time_us INTEGER NOT NULL, PRIMARY KEY (project, name, number));
 CREATE TABLE model_manifests (project TEXT NOT NULL, package_digest TEXT NOT NULL, files TEXT NOT
   NULL, PRIMARY KEY (project, package_digest));
+)sql"},
+                                                                    {"models", 2, R"sql(
+ALTER TABLE model_names ADD COLUMN heir TEXT NOT NULL DEFAULT '';
 )sql"}}};
   return kMigrations;
 }

@@ -26,29 +26,25 @@ std::vector<std::string> path_and_parents(std::string_view path) {
 
 // Nothing may change a file that a registered version is made of, nor remove a directory that holds
 // such files.
-Task<Status> Tracking::check_thawed(const Caller& caller, std::string path) {
-  auto check = [&](Reader& reader) -> Status {
-    const auto paths = path_and_parents(path);
-    kernel::SqlArgs args = {caller.project.str()};
-    args.insert(args.end(), paths.begin(), paths.end());
-    args.emplace_back(path + "/");
-    args.emplace_back(path + "0");  // '0' follows '/' in ASCII: the range holds all paths below
-    auto row = reader.first(
-        fmt::format(
-            "SELECT path, holder FROM frozen_artifacts WHERE project = ? AND (path IN ({}) OR "
-            "(path >= ? AND path < ?))",
-            search::placeholders(paths.size())),
-        args);
-    if (!row) return std::move(row).error();
-    if (!*row) return {};
-    return Error(Code::kConflict,
-                 fmt::format("'{}' belongs to the files of {}, which never change after "
-                             "registration. Log the changed files as "
-                             "a new model and register that, or delete the version first",
-                             path, (*row)->text(1)),
-                 "path");
-  };
-  co_return co_await records_.read(check);
+Status Tracking::check_thawed(Reader& reader, const ProjectId& project, std::string_view path) {
+  const auto paths = path_and_parents(path);
+  kernel::SqlArgs args = {project.str()};
+  args.insert(args.end(), paths.begin(), paths.end());
+  args.emplace_back(fmt::format("{}/", path));
+  args.emplace_back(fmt::format("{}0", path));  // '0' follows '/' in ASCII: all paths below
+  const auto row = reader.first(
+      fmt::format("SELECT path, holder FROM frozen_artifacts WHERE project = ? AND (path IN ({}) "
+                  "OR (path >= ? AND path < ?))",
+                  search::placeholders(paths.size())),
+      args);
+  if (!row) return row.error();
+  if (!*row) return {};
+  return Error(Code::kConflict,
+               fmt::format("'{}' belongs to the files of {}, which never change after "
+                           "registration. Log the changed files as a new model and register that, "
+                           "or delete the version first",
+                           path, (*row)->text(1)),
+               "path");
 }
 
 Task<Result<ArtifactInfo>> Tracking::put_artifact(const Caller& caller, std::string path,
@@ -56,7 +52,10 @@ Task<Result<ArtifactInfo>> Tracking::put_artifact(const Caller& caller, std::str
   auto checked = wire::mlflow::check_artifact_path(path, "path");
   if (!checked) co_return std::move(checked).error();
   if (path.ends_with('/')) co_return invalid("path", "An artifact's path must not end in '/'");
-  STRATA_CO_TRY(co_await check_thawed(caller, *checked));
+  const auto thawed = [&](Reader& reader) {
+    return check_thawed(reader, caller.project, *checked);
+  };
+  STRATA_CO_TRY(co_await records_.read(thawed));  // before a body of any size is received
   co_return co_await artifacts_.put(caller, *checked, body);
 }
 
@@ -76,7 +75,10 @@ Task<Result<std::vector<ArtifactInfo>>> Tracking::list_artifacts(const Caller& c
 Task<Status> Tracking::remove_artifacts(const Caller& caller, std::string path) {
   auto checked = wire::mlflow::check_artifact_path(path, "path");
   if (!checked) co_return std::move(checked).error();
-  STRATA_CO_TRY(co_await check_thawed(caller, *checked));
+  const auto thawed = [&](Reader& reader) {
+    return check_thawed(reader, caller.project, *checked);
+  };
+  STRATA_CO_TRY(co_await records_.read(thawed));
   co_return co_await artifacts_.remove(caller, *checked);
 }
 

@@ -1,3 +1,5 @@
+#include <set>
+
 #include "base/json.hpp"
 #include "base/text.hpp"
 #include "platform/search/search.hpp"
@@ -28,6 +30,27 @@ Status check_model_name(std::string_view name) {
           "Invalid model name ('{}') provided. Model name must be a non-empty string and cannot "
           "contain the following characters: / : . % \" '",
           name));
+}
+
+// The list of versions with each once: the stock client adds the version that the registration has
+// noted already, with its number as a text or as a number.
+std::string versions_once(const std::string& value) {
+  const auto listed = parse_json(value);
+  if (!listed || !listed->is_array()) return value;
+  std::set<std::pair<std::string, std::string>> seen;
+  Json versions = Json::array();
+  for (const auto& one : listed->as_array()) {
+    const Json* name = one.is_object() ? one.find("name") : nullptr;
+    const Json* number = one.is_object() ? one.find("version") : nullptr;
+    if (name != nullptr && number != nullptr) {
+      const auto text = [](const Json& json) {
+        return json.is_string() ? json.as_string() : json.dump();
+      };
+      if (!seen.emplace(text(*name), text(*number)).second) continue;
+    }
+    versions.push(one);
+  }
+  return versions.dump();
 }
 
 Status upsert_tag(Writer& writer, std::string_view model_id, const KeyValue& tag) {
@@ -234,8 +257,10 @@ Task<Result<LoggedModel>> Tracking::set_logged_model_tags(const Caller& caller, 
   auto set = [&](Writer& writer) -> Result<LoggedModel> {
     auto model = load_logged_model(writer, caller.project, id);
     if (!model) return model;
-    for (const auto& tag : tags)
+    for (auto& tag : tags) {
+      if (tag.key == kVersionsTag) tag.value = versions_once(tag.value);
       STRATA_TRY(upsert_tag(writer, id, tag));
+    }
     return load_logged_model(writer, caller.project, id);
   };
   co_return co_await records_.write(set);

@@ -134,6 +134,9 @@ class Tracking {
   Status freeze(kernel::Writer& writer, const ProjectId& project, std::string_view path,
                 std::string_view holder);
   Status release(kernel::Writer& writer, const ProjectId& project, std::string_view holder);
+  // Errors: kConflict with field "path" when changing what lies at or below `path` is forbidden.
+  static Status check_thawed(kernel::Reader& reader, const ProjectId& project,
+                             std::string_view path);
   // Notes on the logged model that it was registered (tag "mlflow.modelVersions").
   Status note_registration(kernel::Writer& writer, std::string_view model_id, std::string_view name,
                            std::int64_t version);
@@ -154,7 +157,6 @@ class Tracking {
                       const std::vector<kernel::NodeRef>& sources);
   Status report_run(kernel::Writer& writer, const kernel::Caller& caller, const RunInfo& run,
                     const std::vector<KeyValue>& tags);
-  Task<Status> check_thawed(const kernel::Caller& caller, std::string path);
 
   kernel::Records& records_;
   kernel::Audit& audit_;

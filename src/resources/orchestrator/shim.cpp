@@ -313,17 +313,19 @@ class Shim {
     }
   }
 
-  // Whatever the task left running ends with it, also what escaped into sessions of its own.
+  // Whatever the task left running ends with it, also what escaped into sessions of its own. All of
+  // that is below a child of ours: without one there is nothing to look for among all processes of
+  // the machine.
   void kill_all() {
     if (task_ <= 0) return;
-    kill(-task_, SIGKILL);
     const auto give_up = Steady::now() + std::chrono::seconds(5);
     while (Steady::now() < give_up) {
-      for (const pid_t child : children())
-        kill(child, SIGKILL);
       const pid_t pid = waitpid(-1, nullptr, WNOHANG);
       if (pid < 0 && errno == ECHILD) return;
       if (pid > 0) continue;
+      kill(-task_, SIGKILL);
+      for (const pid_t child : children())
+        kill(child, SIGKILL);
       pollfd wait = {signals_, POLLIN, 0};
       poll(&wait, 1, 20);
       signalfd_siginfo info{};

@@ -166,7 +166,6 @@ Json task_to_json(const Task& task) {
   return Json::object({{"plan", plan_to_json(task.plan)},
                        {"state", name_of(task.state)},
                        {"failures", task.failures},
-                       {"losses", task.losses},
                        {"ready_since", task.ready_since.micros},
                        {"not_before", task.not_before.micros},
                        {"reason", task.reason},
@@ -180,7 +179,6 @@ Result<Task> task_from_json(const Json& json) {
   task.plan = plan_from_json(json["plan"]);
   task.state = *state;
   task.failures = static_cast<int>(json.integer("failures"));
-  task.losses = static_cast<int>(json.integer("losses"));
   task.ready_since.micros = json.integer("ready_since");
   task.not_before.micros = json.integer("not_before");
   task.reason = json.text("reason");

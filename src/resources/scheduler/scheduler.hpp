@@ -92,8 +92,7 @@ enum class TaskState : std::uint8_t {
 struct Task {
   TaskPlan plan;
   TaskState state = TaskState::kWaiting;
-  int failures = 0;  // counted against the retries
-  int losses = 0;    // lost attempts are repeated once without touching the retries
+  int failures = 0;  // counted against the retries; a lost attempt is one
   Instant ready_since, not_before;
   std::string reason;
   std::vector<Attempt> attempts;

@@ -222,13 +222,8 @@ class Stepper {
 
   void repeat_or_fail(Run& run, std::size_t ordinal, const AttemptEnded& event) {
     Task& task = run.tasks[ordinal];
-    if (event.exit.ending == Ending::kLost && task.losses == 0) {
-      ++task.losses;
-      task.state = TaskState::kReady;
-      task.ready_since = now_;
-      task.reason = "attempt lost, repeated";
-      return;
-    }
+    // A lost attempt may have done its work: it counts like any other, so that a step without
+    // retries never runs twice. One that had not begun is not lost, see send_again().
     ++task.failures;
     if (task.failures <= task.plan.retries.count) {
       task.state = TaskState::kRetrying;
@@ -236,6 +231,8 @@ class Stepper {
       return;
     }
     std::string reason = event.exit.message;
+    if (event.exit.ending == Ending::kLost && task.plan.retries.count == 0)
+      reason += "; give the step retries if it may be repeated then";
     if (reason.empty()) reason = fmt::format("exit code {}", event.exit.code);
     end_task(run, ordinal, TaskState::kFailed, std::move(reason));
   }
@@ -438,6 +435,10 @@ std::optional<Instant> State::next_wake() const {
 
 std::string State::why_waiting(const Run& run, const Task& task) const {
   if (run.state == RunState::kQueued) {
+    const auto ahead = std::ranges::count_if(runs, [&](const auto& entry) {
+      return entry.second.group == run.group && entry.second.state != RunState::kQueued;
+    });
+    if (run.group_limit == 0 || ahead < run.group_limit) return "the run is about to begin";
     return fmt::format("{} runs of this pipeline are allowed at a time", run.group_limit);
   }
   if (task.state == TaskState::kRetrying) return "next attempt at " + to_rfc3339(task.not_before);

@@ -133,12 +133,17 @@ TEST(SchedulerStep, A_late_word_of_an_older_attempt_changes_nothing) {
   bench.send(AttemptEnded{"nonsense", {}, bench.now});
 }
 
-TEST(SchedulerStep, A_lost_attempt_is_repeated_once_without_using_a_retry) {
+TEST(SchedulerStep, A_lost_attempt_is_repeated_only_by_a_retry_since_it_may_have_done_its_work) {
   Bench bench;
-  bench.submit("r", {plan("a")});
-  EXPECT_EQ(bench.end("r.a.1", -1, Ending::kLost), (Tokens{"r.a.2"}));
-  bench.end("r.a.2", -1, Ending::kLost);
-  EXPECT_EQ(bench.runs["r"].state, RunState::kFailed);
+  bench.submit("once", {plan("a")});
+  EXPECT_EQ(bench.end("once.a.1", -1, Ending::kLost), Tokens{});
+  EXPECT_EQ(bench.runs["once"].state, RunState::kFailed);
+  TaskPlan careless = plan("a");
+  careless.retries = {.count = 1, .initial = seconds(0), .max = seconds(0)};
+  bench.submit("twice", {careless});
+  EXPECT_EQ(bench.end("twice.a.1", -1, Ending::kLost), (Tokens{"twice.a.2"}));
+  bench.end("twice.a.2", -1, Ending::kLost);
+  EXPECT_EQ(bench.runs["twice"].state, RunState::kFailed);
 }
 
 TEST(SchedulerStep, Only_what_fits_runs_and_the_order_is_priority_then_submission) {
@@ -178,8 +183,20 @@ TEST(SchedulerStep, Runs_of_a_pipeline_queue_behind_its_limit) {
   bench.group_limit = 1;
   bench.submit("r1", {plan("a")});
   EXPECT_TRUE(bench.submit("r2", {plan("a")}).empty());
-  EXPECT_EQ(bench.state.runs.at("r2").state, RunState::kQueued);
+  const auto& queued = bench.state.runs.at("r2");
+  EXPECT_EQ(queued.state, RunState::kQueued);
+  EXPECT_THAT(bench.state.why_waiting(queued, queued.tasks[0]), HasSubstr("1 runs"));
   EXPECT_EQ(bench.end("r1.a.1", 0), (Tokens{"r2.a.1"}));
+}
+
+TEST(SchedulerStep, A_run_that_nothing_holds_up_is_not_said_to_wait_for_others) {
+  Bench bench;
+  scheduler::Run fresh;
+  fresh.id = "r";
+  fresh.group = "daily";
+  fresh.group_limit = 16;
+  fresh.tasks.emplace_back();
+  EXPECT_THAT(bench.state.why_waiting(fresh, fresh.tasks[0]), HasSubstr("about to begin"));
 }
 
 TEST(SchedulerStep, Gpus_are_given_to_one_task_at_a_time_by_index) {

@@ -115,6 +115,7 @@ std::shared_ptr<const RunContext> Engine::context_of(const std::string& run) {
 Status Engine::load() {
   scheduler::State state;
   state.settings.capacity = capacity_;
+  state.settings.running_per_user = ports_.running_per_user;
   std::map<std::string, std::shared_ptr<const RunContext>> contexts;
   std::vector<std::string> cancelled;
   const auto read = [&](kernel::Reader& r) -> Status {

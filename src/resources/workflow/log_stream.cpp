@@ -33,11 +33,14 @@ class LogStream final : public ByteSource {
       if (!looked) co_return looked.error();
       if (!piece_.empty()) co_return std::string_view(piece_);
       if (finished_) co_return std::string_view();
+      if (cancelled_) co_return Error(Code::kCancelled, "nobody follows any more");
       if (draining_) co_return Error(Code::kUnavailable, "the server stops; follow again later");
       if (Loop* const loop = Loop::current(); loop != nullptr && waiting_)
         co_await loop->sleep(kPoll);
     }
   }
+
+  void cancel() override { cancelled_ = true; }
 
  private:
   // One step on: chooses an attempt, or reads on in the one that is open. Blocks.
@@ -142,7 +145,7 @@ class LogStream final : public ByteSource {
   std::unique_ptr<File> file_;
   std::uint64_t offset_ = 0;
   std::string piece_;
-  bool finished_ = false, waiting_ = false;
+  bool finished_ = false, waiting_ = false, cancelled_ = false;
 };
 
 }  // namespace

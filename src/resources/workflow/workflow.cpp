@@ -22,7 +22,6 @@ using kernel::Writer;
 namespace {
 
 constexpr std::int64_t kMaxQueued = 1000;
-constexpr std::size_t kMaxPackage = 64 << 20;
 
 Error no_flow(const std::string& name) {
   return not_found(fmt::format("there is no pipeline '{}'", printable(name)));
@@ -165,6 +164,7 @@ struct Workflows::Impl {
 
   // --- triggers ---
   Task<void> watch(std::stop_token stop) {
+    std::uint64_t seen = ports.events.generation();
     while (!stop.stop_requested() && !stopping) {
       const auto fired = co_await fire_schedules();
       if (!fired) log::error("workflow.cron", Json::object({{"error", fired.error().to_string()}}));
@@ -172,13 +172,13 @@ struct Workflows::Impl {
       if (!heard)
         log::error("workflow.events", Json::object({{"error", heard.error().to_string()}}));
       if (stop.stop_requested() || stopping) co_return;
-      co_await ports.events.changed().wait(std::chrono::seconds(1));
+      seen = co_await ports.events.next_change(seen, std::chrono::seconds(1));
     }
   }
 
   // A pipeline's owner runs what triggers start. A disabled or unknown one starts nothing.
   Status start_by_trigger(Writer& w, const tables::FlowRow& row, Order order) {
-    const auto owner = ports.identity.act_as(row.owner);
+    const auto owner = ports.identity.act_as(row.owner, ProjectId(row.project));
     if (!owner) {
       log::warn("workflow.trigger",
                 Json::object({{"flow", row.name}, {"error", owner.error().message}}));
@@ -240,63 +240,121 @@ struct Workflows::Impl {
     return tables::set_cursor(w, name, (**due).micros);
   }
 
+  // Looks at every event once. Most start nothing and cost no commit: the cursor is written with
+  // the runs that an event starts, when the triggers change (what was heard under the old ones must
+  // not be weighed again under the new), and now and then to bound what a restart looks at again.
   Task<Status> hear_events() {
-    if (!event_cursor) {
-      const auto newest = co_await ports.events.newest();
-      if (!newest) co_return newest.error();
-      const auto read = [](Reader& r) {
-        return tables::cursor(r, "events");
-      };
-      const auto stored = co_await ports.records.read(read);
-      if (!stored) co_return stored.error();
-      event_cursor = stored->value_or(*newest);
-    }
+    if (weighed < 0) STRATA_CO_TRY(co_await begin_to_hear());
     while (true) {
-      const auto events = co_await ports.events.since(*event_cursor);
+      const auto events = co_await ports.events.since(weighed);
       if (!events) co_return events.error();
       if (events->empty()) co_return Status();
+      STRATA_CO_TRY(co_await read_rules());
       const std::int64_t last = events->back().sequence;
-      const bool any = std::ranges::any_of(
-          *events, [](const kernel::Event& e) { return e.type == "object.created"; });
-      if (any) {
+      const bool starts =
+          std::ranges::any_of(*events, [&](const kernel::Event& event) { return wanted(event); });
+      if (starts || last - written_cursor >= kUnwritten) {
         const auto write = [&](Writer& w) -> Status {
           auto flows = tables::all_flows(w, std::nullopt);
           if (!flows) return flows.error();
           for (const auto& event : *events)
             STRATA_TRY(react(w, *flows, event));
-          return tables::set_cursor(w, "events", last);
+          return tables::set_cursor(w, kEvents, last);
         };
         STRATA_CO_TRY(co_await ports.records.write(write));
+        written_cursor = last;
       }
-      event_cursor = last;
+      weighed = last;
     }
   }
 
-  Status react(Writer& w, const std::vector<tables::FlowRow>& flows, const kernel::Event& event) {
+  Task<Status> begin_to_hear() {
+    const auto newest = co_await ports.events.newest();
+    if (!newest) co_return newest.error();
+    const auto write = [&](Writer& w) -> Result<std::int64_t> {
+      const auto stored = tables::cursor(w, kEvents);
+      if (!stored) return stored.error();
+      if (*stored) return **stored;
+      STRATA_TRY(tables::set_cursor(w, kEvents, *newest));
+      return *newest;
+    };
+    const auto begin = co_await ports.records.write(write);
+    if (!begin) co_return begin.error();
+    written_cursor = *begin;
+    weighed = *begin;
+    co_return Status();
+  }
+
+  // In the transaction that changes triggers.
+  Status keep_cursor(Writer& w) {
+    w.after_commit([this] { ++rules_version; });
+    const auto stored = tables::cursor(w, kEvents);
+    if (!stored) return stored.error();
+    if (weighed <= stored->value_or(-1)) return {};
+    return tables::set_cursor(w, kEvents, weighed);
+  }
+
+  Task<Status> read_rules() {
+    const std::int64_t version = rules_version;
+    if (version == rules_read) co_return Status();
+    const auto read = [](Reader& r) {
+      return tables::all_flows(r, std::nullopt);
+    };
+    const auto flows = co_await ports.records.read(read);
+    if (!flows) co_return flows.error();
+    rules.clear();
+    for (const auto& row : *flows) {
+      for (const auto& trigger : row.spec.triggers) {
+        if (const auto* const rule = std::get_if<wire::EventTrigger>(&trigger))
+          rules.emplace_back(row.project, *rule);
+      }
+    }
+    rules_read = version;
+    co_return Status();
+  }
+
+  // The object that an event tells of, as bucket and key.
+  static std::optional<std::pair<std::string, std::string>> object_of(const kernel::Event& event) {
     constexpr std::string_view kLake = "lake:";
-    if (event.type != "object.created" || !event.subject.starts_with(kLake)) return {};
+    if (event.type != "object.created" || !event.subject.starts_with(kLake)) return std::nullopt;
     const std::string object = event.subject.substr(kLake.size());
     const auto slash = object.find('/');
-    if (slash == std::string::npos) return {};
+    if (slash == std::string::npos) return std::nullopt;
+    return std::pair(object.substr(0, slash), object.substr(slash + 1));
+  }
+
+  bool wanted(const kernel::Event& event) const {
+    const auto object = rules.empty() ? std::nullopt : object_of(event);
+    return object && std::ranges::any_of(rules, [&](const auto& rule) {
+             return rule.first == event.project.str() &&
+                    matches(rule.second, object->first, object->second);
+           });
+  }
+
+  Status react(Writer& w, const std::vector<tables::FlowRow>& flows, const kernel::Event& event) {
+    const auto object = object_of(event);
+    if (!object) return {};
+    const auto& [bucket, key] = *object;
+    const std::string name = bucket + "/" + key;
     for (const auto& row : flows) {
       if (row.project != event.project.str()) continue;
-      const bool wanted =
+      const bool starts =
           std::ranges::any_of(row.spec.triggers, [&](const wire::FlowTrigger& trigger) {
             const auto* const t = std::get_if<wire::EventTrigger>(&trigger);
-            return t != nullptr && matches(*t, object.substr(0, slash), object.substr(slash + 1));
+            return t != nullptr && matches(*t, bucket, key);
           });
-      if (!wanted) continue;
+      if (!starts) continue;
       const auto since = tables::first_applied(w, row.project, row.name);
       if (!since) return since.error();
       if (event.time < *since) continue;  // it happened before there was this pipeline
       Order order;
-      order.cause = "event object.created " + object;
+      order.cause = "event object.created " + name;
       order.key = fmt::format("event:{}", event.sequence);
-      order.params = event_params(row.spec, object.substr(0, slash), object.substr(slash + 1));
+      order.params = event_params(row.spec, bucket, key);
       // The lake names an object's state by the first 16 digits of its digest.
       const std::string digest = event.data.text("digest");
       const auto colon = digest.find(':') + 1;
-      order.reason = kernel::NodeRef{"object", object, digest.substr(colon, 16)};
+      order.reason = kernel::NodeRef{"object", name, digest.substr(colon, 16)};
       STRATA_TRY(start_by_trigger(w, row, std::move(order)));
     }
     return {};
@@ -317,8 +375,16 @@ struct Workflows::Impl {
   Ports ports;
   ContentStore content;
   Engine engine;
-  std::optional<Instant> next_look;          // of the watching coroutine
-  std::optional<std::int64_t> event_cursor;  // of the watching coroutine
+  static constexpr const char* kEvents = "events";
+  static constexpr std::int64_t kUnwritten = 1000;  // events
+  std::atomic<std::int64_t> weighed{
+      -1};  // the newest event that was looked at; -1 before the first
+  std::atomic<std::int64_t> rules_version{0};
+  // Of the watching coroutine.
+  std::optional<Instant> next_look;
+  std::int64_t written_cursor = 0;
+  std::int64_t rules_read = -1;
+  std::vector<std::pair<std::string, wire::EventTrigger>> rules;  // each with its project
   std::atomic<bool> flows_changed{false}, stopping{false}, draining{false};
 };
 
@@ -365,6 +431,7 @@ Task<Result<FlowSummary>> Workflows::apply(const Caller& caller, wire::FlowSpec 
   const auto write = [&](Writer& w) -> Result<tables::FlowRow> {
     const auto number = tables::put_flow(w, caller, spec, now);
     if (!number) return number.error();
+    STRATA_TRY(impl_->keep_cursor(w));
     STRATA_TRY(impl_->ports.audit.record(w, caller, "flow.apply", "flow:" + spec.name,
                                          Json::object({{"version", wire::flow_version(spec)}})));
     STRATA_TRY(impl_->ports.events.publish(w, caller.project, "flow.applied", "flow:" + spec.name));
@@ -418,7 +485,10 @@ Task<Status> Workflows::remove(const Caller& caller, const std::string& name) {
 }
 
 Task<Result<std::string>> Workflows::add_package(const Caller&, std::string tar) {
-  if (tar.size() > kMaxPackage) co_return Error(Code::kTooLarge, "a package has at most 64 MiB");
+  if (tar.size() > kMaxPackage) {
+    co_return Error(Code::kTooLarge,
+                    fmt::format("a package has at most {} MiB", kMaxPackage >> 20U), "source");
+  }
   auto keep = [&]() -> Result<std::string> {
     const auto stored = impl_->content.keep_bytes(tar);
     if (!stored) return stored.error();

@@ -53,6 +53,7 @@ struct Ports {
   TaskScope& scope;
   std::function<Result<Environment>(const kernel::IssuedToken&)> client_environment;
   Environment inherited;  // what every step sees of the server's own environment
+  int running_per_user = 64;
 };
 
 struct FlowSummary {
@@ -91,6 +92,8 @@ struct RunRequest {
 // The front door of this room; see the top of this file.
 class Workflows {
  public:
+  static constexpr std::size_t kMaxPackage = 64 << 20;  // bytes of the source files of a pipeline
+
   explicit Workflows(Ports ports);
   ~Workflows();
   static std::span<const kernel::Migration> migrations();

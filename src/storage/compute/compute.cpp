@@ -16,6 +16,17 @@ CREATE TABLE compute_nodes (
   price_per_hour REAL,
   currency TEXT NOT NULL
 );
+)"},
+                                             {"compute", 2, R"(
+CREATE TABLE compute_prices (
+  node TEXT NOT NULL,
+  since INTEGER NOT NULL,
+  per_hour REAL NOT NULL,
+  currency TEXT NOT NULL,
+  PRIMARY KEY (node, since)
+);
+INSERT INTO compute_prices (node, since, per_hour, currency)
+  SELECT name, 0, price_per_hour, currency FROM compute_nodes WHERE price_per_hour IS NOT NULL;
 )"}};
 
 bool is_currency(const std::string& text) {
@@ -58,6 +69,7 @@ Status Compute::start() {
       node.measured = measurements_from(*measured);
       node.measured_at = Instant{(*row)->integer(1)};
     }
+    STRATA_TRY(load_prices(writer, node.inventory.name));
     if (!(*row)->is_null(2)) node.price = Price{(*row)->real(2), (*row)->text(3)};
     return true;
   };
@@ -65,6 +77,16 @@ Status Compute::start() {
   if (!loaded) return std::move(loaded).error();
   const std::lock_guard lock(mutex_);
   node_ = std::move(node);
+  return {};
+}
+
+Status Compute::load_prices(kernel::Reader& reader, const std::string& node) {
+  const auto rows =
+      reader.query("SELECT since, per_hour, currency FROM compute_prices WHERE node = ?", {node});
+  if (!rows) return rows.error();
+  const std::lock_guard lock(mutex_);
+  for (const auto& row : *rows)
+    prices_[Instant{row.integer(0)}] = Price{row.real(1), row.text(2)};
   return {};
 }
 
@@ -143,11 +165,18 @@ Task<Result<NodeInfo>> Compute::set_price(const kernel::Caller& caller, std::str
                       "currency must be a code of three capital letters (ISO 4217), such as EUR");
   }
   const std::string name = nodes().front().inventory.name;
+  const Instant now = clock_.now();
   auto change = [&](kernel::Writer& writer) -> Result<bool> {
     auto done =
         writer.execute("UPDATE compute_nodes SET price_per_hour = ?, currency = ? WHERE name = ?",
                        {price.per_hour, price.currency, name});
     if (!done) return std::move(done).error();
+    auto kept = writer.execute(
+        "INSERT INTO compute_prices (node, since, per_hour, currency) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (node, since) DO UPDATE SET per_hour = excluded.per_hour, currency = "
+        "excluded.currency",
+        {name, now.micros, price.per_hour, price.currency});
+    if (!kept) return std::move(kept).error();
     STRATA_TRY(
         audit_.record(writer, caller, "node.price", "node:" + name,
                       Json::object({{"per_hour", price.per_hour}, {"currency", price.currency}})));
@@ -157,12 +186,13 @@ Task<Result<NodeInfo>> Compute::set_price(const kernel::Caller& caller, std::str
   if (!changed) co_return std::move(changed).error();
   const std::lock_guard lock(mutex_);
   node_.price = price;
+  prices_[now] = price;
   co_return node_;
 }
 
-Cost Compute::cost(const Reservation& reserved, std::chrono::microseconds time) const {
-  const std::lock_guard lock(mutex_);
-  if (!node_.price) return {};
+// The caller holds the mutex.
+Cost Compute::cost_at(const Price& price, const Reservation& reserved,
+                      std::chrono::microseconds time) const {
   const auto& have = node_.inventory;
   double share = have.cores > 0 ? reserved.cores / have.cores : 0;
   if (have.memory_bytes > 0) {
@@ -172,7 +202,22 @@ Cost Compute::cost(const Reservation& reserved, std::chrono::microseconds time) 
   if (!have.gpus.empty())
     share = std::max(share, reserved.gpus / static_cast<double>(have.gpus.size()));
   const double hours = std::chrono::duration<double, std::ratio<3600>>(time).count();
-  return {share * hours * node_.price->per_hour, node_.price->currency};
+  return {share * hours * price.per_hour, price.currency};
+}
+
+Cost Compute::cost(const Reservation& reserved, std::chrono::microseconds time) const {
+  const std::lock_guard lock(mutex_);
+  if (!node_.price) return {};
+  return cost_at(*node_.price, reserved, time);
+}
+
+Cost Compute::cost_between(const Reservation& reserved, Instant from, Instant to) const {
+  const std::lock_guard lock(mutex_);
+  const auto later = prices_.upper_bound(from);
+  if (from.micros == 0 || later == prices_.begin()) return {};
+  if (to.micros == 0) to = clock_.now();
+  return cost_at(std::prev(later)->second, reserved,
+                 std::max(to - from, std::chrono::microseconds(0)));
 }
 
 Json to_json(const NodeInfo& node) {

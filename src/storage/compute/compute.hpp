@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -74,8 +75,14 @@ class Compute {
   // The reserved share of the node, times the time, times its price. The share is the largest of
   // its parts: who takes all of the memory leaves no room for others, however few cores it takes.
   Cost cost(const Reservation& reserved, std::chrono::microseconds time) const;
+  // The same from `from` to `to`, or until now when that is 0, at the price that was in force at
+  // `from`: a new price does not change what earlier work cost.
+  Cost cost_between(const Reservation& reserved, Instant from, Instant to) const;
 
  private:
+  Status load_prices(kernel::Reader& reader, const std::string& node);
+  Cost cost_at(const Price& price, const Reservation& reserved,
+               std::chrono::microseconds time) const;
   Status check_node(const std::string& node) const;
   Task<Status> measure_and_keep();
 
@@ -87,6 +94,7 @@ class Compute {
   Measure measure_;
   mutable std::mutex mutex_;
   NodeInfo node_;
+  std::map<Instant, Price> prices_;  // by when they came into force
   bool measuring_ = false;
 };
 

@@ -4,8 +4,10 @@
 #include <array>
 #include <filesystem>
 
+#include <linux/landlock.h>
 #include <sched.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/text.hpp"
@@ -134,6 +136,12 @@ std::vector<Gpu> find_gpus() {
 
 }  // namespace
 
+int landlock_version() {
+  const auto version =
+      ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
+  return version > 0 ? static_cast<int>(version) : 0;
+}
+
 std::string parse_cpu_model(std::string_view cpuinfo) {
   const std::string model = field_of(cpuinfo, "model name");
   return model.empty() ? field_of(cpuinfo, "CPU part") : model;
@@ -168,6 +176,7 @@ Inventory take_inventory(const std::string& data) {
   out.numa_nodes = count_numa_nodes();
   out.disks.push_back(look_at_disk(data, "data"));
   out.gpus = find_gpus();
+  out.landlock = landlock_version();
   return out;
 }
 
@@ -193,6 +202,7 @@ Json to_json(const Inventory& inventory) {
                        {"isa", std::move(isa)},
                        {"memory_bytes", inventory.memory_bytes},
                        {"numa_nodes", inventory.numa_nodes},
+                       {"landlock", inventory.landlock},
                        {"disks", std::move(disks)},
                        {"gpus", std::move(gpus)}});
 }

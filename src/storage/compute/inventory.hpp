@@ -33,7 +33,11 @@ struct Inventory {
   int numa_nodes = 1;
   std::vector<Disk> disks;
   std::vector<Gpu> gpus;
+  int landlock = 0;  // version of the kernel's Landlock, which confines the SQL engine; 0 for none
 };
+
+// 0 where the kernel has no Landlock, or it is switched off.
+int landlock_version();
 
 // Looks at this machine; `data` is the data directory. Blocks for milliseconds, up to a second
 // where NVML is installed.

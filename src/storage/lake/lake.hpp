@@ -33,7 +33,8 @@ using kernel::Caller;
 // commit. Threads: all methods from any loop. Cost: one record commit per write, shared by all
 // writers in flight; no lock. Errors of all methods: kPermissionDenied when the caller lacks
 // lake:read or lake:write, or the bucket is another project's; kNotFound with field "bucket", "key"
-// or "upload_id". A door maps (code, field) to its protocol's own words.
+// or "upload_id"; kConflict with field "path" for what the guard refuses. A door
+// maps (code, field) to its protocol's own words.
 class Lake {
  public:
   static constexpr std::uint64_t kMinPart = 5ULL << 20;  // all but the last
@@ -50,7 +51,23 @@ class Lake {
     Random& random;
   };
   explicit Lake(Ports ports);
+  // Set before the first call of any other method.
+  void set_guard(Guard guard) { guard_ = std::move(guard); }
   static std::span<const kernel::Migration> migrations();
+
+  struct Checked {
+    std::uint64_t objects = 0;
+    std::uint64_t bytes = 0;
+    std::uint64_t orphans = 0;  // files that no record names; a server removes them by itself
+  };
+  struct CheckListener {
+    std::function<void(std::string)> found;  // one sentence for each thing that is wrong
+    std::function<void(std::uint64_t done, std::uint64_t all)> progress;  // bytes
+  };
+  // Reads every object and compares it with its digest. For records and blobs that no server
+  // changes meanwhile; itself it changes nothing. Blocks. Errors: what cannot be read at all.
+  static Result<Checked> check(kernel::Records& records, BlobStore& store,
+                               const CheckListener& listener);
 
   // Errors: kInvalidArgument (not a name by the S3 rules), kAlreadyExists (yours: field "bucket",
   // else "owner").
@@ -142,6 +159,9 @@ class Lake {
   Task<Status> compact(std::uint64_t pack, std::stop_token stop);
 
   Ports ports_;
+  Guard guard_ = [](auto&&...) {
+    return Status();
+  };
   Signal stop_tidying_;
 };
 

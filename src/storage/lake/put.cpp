@@ -197,6 +197,7 @@ Result<ObjectInfo> Lake::commit_object(Writer& writer, const Caller& caller, con
   auto former = find_object(writer, *bucket, name.key());
   if (!former) return std::move(former).error();
   STRATA_TRY(check_write(when, *former ? &(*former)->info : nullptr, name.key()));
+  STRATA_TRY(guard_(writer, caller.project, name));
 
   ObjectInfo info;
   info.key = name.key();
@@ -244,6 +245,7 @@ Result<bool> Lake::remove_object(Writer& writer, const Caller& caller, std::int6
   if (!former) return std::move(former).error();
   STRATA_TRY(check_write(when, *former ? &(*former)->info : nullptr, name.key()));
   if (!*former) return false;
+  STRATA_TRY(guard_(writer, caller.project, name));
   auto gone = writer.execute("DELETE FROM lake_objects WHERE bucket = ? AND key = ?",
                              {bucket, blob(name.key())});
   if (!gone) return std::move(gone).error();
@@ -282,8 +284,8 @@ Task<Result<std::vector<Status>>> Lake::remove_many(const Caller& caller, std::s
         continue;
       }
       auto removed = remove_object(writer, caller, *id, *name, always);
-      if (!removed) return std::move(removed).error();
-      outcomes.emplace_back();
+      if (!removed && removed.error().code != Code::kConflict) return std::move(removed).error();
+      outcomes.emplace_back(removed ? Status() : Status(std::move(removed).error()));
     }
     return outcomes;
   };

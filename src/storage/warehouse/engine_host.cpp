@@ -32,10 +32,6 @@ constexpr auto kReplaceGrace = std::chrono::seconds(30);
 constexpr auto kStopGrace = std::chrono::milliseconds(2500);
 constexpr int kControlDescriptor = 3;
 
-std::string spool_root() {
-  return "warehouse/spool";
-}
-
 }  // namespace
 
 EngineHost::EngineHost(EngineHostOptions options, BlockingPool& pool, Random& random,
@@ -103,9 +99,10 @@ Result<std::shared_ptr<EngineHost::Engine>> EngineHost::start() {
   }
   if (old) end(old, kReplaceGrace);
 
-  const std::string spool = spool_root() + "/" + random_.hex(16);
+  const std::string spools = options_.folder + "/spool";
+  const std::string spool = spools + "/" + random_.hex(16);
   std::error_code fault;
-  fs::remove_all(options_.data + "/" + spool_root(), fault);  // what a killed engine left
+  fs::remove_all(options_.data + "/" + spools, fault);  // what a killed engine left
   fs::create_directories(options_.data + "/" + spool, fault);
   if (fault)
     return Error(Code::kUnavailable, "the SQL engine's folder cannot be made: " + fault.message());
@@ -116,6 +113,7 @@ Result<std::shared_ptr<EngineHost::Engine>> EngineHost::start() {
   for (const auto& [name, value] : std::vector<std::pair<std::string, std::string>>{
            {"--socket-fd", std::to_string(kControlDescriptor)},
            {"--data", options_.data},
+           {"--folder", options_.folder},
            {"--spool", spool},
            {"--memory-mb", std::to_string(options_.memory_mb)},
            {"--threads", std::to_string(options_.threads)}}) {
@@ -222,6 +220,19 @@ void EngineHost::end_if_idle() {
   }
   end(idle, kReplaceGrace);
   log::info("warehouse.engine_idle");
+}
+
+void EngineHost::retire() {
+  const std::lock_guard starting(starting_);
+  std::shared_ptr<Engine> idle;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!engine_) return;
+    engine_->retired = true;
+    if (engine_->sessions > 0) return;
+    idle = std::exchange(engine_, nullptr);
+  }
+  end(idle, kReplaceGrace);
 }
 
 void EngineHost::stop() {

@@ -22,6 +22,7 @@ namespace strata::storage::warehouse {
 struct EngineHostOptions {
   std::vector<std::string> command;  // program and first arguments of the engine's process
   std::string data;                  // data directory
+  std::string folder = "warehouse";  // of the database, below `data`
   std::int64_t memory_mb = 1024;
   int threads = 2;
   std::chrono::milliseconds start_limit{30'000};
@@ -58,6 +59,8 @@ class EngineHost {
   // Ends a process that does not answer any more.
   void kill(const std::shared_ptr<Engine>& engine);
 
+  // Ends the process as soon as its last session has ended; the next session starts another one.
+  void retire();
   // Ends the process when it has not been used for the idle limit.
   void end_if_idle();
   void stop();

@@ -313,11 +313,13 @@ Result<std::vector<TableVersion>> reconcile_tables(kernel::Writer& writer, const
   return versions;
 }
 
-Status close_lost_queries(kernel::Writer& writer) {
+Status close_lost_queries(kernel::Writer& writer, const ProjectId& project) {
   auto done = writer.execute(
       "UPDATE warehouse_queries SET state = 'unknown', error = 'the server ended while this "
       "statement ran; its changes "
-      "are either all there or not at all', error_code = 'unavailable' WHERE state = 'running'");
+      "are either all there or not at all', error_code = 'unavailable' WHERE state = 'running' "
+      "AND project = ?",
+      {project.str()});
   if (!done) return std::move(done).error();
   return {};
 }

@@ -50,7 +50,7 @@ Result<std::vector<wire::sql_engine::TableVersion>> reconcile_tables(
     kernel::Writer& writer, const ProjectId& project,
     const std::vector<wire::sql_engine::TableFacts>& catalog, Instant now);
 // Queries that no server runs any more.
-Status close_lost_queries(kernel::Writer& writer);
+Status close_lost_queries(kernel::Writer& writer, const ProjectId& project);
 
 // `user` empty for all users'.
 Result<std::vector<QueryInfo>> read_history(kernel::Reader& reader, const ProjectId& project,

@@ -55,6 +55,10 @@ class Warehouse::Stream final : public QueryStream {
     co_return std::string_view();
   }
 
+  void cancel() override {
+    if (!run_->finished) warehouse_.interrupt(*run_, Code::kCancelled);
+  }
+
  private:
   Warehouse& warehouse_;
   std::shared_ptr<Run> run_;
@@ -74,8 +78,8 @@ std::span<const kernel::Migration> Warehouse::migrations() {
 }
 
 Status Warehouse::start() {
-  auto closed = [](kernel::Writer& writer) -> Result<bool> {
-    STRATA_TRY(close_lost_queries(writer));
+  auto closed = [this](kernel::Writer& writer) -> Result<bool> {
+    STRATA_TRY(close_lost_queries(writer, ports_.system.project));
     return true;
   };
   auto done = ports_.records.write_blocking(closed);

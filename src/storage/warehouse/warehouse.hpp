@@ -123,6 +123,9 @@ class Warehouse {
   Status start();
   // Takes no new queries and cancels those that still run two seconds later. Does not block.
   void drain();
+  // Lets the engine write all into its database and end, once the queries that run have ended, so
+  // that the file can be copied. Blocks.
+  void release() { host_.retire(); }
   // Ends the engine; queries that still run fail. Blocks.
   void stop();
 

@@ -132,7 +132,23 @@ Result<Cron> Cron::parse(std::string_view text) {
   cron.any_hour_ = fields[1].starts_with('*');
   cron.any_day_ = fields[2].starts_with('*');
   cron.any_weekday_ = fields[4].starts_with('*');
+  if (!cron.has_a_day()) {
+    return invalid("cron", fmt::format("cron '{}' never runs: day {} is in no month of '{}'",
+                                       cron.text_, fields[2], fields[3]));
+  }
   return cron;
+}
+
+bool Cron::has_a_day() const {
+  if (!any_day_ && !any_weekday_) return true;  // then a weekday is enough
+  constexpr std::array<std::size_t, 13> kLongest = {0,  31, 29, 31, 30, 31, 30,
+                                                    31, 31, 30, 31, 30, 31};
+  for (std::size_t month = 1; month < kLongest.size(); ++month) {
+    for (std::size_t day = 1; day <= kLongest[month]; ++day) {
+      if (months_.test(month) && days_.test(day)) return true;
+    }
+  }
+  return false;
 }
 
 bool Cron::day_matches(std::int64_t day) const {

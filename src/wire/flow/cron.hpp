@@ -23,15 +23,15 @@ namespace strata::wire {
 // it skips jumped hours and runs in both occurrences of a repeated one.
 class Cron {
  public:
-  // Errors: kInvalidArgument naming the field and its range.
+  // Errors: kInvalidArgument naming the field and its range, or the day that no month has.
   static Result<Cron> parse(std::string_view text);
 
-  // The first run strictly after `after`; nothing when there is none within eight years (30
-  // February).
+  // The first run strictly after `after`; nothing when there is none within eight years.
   std::optional<Instant> next(Instant after, const TimeZone& zone) const;
   const std::string& text() const { return text_; }
 
  private:
+  bool has_a_day() const;
   bool day_matches(std::int64_t day) const;
   std::optional<std::int64_t> first_on_day(std::int64_t day, std::int64_t after,
                                            const TimeZone& zone) const;

@@ -104,7 +104,9 @@ TEST(Cron, Day_fields_are_alternatives_when_both_are_set) {
             (Times{"2026-12-25T00:00", "2027-01-01T00:00", "2027-01-08T00:00"}));
   EXPECT_EQ(runs("0 0 29 2 *", TimeZone::utc(), "2026-12-20T00:00:00Z", 2),
             (Times{"2028-02-29T00:00", "2032-02-29T00:00"}));
-  EXPECT_TRUE(runs("0 0 30 feb *", TimeZone::utc(), "2026-12-20T00:00:00Z", 1).empty());
+  // Vixie's rule: a weekday is enough when both day fields are restricted.
+  EXPECT_EQ(runs("0 0 30 feb 1", TimeZone::utc(), "2026-12-20T00:00:00Z", 1),
+            (Times{"2027-02-01T00:00"}));
   EXPECT_EQ(runs("0 0 * * 7", TimeZone::utc(), "2026-12-20T00:00:00Z", 1),
             (Times{"2026-12-27T00:00"}));
 }
@@ -113,7 +115,7 @@ TEST(Cron, Says_which_field_is_wrong) {
   for (const auto* const text :
        {"", "* * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 8",
         "a * * * *", "*/0 * * * *", "5-1 * * * *", "1,,2 * * * *", "@noon", "-1 * * * *",
-        "1- * * * *"}) {
+        "1- * * * *", "0 0 30 2 *", "0 0 31 4,6,9,11 *"}) {
     EXPECT_FALSE(Cron::parse(text).ok()) << text;
   }
   EXPECT_NE(Cron::parse("0 24 * * *").error().message.find("hour"), std::string::npos);

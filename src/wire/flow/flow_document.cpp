@@ -1,8 +1,10 @@
 #include "wire/flow/flow_document.hpp"
 
 #include <charconv>
+#include <sstream>
 
 #include <fmt/format.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include "base/bytes.hpp"
@@ -40,6 +42,31 @@ Json typed(const std::string& text) {
     }
   }
   return text;
+}
+
+// Parses and keeps nothing.
+class Discard final : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+// YAML::LoadAll() would not do: a stray ',' at the top gives it documents without end.
+bool has_second_document(std::string_view text) {
+  std::istringstream in{std::string(text)};
+  YAML::Parser parser(in);
+  Discard handler;
+  return parser.HandleNextDocument(handler) && parser.HandleNextDocument(handler);
 }
 
 class YamlReader {
@@ -138,15 +165,14 @@ Result<FlowDocument> read_yaml(std::string_view text, const std::string& file) {
   }
   if (!is_utf8(text)) return Error(Code::kMalformed, fmt::format("{}: not UTF-8 text", file));
   try {
-    const auto documents = YAML::LoadAll(std::string(text));
-    if (documents.empty() || !documents.front().IsDefined() || documents.front().IsNull()) {
+    if (has_second_document(text)) {
+      return Error(Code::kMalformed,
+                   fmt::format("{}: one pipeline a file; this has more than one document", file));
+    }
+    const YAML::Node document = YAML::Load(std::string(text));
+    if (!document.IsDefined() || document.IsNull())
       return Error(Code::kMalformed, fmt::format("{}: the file is empty", file));
-    }
-    if (documents.size() > 1) {
-      return Error(Code::kMalformed, fmt::format("{}: one pipeline a file; this has {} documents",
-                                                 file, documents.size()));
-    }
-    return YamlReader(file).read(documents.front(), 0);
+    return YamlReader(file).read(document, 0);
   } catch (const YAML::Exception& e) {
     return located(Code::kMalformed, file, e.mark.line + 1, e.mark.column + 1, e.msg);
   }

@@ -35,26 +35,6 @@ bool is_output_name(std::string_view text) {
                              [](char c) { return is_name(std::string_view(&c, 1)) || c == '.'; });
 }
 
-// "512MiB", "1.5GB" or a count of bytes.
-std::optional<std::int64_t> bytes_of(const Doc& doc) {
-  static constexpr std::pair<std::string_view, double> kUnits[] = {
-      {"KiB", 1024.0}, {"MiB", 1048576.0}, {"GiB", 1073741824.0}, {"TiB", 1099511627776.0},
-      {"KB", 1e3},     {"MB", 1e6},        {"GB", 1e9},           {"TB", 1e12},
-      {"B", 1.0}};
-  std::string_view text = trim(doc.text);
-  double unit = 1;
-  for (const auto& [suffix, size] : kUnits) {
-    if (text.ends_with(suffix)) {
-      unit = size;
-      text = trim(text.substr(0, text.size() - suffix.size()));
-      break;
-    }
-  }
-  const auto number = to_double(text);
-  if (!number || !(*number > 0) || *number * unit > 1e18) return std::nullopt;
-  return static_cast<std::int64_t>(*number * unit);
-}
-
 class SpecReader {
  public:
   explicit SpecReader(const FlowReadOptions& options) : options_(options) {}
@@ -374,8 +354,8 @@ class SpecReader {
         static_cast<std::int64_t>(number(*resources, here, "cpu", 1, 0.001, 4096) * 1000);
     step.resources.gpus = integer(*resources, here, "gpu", 0, 0, 64);
     if (const Doc* const memory = resources->find("memory"); memory != nullptr) {
-      const auto bytes = bytes_of(*memory);
-      if (!bytes) {
+      const auto bytes = parse_bytes(memory->text);
+      if (!bytes || *bytes <= 0) {
         fail(*memory, here + ".memory",
              fmt::format("'{}' is no size; write for example 512MiB or 2GiB",
                          printable(memory->text)));

@@ -8,6 +8,10 @@ namespace strata::wire {
 namespace {
 
 constexpr std::int64_t kDay = 86400;
+// RFC 9636 section 3.2: an offset is more than -25 hours and less than 26.
+constexpr std::int32_t kLeastOffset = -25 * 3600 + 1, kMostOffset = 26 * 3600 - 1;
+// Hours of an offset in a POSIX rule, and of the time of day at which it changes.
+constexpr int kOffsetHours = 24, kChangeHours = 167;
 
 Error malformed(const std::string& zone, std::string_view what) {
   return Error(Code::kMalformed, fmt::format("time zone '{}': {}", zone, what));
@@ -69,7 +73,7 @@ class TimeZone::FooterParser {
   bool parse(Rule& rule) {
     if (text_.empty()) return true;
     std::int32_t west = 0;
-    if (!designation() || !duration(west)) return false;
+    if (!designation() || !duration(west, kOffsetHours)) return false;
     rule.present = true;
     rule.standard = rule.daylight = -west;
     if (text_.empty()) return true;
@@ -77,7 +81,7 @@ class TimeZone::FooterParser {
     rule.has_dst = true;
     rule.daylight = rule.standard + 3600;
     if (!text_.empty() && text_.front() != ',') {
-      if (!duration(west)) return false;
+      if (!duration(west, kOffsetHours)) return false;
       rule.daylight = -west;
     }
     return take(',') && date(rule.start) && take(',') && date(rule.end) && text_.empty();
@@ -114,11 +118,11 @@ class TimeZone::FooterParser {
     return length > 0 && value >= least && value <= most;
   }
   // [+-]hh[:mm[:ss]] in seconds.
-  bool duration(std::int32_t& out) {
+  bool duration(std::int32_t& out, int most_hours) {
     const bool negative = take('-');
     if (!negative) take('+');
     int hours = 0, minutes = 0, seconds = 0;
-    if (!number(hours, 0, 167)) return false;
+    if (!number(hours, 0, most_hours)) return false;
     if (take(':') && !number(minutes, 0, 59)) return false;
     if (take(':') && !number(seconds, 0, 59)) return false;
     out = (hours * 60 + minutes) * 60 + seconds;
@@ -139,7 +143,7 @@ class TimeZone::FooterParser {
       out.form = RuleDate::Form::kDayOfYear;
       if (!number(out.day, 0, 365)) return false;
     }
-    return !take('/') || duration(out.time);
+    return !take('/') || duration(out.time, kChangeHours);
   }
 
   std::string_view text_;
@@ -173,6 +177,10 @@ Result<TimeZone> TimeZone::parse(std::string name, std::string_view tzif) {
   const auto offset_of_type = [&](std::size_t type) {
     return static_cast<std::int32_t>(read_be(tzif, types + type * 6, 4));
   };
+  for (std::size_t type = 0; type < header.types; ++type) {
+    if (offset_of_type(type) < kLeastOffset || offset_of_type(type) > kMostOffset)
+      return malformed(zone.name_, "an offset is a day or more");
+  }
   zone.first_offset_ = offset_of_type(0);
   zone.transitions_.reserve(header.times);
   for (std::size_t i = 0; i < header.times; ++i) {

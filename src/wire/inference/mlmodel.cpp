@@ -35,10 +35,11 @@ Result<TensorSpec> parse_tensor(const Json& item, const std::string& name) {
   }
   TensorSpec tensor{name, *type, {}};
   for (const auto& dimension : spec["shape"].as_array()) {
-    if (!dimension.is_int()) {
+    if (!dimension.is_int() || dimension.as_int() < -1) {
       return Error(
           Code::kMalformed,
-          fmt::format("signature: tensor '{}' has a shape that is no list of whole numbers",
+          fmt::format("signature: tensor '{}' has a shape that is no list of sizes, or -1 for a "
+                      "free one",
                       printable(name)));
     }
     tensor.shape.push_back(dimension.as_int());

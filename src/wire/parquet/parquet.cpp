@@ -377,12 +377,16 @@ Result<PageView> take_page(std::string_view& bytes) {
   return page;
 }
 
-// Puts what the levels say into rows; returns how many values are stored.
-std::size_t place_rows(const std::vector<std::uint8_t>& repetition,
-                       const std::vector<std::uint8_t>& definition, ParquetColumn& column) {
+// Puts what the levels say into rows; gives how many values are stored.
+Result<std::size_t> place_rows(const std::vector<std::uint8_t>& repetition,
+                               const std::vector<std::uint8_t>& definition, ParquetColumn& column) {
   std::size_t values = 0;
   for (std::size_t i = 0; i < definition.size(); ++i) {
-    if (column.list && repetition[i] != 0 && !column.lengths.empty()) {
+    if (definition[i] > (column.list ? 2 : 1)) return damaged("a level is too high");
+    if (column.list && repetition[i] != 0) {
+      // Only behind an element can there be one more of the same row.
+      if (definition[i] != 2 || column.lengths.empty() || column.lengths.back() == 0)
+        return damaged("an element has no row");
       ++column.lengths.back();
     } else {
       column.present.push_back(definition[i] > 0);
@@ -393,7 +397,7 @@ std::size_t place_rows(const std::vector<std::uint8_t>& repetition,
   return values;
 }
 
-Status read_chunk(std::string_view bytes, ParquetColumn& column) {
+Status read_chunk(std::string_view bytes, std::size_t rows, ParquetColumn& column) {
   std::vector<std::string> dictionary;
   auto page = take_page(bytes);
   if (!page) return std::move(page).error();
@@ -408,6 +412,8 @@ Status read_chunk(std::string_view bytes, ParquetColumn& column) {
     return foreign("an unknown kind of page");
   const auto entries = static_cast<std::size_t>(data->number(1, 0));
   std::string_view content = page->content;
+  // Runs of levels cost nothing in the file: an entry is a row, or an element of a bit at least.
+  if (entries > rows + 8 * content.size()) return damaged("a page has more entries than values");
   std::vector<std::uint8_t> repetition;
   if (column.list) {
     auto levels = read_levels(content, entries);
@@ -416,7 +422,9 @@ Status read_chunk(std::string_view bytes, ParquetColumn& column) {
   }
   auto definition = read_levels(content, entries);
   if (!definition) return std::move(definition).error();
-  const std::size_t values = place_rows(repetition, *definition, column);
+  const auto placed = place_rows(repetition, *definition, column);
+  if (!placed) return placed.error();
+  const std::size_t values = *placed;
   if (data->number(2, -1) == kRleDictionary) {
     if (dictionary.empty()) return damaged("a dictionary is missing");
     column.texts.assign(values, dictionary.front());
@@ -511,6 +519,7 @@ Result<ParquetTable> decode_parquet(std::string_view bytes) {
   auto columns = read_schema(schema->items);
   if (!columns) return std::move(columns).error();
   ParquetTable table{static_cast<std::size_t>(meta->number(3, 0)), *std::move(columns)};
+  if (table.rows > kMaxParquetRows) return foreign("more rows than a file has here");
   const ThriftValue* chunks = groups->items[0].find(1);
   if (chunks == nullptr || chunks->items.size() != table.columns.size())
     return damaged("columns are missing");
@@ -520,7 +529,8 @@ Result<ParquetTable> decode_parquet(std::string_view bytes) {
     const std::int64_t start = chunk->number(chunk->find(11) == nullptr ? 9 : 11, -1);
     if (start < 0 || static_cast<std::uint64_t>(start) > bytes.size())
       return damaged("a column lies outside");
-    STRATA_TRY(read_chunk(bytes.substr(static_cast<std::size_t>(start)), table.columns[i]));
+    STRATA_TRY(
+        read_chunk(bytes.substr(static_cast<std::size_t>(start)), table.rows, table.columns[i]));
     if (table.columns[i].present.size() != table.rows)
       return damaged("a column has another number of rows");
   }

@@ -53,8 +53,12 @@ struct ParquetTable {
 // The bytes of a file with this table. Columns of one struct must stand together.
 std::string encode_parquet(const ParquetTable& table);
 
-// Reads what encode_parquet() writes. Errors: kDataLoss when the bytes are damaged, kUnsupported
-// for other Parquet files.
+// More rows than a log's segment can have (an id of 36 bytes each, in at most 64 MiB), few enough
+// for a damaged file to cost little.
+inline constexpr std::size_t kMaxParquetRows = std::size_t{1} << 22;
+
+// Reads what encode_parquet() writes, up to that many rows. Errors: kDataLoss when the bytes are
+// damaged, kUnsupported for other Parquet files.
 Result<ParquetTable> decode_parquet(std::string_view bytes);
 
 }  // namespace strata::wire

@@ -45,6 +45,17 @@ def test_a_dry_run_changes_nothing(server, tmp_path):
     assert server.strata("flow", "run", "cli-dry", check=False).returncode == 3
 
 
+def test_a_source_folder_of_data_is_refused_before_it_is_sent(server, tmp_path):
+    file = write(tmp_path, "large")
+    (tmp_path / "data").mkdir()
+    with (tmp_path / "data" / "rows.bin").open("wb") as rows:
+        rows.truncate(80 << 20)
+    for options in ((), ("--dry-run",)):
+        refused = server.strata("flow", "apply", str(file), *options, check=False)
+        assert refused.returncode == 1
+        assert "64 MiB" in refused.stderr and "data 80.0 MiB" in refused.stderr
+
+
 def test_a_typo_is_told_with_file_line_and_column_and_exit_code_2(server, tmp_path):
     file = write(tmp_path, "typo")
     file.write_text(file.read_text().replace("command:", "comand:"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import io
 import json
+import re
 import sys
 import tarfile
 import threading
@@ -13,6 +14,7 @@ import urllib.request
 
 import boto3
 import pytest
+from waits import pause
 
 TWO_STEPS = """name: {name}
 parameters:
@@ -212,6 +214,14 @@ def test_a_step_may_call_the_server_as_its_user_and_only_while_it_runs(flows):
     assert flows.refused("GET", "/api/v1/me", token=lines[0])[0] == 401
 
 
+def test_the_command_line_is_at_hand_in_every_step(flows):
+    run = flows.run(
+        "name: at-hand\nsteps:\n  a: {command: \"strata sql 'SELECT 40 + 2 AS n' -o csv\"}\n"
+    )
+    assert flows.wait(run)["state"] == "succeeded", flows.logs(run)
+    assert flows.logs(run, "?step=a").splitlines() == ["n", "42"]
+
+
 def test_packages_are_unpacked_for_each_attempt_and_hostile_ones_refused(flows):
     def tar(name: str) -> bytes:
         buffer = io.BytesIO()
@@ -309,6 +319,37 @@ steps:
   wait:
     command: [sh, -c, 'echo begun; sleep 600']
 """
+
+
+def open_connections(server) -> int:
+    url = server.http + "/metrics"
+    text = urllib.request.urlopen(urllib.request.Request(url, headers=server.bearer())).read()
+    lines = re.findall(r"^strata_http_connections{[^}]*} (\d+)$", text.decode(), re.MULTILINE)
+    return sum(int(line) for line in lines)
+
+
+def test_a_follower_that_went_away_is_noticed_while_the_log_is_silent(fresh_flows):
+    server = fresh_flows.server
+    run = fresh_flows.run(SILENT)
+    fresh_flows.wait_step(run, "wait", "running")
+    request = urllib.request.Request(
+        f"{server.http}/api/v1/flow-runs/{run['id']}/logs?follow=1", headers=server.bearer()
+    )
+    before = open_connections(server)
+    followers = [urllib.request.urlopen(request, timeout=60) for _ in range(3)]
+    for log in followers:
+        assert b"begun" in log.readline() + log.readline()
+    assert open_connections(server) == before + 3
+    for log in followers[:2]:
+        log.close()
+    deadline = time.monotonic() + 30
+    while open_connections(server) != before + 1:
+        assert time.monotonic() < deadline, "the server still serves who has gone"
+        pause(0.05)
+    # The follower that stayed is still served, and the run goes on.
+    assert fresh_flows.get(run)["state"] == "running"
+    fresh_flows.call("POST", f"/api/v1/flow-runs/{run['id']}/cancel", {})
+    followers[2].read()
 
 
 def test_followers_of_a_silent_log_do_not_hold_up_the_end_of_the_server(fresh_flows):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import concurrent.futures
 import hashlib
+import json
 
+import boto3
 import lightgbm
 import numpy
 import pytest
 import requests
+from botocore.exceptions import ClientError
 from mlflow.exceptions import MlflowException
 from sklearn.linear_model import LogisticRegression
 
@@ -46,6 +49,8 @@ def test_a_model_comes_back_by_every_address(mlflow, client, name, registered):
     info = registered()
     client.set_registered_model_alias(name, "champion", 1)
     expected = booster().predict(ROWS)
+    listed = json.loads(client.get_logged_model(info.model_id).tags["mlflow.modelVersions"])
+    assert [(entry["name"], str(entry["version"])) for entry in listed] == [(name, "1")]
     for uri in (
         info.model_uri,
         f"models:/{name}/1",
@@ -196,6 +201,13 @@ def test_registered_models_tags_stages_and_search(client, name):
     assert client.search_model_versions(f"name = '{name}' AND tags.t = 'v'")[0].version in ("2", 2)
     client.rename_registered_model(name, name + "-2")
     assert client.get_model_version(name + "-2", "2").tags == {"x": "y", "t": "v"}
+    client.rename_registered_model(name + "-2", name)  # its own old name
+    assert client.get_model_version(name, "2").tags == {"x": "y", "t": "v"}
+    client.rename_registered_model(name, name + "-2")
+    client.create_registered_model(name + "-3")
+    assert int(client.create_model_version(name + "-3", "s3://b/m").version) == 1
+    with pytest.raises(MlflowException, match="never given again"):
+        client.rename_registered_model(name + "-3", name)  # another model's
     client.delete_registered_model(name + "-2")
     with pytest.raises(MlflowException) as gone:
         client.get_registered_model(name + "-2")
@@ -322,6 +334,27 @@ def test_registered_files_never_change(client, server, name, registered, tmp_pat
     ):
         assert attempt.status_code == 409, attempt.text
         assert attempt.json()["error_code"] == "RESOURCE_CONFLICT"
+    # The same files are objects, which boto3 reaches.
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=server.s3,
+        aws_access_key_id=server.env["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=server.env["AWS_SECRET_ACCESS_KEY"],
+        region_name="us-east-1",
+    )
+    model, bucket = f"{uri}/model.lgb", "mlflow-artifacts"
+    source = {"Bucket": bucket, "Key": f"{uri}/MLmodel"}
+    for change in (
+        lambda: s3.put_object(Bucket=bucket, Key=model, Body=b"x"),
+        lambda: s3.put_object(Bucket=bucket, Key=f"{uri}/new.txt", Body=b"x"),
+        lambda: s3.copy_object(Bucket=bucket, Key=model, CopySource=source),
+        lambda: s3.delete_object(Bucket=bucket, Key=model),
+    ):
+        with pytest.raises(ClientError, match="AccessDenied.*never change"):
+            change()
+    removed = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": model}]})
+    assert [error["Code"] for error in removed["Errors"]] == ["AccessDenied"]
+    assert s3.get_object(Bucket=bucket, Key=model)["ContentLength"] > 0
     client.delete_model_version(name, "1")
     assert (
         requests.put(root + uri + "/new.txt", data=b"x", headers=server.bearer()).status_code == 200

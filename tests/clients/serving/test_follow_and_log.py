@@ -127,6 +127,23 @@ def test_the_log_keeps_every_row_exactly_and_sql_reads_it(server, two_versions):
     assert served.get("/api/v1/predictions/nonsense").status_code == 404
 
 
+def create_as(running, user: str, endpoint: str) -> None:
+    """An endpoint for models:/m/1 that belongs to `user`."""
+    made = running.strata("token", "create", "--user", user, "-o", "json")
+    answer = requests.post(
+        running.http + "/api/v1/endpoints",
+        json={"name": endpoint, "model": "models:/m/1"},
+        headers=running.bearer(json.loads(made.stdout)["token"]),
+        timeout=30,
+    )
+    assert answer.ok, answer.text
+
+
+def answers(running, endpoint: str) -> bool:
+    ping = f"{running.http}/endpoints/{endpoint}/ping"
+    return requests.get(ping, headers=running.bearer(), timeout=30).status_code == 200
+
+
 def test_endpoints_come_back_after_a_crash_and_keep_what_was_logged(fresh_server, table, until):
     import mlflow
     from mlflow.models import infer_signature
@@ -161,10 +178,14 @@ def test_endpoints_come_back_after_a_crash_and_keep_what_was_logged(fresh_server
         ).status_code
         == 200
     )  # it is on disk from here on
+    running.strata("user", "create", "carl")
+    create_as(running, "carl", "carls")
+    until(lambda: answers(running, "carls"))
+    running.strata("user", "disable", "carl")
     running.kill()
     running.start()
-    ping = f"{running.http}/endpoints/e/ping"
-    until(lambda: requests.get(ping, headers=running.bearer(), timeout=30).status_code == 200)
+    # An endpoint does not stop serving because its owner has left.
+    until(lambda: answers(running, "e") and answers(running, "carls"))
     again = requests.post(running.http + url, json=body, headers=running.bearer(), timeout=30)
     assert again.json() == first.json()
     shown = json.loads(running.strata("endpoint", "show", "e", "-o", "json").stdout)

@@ -63,6 +63,8 @@ def test_tritonclient_asks_and_infers_unmodified(client, server, linear):
         ]
         > 0
     )
+    every = client.get_inference_statistics(headers=headers)["model_stats"]
+    assert linear.name in [one["name"] for one in every]
 
 
 def test_a_header_left_over_from_an_earlier_call_does_no_harm(client, server, linear):

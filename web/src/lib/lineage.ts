@@ -1,6 +1,6 @@
 // Where the things of a lineage graph are shown, and how they are called.
 
-import type { LineageEdge, LineageGraph, LineageNode } from '../api';
+import type { LineageEdge, LineageGraph, LineageNode } from '../generated/api';
 import type { IconName } from '../kit/Icon.svelte';
 import { path_of } from './router.svelte';
 import { bytes, plain, plural, short_id } from './format';

@@ -36,6 +36,15 @@ class Router {
     document.addEventListener('click', (event) => this.follow(event));
   }
 
+  // The time range goes along from page to page.
+  private with_range(search: string): string {
+    const query = new URLSearchParams(search);
+    const range = this.get('range');
+    if (range && !query.has('range')) query.set('range', range);
+    const text = query.toString();
+    return text ? `?${text}` : '';
+  }
+
   private read(): void {
     this.path = location.pathname;
     this.query = new URLSearchParams(location.search);
@@ -55,7 +64,7 @@ class Router {
       return;
     if (anchor.getAttribute('href')?.startsWith('#')) return;
     event.preventDefault();
-    this.go(anchor.pathname + anchor.search);
+    this.go(anchor.pathname + this.with_range(anchor.search));
   }
 
   go(url: string, replace = false): void {

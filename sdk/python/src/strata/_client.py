@@ -20,20 +20,27 @@ def segment(text: str) -> str:
 
 
 class Client:
-    """A server and the token to speak to it with.
+    """A server and the token to speak to it with, in `project` or else in the token's own.
 
     Safe to share between threads; each keeps one connection.
     """
 
-    def __init__(self, url: str, token: str, *, timeout: float = 300.0) -> None:
+    def __init__(self, url: str, token: str, *, project: str = "", timeout: float = 300.0) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigurationError(f"STRATA_URL is {url!r}: expected http://HOST:PORT")
         self.url = url.rstrip("/")
         self.token = token
+        self.project = project
         self.timeout = timeout
         self._parts = parts
         self._local = threading.local()
+
+    def _headers(self) -> dict[str, str]:
+        headers = {"Authorization": f"Bearer {self.token}"}
+        if self.project:
+            headers["Strata-Project"] = self.project
+        return headers
 
     def _connect(self) -> http.client.HTTPConnection:
         host, port = self._parts.hostname or "", self._parts.port
@@ -56,7 +63,10 @@ class Client:
             self._local.connection = connection
             try:
                 connection.request(
-                    method, self._parts.path.rstrip("/") + path, body=body, headers=dict(headers)
+                    method,
+                    self._parts.path.rstrip("/") + path,
+                    body=body,
+                    headers=dict(headers),
                 )
                 return connection.getresponse()
             except (
@@ -99,7 +109,7 @@ class Client:
         """
         if query:
             path = f"{path}?{urlencode({k: v for k, v in query.items() if v is not None})}"
-        headers = {"Authorization": f"Bearer {self.token}", "Accept": accept}
+        headers = {**self._headers(), "Accept": accept}
         if body is not None:
             headers["Content-Type"] = content_type
         answer = self._send(method, path, body, headers)
@@ -114,7 +124,12 @@ class Client:
         return content, fields
 
     def json(
-        self, method: str, path: str, body: object = None, *, query: Mapping[str, Any] | None = None
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        query: Mapping[str, Any] | None = None,
     ) -> Any:
         """One call with JSON both ways."""
         data = None if body is None else json.dumps(body).encode()
@@ -123,11 +138,11 @@ class Client:
 
     def stream(self, path: str, *, query: Mapping[str, Any] | None = None) -> Iterator[bytes]:
         """The answer's body piece by piece as it arrives, on a connection of its own."""
-        own = Client(self.url, self.token, timeout=24 * 3600.0)
+        own = Client(self.url, self.token, project=self.project, timeout=24 * 3600.0)
         if query:
             path = f"{path}?{urlencode({k: v for k, v in query.items() if v is not None})}"
         try:
-            answer = own._send("GET", path, None, {"Authorization": f"Bearer {self.token}"})
+            answer = own._send("GET", path, None, own._headers())
             if answer.status >= 400:
                 raise error_for(answer.status, json.loads(answer.read() or b"{}"))
             while piece := answer.read1(65536):
@@ -137,20 +152,23 @@ class Client:
 
 
 _default: Client | None = None
-_default_from: tuple[str, str] | None = None
+_default_from: tuple[str, str, str] | None = None
 
 
-def connect(url: str | None = None, token: str | None = None) -> Client:
+def connect(url: str | None = None, token: str | None = None, project: str | None = None) -> Client:
     """The client for a server; without arguments the one that STRATA_URL and STRATA_TOKEN name.
 
-    Raises ConfigurationError when they are not set.
+    Its calls go to `project`, or STRATA_PROJECT, or else to the token's own project.
+    Raises ConfigurationError when URL or token are not set.
     """
     global _default, _default_from
     url = url or os.environ.get("STRATA_URL", "")
     token = token or os.environ.get("STRATA_TOKEN", "")
+    project = os.environ.get("STRATA_PROJECT", "") if project is None else project
     if not url or not token:
         missing = "STRATA_URL" if not url else "STRATA_TOKEN"
         raise ConfigurationError(f'{missing} is not set; run: eval "$(strata env)"')
-    if _default is None or _default_from != (url, token):
-        _default, _default_from = Client(url, token), (url, token)
+    if _default is None or _default_from != (url, token, project):
+        _default = Client(url, token, project=project)
+        _default_from = (url, token, project)
     return _default

@@ -1,6 +1,6 @@
 // A request that fits a model's signature, in MLflow's scoring form; people change its values.
 
-import type { SignatureField } from '../../api';
+import type { SignatureField } from '../../generated/api';
 
 export function example_of(inputs: SignatureField[]): unknown {
   if (!inputs.length) return { inputs: [[0]] };

@@ -1,11 +1,11 @@
 // A pipeline's parts as the graph, the Gantt chart and the lists show them.
 
-import type { FlowRun, FlowSpec, RunStep, Trigger, Usage } from '../../api';
-import { between, bytes, duration } from '../../lib/format';
-import type { GraphEdge, GraphNode } from '../../kit/Graph.svelte';
+import type { FlowRun, FlowSpec, FlowTrigger, RunStep, Usage } from '../../generated/api';
+import { between, bytes, duration, measure } from '../../lib/format';
+import type { GraphEdge, GraphNode } from '../../kit/charts/Graph.svelte';
 import { mood_of } from '../../kit/State.svelte';
 
-export function trigger_text(trigger: Trigger): string {
+export function trigger_text(trigger: FlowTrigger): string {
   if (trigger.cron) return `${trigger.cron} ${trigger.timezone ?? 'UTC'}`;
   const where = trigger.bucket ? ` in ${trigger.bucket}/${trigger.prefix ?? ''}` : '';
   return `on ${trigger.event}${where}`;
@@ -72,6 +72,15 @@ export function ending_of(attempt: RunStep['attempts'][number]): string {
 export function usage_text(usage: Usage | null): string {
   if (!usage) return '–';
   return `${duration(usage.cpu_seconds * 1000)} CPU, ${bytes(usage.max_rss_bytes)} memory`;
+}
+
+// What the node's time cost, each currency by itself.
+export function cost_text(of: FlowRun | RunStep): string {
+  const sums = 'costs' in of && of.costs ? of.costs : [of];
+  const texts = sums
+    .filter(({ cost }) => cost !== null && cost !== undefined)
+    .map(({ cost, currency }) => `${measure(cost)} ${currency ?? ''}`.trim());
+  return texts.join(' + ') || 'no price is set';
 }
 
 export const is_over = (state: string) => ['succeeded', 'failed', 'cancelled'].includes(state);

@@ -1,0 +1,64 @@
+#include "app/commands/cli_env.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include "app/data_dir.hpp"
+
+namespace strata::app {
+
+namespace {
+
+// The local admin's credentials in another project than the default one are made when they are
+// first asked for, and kept beside the first ones: S3 and MLflow clients know a project only by its
+// keys.
+Result<AdminCredentials> credentials_in(Files& files, const std::string& data_dir,
+                                        const std::string& project) {
+  const std::string path = data_dir + "/credentials/" + encode_segment(project) + ".json";
+  auto client = ApiClient::connect(data_dir, project);
+  if (!client) return client.error();
+  const auto me = client->get("/api/v1/me");  // so that a project that is not there is refused
+  if (!me) return me.error();
+  if (const auto known = read_credentials(files, path)) {
+    const auto tokens = client->get("/api/v1/tokens");
+    if (!tokens) return tokens.error();
+    for (const auto& token : (*tokens)["tokens"].as_array()) {
+      if (token.text("access_key_id") == known->access_key_id && token["revoked"].is_null())
+        return known;
+    }
+  }
+  const auto made = client->post("/api/v1/tokens", Json::object());
+  if (!made) return made.error();
+  const AdminCredentials fresh{made->text("token"), made->text("access_key_id"),
+                               made->text("secret_access_key")};
+  STRATA_TRY(files.make_dirs(data_dir + "/credentials"));
+  STRATA_TRY(write_credentials(files, path, fresh));
+  return fresh;
+}
+
+// Prints what a shell needs so that stock clients reach this server.
+Status print_environment(const std::string& data_dir, const std::string& project) {
+  SystemFiles files;
+  const auto endpoints = read_endpoints(files, data_dir);
+  if (!endpoints) return endpoints.error();
+  const auto credentials =
+      project.empty() ? read_admin(files, data_dir) : credentials_in(files, data_dir, project);
+  if (!credentials) return credentials.error();
+  for (const auto& [name, value] : client_environment(*endpoints, *credentials)) {
+    std::printf("export %s=%s\n", name.c_str(), value.c_str());
+  }
+  if (!project.empty()) std::printf("export STRATA_PROJECT=%s\n", project.c_str());
+  return {};
+}
+
+}  // namespace
+
+void add_env_command(CLI::App& app, CliContext& context) {
+  app.add_subcommand("env", "Print the variables that stock clients read, for the local admin")
+      ->callback([&context] {
+        const std::string dir = absolute_data_dir(context.data_dir);
+        if (const auto done = print_environment(dir, context.project); !done)
+          context.fail(done.error());
+      });
+}
+
+}  // namespace strata::app

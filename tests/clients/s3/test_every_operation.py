@@ -1,0 +1,122 @@
+"""Every operation that boto3 knows either does what it says, or is refused and changes nothing."""
+
+from __future__ import annotations
+
+import botocore.session
+import pytest
+from botocore.exceptions import ClientError
+from s3_client import client_for
+
+# What the lake offers. Everything else must be refused.
+OFFERED = {
+    "AbortMultipartUpload",
+    "CompleteMultipartUpload",
+    "CopyObject",
+    "CreateBucket",
+    "CreateMultipartUpload",
+    "DeleteBucket",
+    "DeleteObject",
+    "DeleteObjectTagging",
+    "DeleteObjects",
+    "GetObject",
+    "GetObjectAttributes",
+    "GetObjectTagging",
+    "HeadBucket",
+    "HeadObject",
+    "ListBuckets",
+    "ListMultipartUploads",
+    "ListObjectVersions",
+    "ListObjects",
+    "ListObjectsV2",
+    "ListParts",
+    "PutObject",
+    "PutObjectTagging",
+    "UploadPart",
+    "UploadPartCopy",
+}
+# Asked of a bucket or object on which nothing was set: the answer that S3 gives there.
+PLAIN = {
+    "GetBucketAccelerateConfiguration",
+    "GetBucketAcl",
+    "GetBucketLocation",
+    "GetBucketLogging",
+    "GetBucketNotification",
+    "GetBucketNotificationConfiguration",
+    "GetBucketRequestPayment",
+    "GetBucketVersioning",
+    "GetObjectAcl",
+}
+# Sent to other hosts than a bucket's, by SDK rules of their own.
+ELSEWHERE = {"WriteGetObjectResponse", "CreateSession", "ListDirectoryBuckets"}
+MODEL = botocore.session.get_session().get_service_model("s3")
+
+
+def least(shape, name: str = "", depth: int = 0):
+    """The smallest value of a shape that boto3's own checks let through."""
+    if shape.type_name == "structure":
+        members = shape.required_members
+        if getattr(shape, "is_tagged_union", False):
+            members = [next(iter(shape.members))]
+        return {m: least(shape.members[m], m, depth + 1) for m in members}
+    if shape.type_name == "list":
+        return [least(shape.member, name, depth + 1)]
+    if shape.type_name == "map":
+        return {}
+    if shape.type_name in ("integer", "long"):
+        return 1
+    if shape.type_name == "boolean":
+        return True
+    if shape.type_name == "blob":
+        return b"<Body/>"
+    if shape.type_name == "timestamp":
+        return "2030-01-01T00:00:00Z"
+    if getattr(shape, "enum", None):
+        return shape.enum[0]
+    return "text".ljust(shape.metadata.get("min", 0), "t")
+
+
+@pytest.mark.parametrize(
+    "operation", sorted(set(MODEL.operation_names) - OFFERED - PLAIN - ELSEWHERE)
+)
+def test_what_is_not_offered_is_refused_and_changes_nothing(server, bucket, operation):
+    s3 = client_for(server)
+    s3.put_object(Bucket=bucket, Key="kept", Body=b"kept")
+    shape = MODEL.operation_model(operation).input_shape
+    values = least(shape)
+    if "Bucket" in shape.members:
+        values["Bucket"] = bucket
+    if "Key" in shape.members:
+        values["Key"] = "kept"
+    if "RenameSource" in shape.members:
+        values["RenameSource"] = f"/{bucket}/other"
+    call = getattr(s3, botocore.xform_name(operation))
+    with pytest.raises(ClientError) as refused:
+        call(**values)
+    status = refused.value.response["ResponseMetadata"]["HTTPStatusCode"]
+    assert status in (404, 405, 501), refused.value
+    assert refused.value.response["Error"]["Code"] not in ("NoSuchBucket", "NoSuchKey")
+    assert s3.get_object(Bucket=bucket, Key="kept")["Body"].read() == b"kept"
+    assert [o["Key"] for o in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["kept"]
+
+
+def test_a_bucket_stays_when_one_of_its_settings_is_deleted(s3, bucket):
+    with pytest.raises(ClientError, match="NotImplemented"):
+        s3.delete_bucket_metrics_configuration(Bucket=bucket, Id="x")
+    s3.head_bucket(Bucket=bucket)
+
+
+def test_an_append_does_not_replace_the_object(s3, bucket):
+    s3.put_object(Bucket=bucket, Key="log", Body=b"first")
+    with pytest.raises(ClientError, match="NotImplemented"):
+        s3.put_object(Bucket=bucket, Key="log", Body=b"second", WriteOffsetBytes=5)
+    assert s3.get_object(Bucket=bucket, Key="log")["Body"].read() == b"first"
+
+
+def test_tags_have_the_limits_of_s3_in_characters(s3, bucket):
+    s3.put_object(Bucket=bucket, Key="k", Body=b"")
+    longest = {"Key": "ä" * 128, "Value": "ö" * 256}
+    s3.put_object_tagging(Bucket=bucket, Key="k", Tagging={"TagSet": [longest]})
+    assert s3.get_object_tagging(Bucket=bucket, Key="k")["TagSet"] == [longest]
+    for tag in ({"Key": "a" * 129, "Value": ""}, {"Key": "a", "Value": "v" * 257}):
+        with pytest.raises(ClientError, match="InvalidTag"):
+            s3.put_object_tagging(Bucket=bucket, Key="k", Tagging={"TagSet": [tag]})

@@ -1,0 +1,1 @@
+COPY (SELECT 1) TO 's3://b/k.parquet' (FORMAT parquet)

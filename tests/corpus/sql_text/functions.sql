@@ -1,0 +1,1 @@
+SELECT * FROM read_csv('s3://b/a/**/x[0-9]?.csv'), read_text('/etc/passwd')

@@ -1,0 +1,2 @@
+SELECT * FROM 's3://b/*.csv' WHERE a = $1; CREATE TABLE t AS SELECT 1;
+INSERT INTO main.t VALUES (1);

@@ -1,0 +1,1 @@
+ATTACH '/etc/passwd'; PRAGMA x; INSTALL y
