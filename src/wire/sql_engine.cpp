@@ -4,20 +4,6 @@ namespace strata::wire::sql_engine {
 
 namespace {
 
-using Pairs = std::vector<std::pair<std::string, std::string>>;
-
-Json to_json(const Pairs& pairs) {
-  Json out = Json::array();
-  for (const auto& [first, second] : pairs)
-    out.push(Json(Json::Array{first, second}));
-  return out;
-}
-
-std::string text_at(const Json& row, std::size_t i) {
-  if (!row.is_array() || row.size() <= i || !row.as_array()[i].is_string()) return "";
-  return row.as_array()[i].as_string();
-}
-
 template <class F>
 void each(const Json& list, F f) {
   if (!list.is_array()) return;
@@ -25,31 +11,70 @@ void each(const Json& list, F f) {
     f(item);
 }
 
-Pairs pairs_from(const Json& json) {
-  Pairs out;
-  each(json, [&](const Json& row) { out.emplace_back(text_at(row, 0), text_at(row, 1)); });
+Json to_json(const TableFacts& table) {
+  return Json::object({{"schema", table.schema},
+                       {"name", table.name},
+                       {"kind", table.kind},
+                       {"exists", table.exists},
+                       {"rows", table.rows},
+                       {"columns", to_json(table.columns)},
+                       {"version", table.version}});
+}
+
+TableFacts facts_from(const Json& table) {
+  return {table.text("schema"),          table.text("name"),        table.text("kind", "table"),
+          table.boolean("exists", true), table.integer("rows", -1), columns_from(table["columns"]),
+          table.integer("version")};
+}
+
+Json to_json(const TableVersion& table) {
+  return Json::object({{"schema", table.schema}, {"name", table.name}, {"version", table.version}});
+}
+
+TableVersion version_from(const Json& table) {
+  return {table.text("schema"), table.text("name"), table.integer("version")};
+}
+
+Json to_json(const TableChange& change) {
+  return Json::object({{"schema", change.schema},
+                       {"name", change.name},
+                       {"keeps", change.keeps},
+                       {"formerly", change.formerly}});
+}
+
+Json to_json(const StatementEffect& effect);
+
+Json to_json(const StatementEffect::Write& write) {
+  Json out = Json::object({{"table", to_json(write.table)}});
+  if (write.from) out.set("from", to_json(*write.from));
   return out;
 }
 
-Json to_json(const std::vector<TableFacts>& tables) {
+template <class T>
+Json list_of(const std::vector<T>& items) {
   Json out = Json::array();
-  for (const auto& table : tables) {
-    out.push(Json::object({{"schema", table.schema},
-                           {"name", table.name},
-                           {"kind", table.kind},
-                           {"exists", table.exists},
-                           {"rows", table.rows},
-                           {"columns", to_json(table.columns)}}));
-  }
+  for (const auto& item : items)
+    out.push(to_json(item));
   return out;
 }
 
-std::vector<TableFacts> tables_from(const Json& json) {
-  std::vector<TableFacts> out;
-  each(json, [&](const Json& table) {
-    out.push_back({table.text("schema"), table.text("name"), table.text("kind", "table"),
-                   table.boolean("exists", true), table.integer("rows", -1),
-                   columns_from(table["columns"])});
+Json to_json(const StatementEffect& effect) {
+  return Json::object({{"statement", effect.statement},
+                       {"reads", list_of(effect.reads)},
+                       {"writes", list_of(effect.writes)}});
+}
+
+std::vector<StatementEffect> effects_from(const Json& json) {
+  std::vector<StatementEffect> out;
+  each(json, [&](const Json& item) {
+    StatementEffect effect;
+    effect.statement = static_cast<int>(item.integer("statement"));
+    each(item["reads"], [&](const Json& read) { effect.reads.push_back(version_from(read)); });
+    each(item["writes"], [&](const Json& write) {
+      effect.writes.push_back({facts_from(write["table"]), std::nullopt});
+      if (write["from"].is_object()) effect.writes.back().from = version_from(write["from"]);
+    });
+    out.push_back(std::move(effect));
   });
   return out;
 }
@@ -90,7 +115,10 @@ std::string encode(const RunRequest& request) {
     statements.push(Json::object({{"sql", statement.sql},
                                   {"changes", statement.changes},
                                   {"returns_rows", statement.returns_rows},
-                                  {"transaction", statement.transaction}}));
+                                  {"transaction", statement.transaction},
+                                  {"drops", statement.drops},
+                                  {"if_missing", statement.if_missing},
+                                  {"writes", list_of(statement.writes)}}));
   }
   Json views = Json::array();
   for (const auto& view : request.views) {
@@ -105,8 +133,6 @@ std::string encode(const RunRequest& request) {
                        {"format", static_cast<int>(request.format)},
                        {"limit", request.limit},
                        {"result_file", request.result_file},
-                       {"writes", to_json(request.writes)},
-                       {"defines", request.defines},
                        {"views", std::move(views)}})
       .dump();
 }
@@ -116,15 +142,23 @@ Result<RunRequest> decode_run(std::string_view payload) {
   if (!json) return std::move(json).error();
   RunRequest out;
   each((*json)["statements"], [&](const Json& statement) {
-    out.statements.push_back({statement.text("sql"), statement.boolean("changes"),
-                              statement.boolean("returns_rows"), statement.boolean("transaction")});
+    RunStatement made{statement.text("sql"),
+                      statement.boolean("changes"),
+                      statement.boolean("returns_rows"),
+                      statement.boolean("transaction"),
+                      statement.boolean("drops"),
+                      statement.boolean("if_missing"),
+                      {}};
+    each(statement["writes"], [&](const Json& change) {
+      made.writes.push_back({change.text("schema"), change.text("name"), change.boolean("keeps"),
+                             change.text("formerly")});
+    });
+    out.statements.push_back(std::move(made));
   });
   out.params = (*json)["params"];
   out.format = static_cast<Format>(json->integer("format"));
   out.limit = static_cast<std::uint64_t>(std::max<std::int64_t>(json->integer("limit"), 0));
   out.result_file = json->text("result_file");
-  out.writes = pairs_from((*json)["writes"]);
-  out.defines = json->boolean("defines");
   each((*json)["views"], [&](const Json& view) {
     SystemView made{view.text("name"), {}, columns_from(view["columns"])};
     each(view["files"], [&](const Json& file) {
@@ -149,20 +183,15 @@ std::string encode(const Done& done) {
   return Json::object({{"rows", done.rows},
                        {"truncated", done.truncated},
                        {"cpu_ms", done.cpu_ms},
-                       {"reads", to_json(done.reads)},
-                       {"writes", to_json(done.writes)},
-                       {"has_catalog", done.has_catalog},
-                       {"catalog", to_json(done.catalog)}})
+                       {"effects", list_of(done.effects)}})
       .dump();
 }
 
 Result<Done> decode_done(std::string_view payload) {
   auto json = parse_json(payload);
   if (!json) return std::move(json).error();
-  return Done{json->integer("rows"),          json->boolean("truncated"),
-              json->number("cpu_ms"),         pairs_from((*json)["reads"]),
-              tables_from((*json)["writes"]), json->boolean("has_catalog"),
-              tables_from((*json)["catalog"])};
+  return Done{json->integer("rows"), json->boolean("truncated"), json->number("cpu_ms"),
+              effects_from((*json)["effects"])};
 }
 
 std::string encode(const Failure& failure) {
@@ -170,26 +199,44 @@ std::string encode(const Failure& failure) {
                        {"kind", failure.kind},
                        {"statement", failure.statement},
                        {"at", failure.at},
-                       {"recycle", failure.recycle}})
+                       {"recycle", failure.recycle},
+                       {"effects", list_of(failure.effects)}})
       .dump();
 }
 
 Result<Failure> decode_failure(std::string_view payload) {
   auto json = parse_json(payload);
   if (!json) return std::move(json).error();
-  return Failure{json->text("message"), json->text("kind"),
-                 static_cast<int>(json->integer("statement")), json->integer("at", -1),
-                 json->boolean("recycle")};
+  return Failure{json->text("message"),
+                 json->text("kind"),
+                 static_cast<int>(json->integer("statement")),
+                 json->integer("at", -1),
+                 json->boolean("recycle"),
+                 effects_from((*json)["effects"])};
 }
 
 std::string encode(const std::vector<TableFacts>& tables) {
-  return to_json(tables).dump();
+  return list_of(tables).dump();
 }
 
 Result<std::vector<TableFacts>> decode_tables(std::string_view payload) {
   auto json = parse_json(payload);
   if (!json) return std::move(json).error();
-  return tables_from(*json);
+  std::vector<TableFacts> out;
+  each(*json, [&](const Json& table) { out.push_back(facts_from(table)); });
+  return out;
+}
+
+std::string encode(const std::vector<TableVersion>& versions) {
+  return list_of(versions).dump();
+}
+
+Result<std::vector<TableVersion>> decode_versions(std::string_view payload) {
+  auto json = parse_json(payload);
+  if (!json) return std::move(json).error();
+  std::vector<TableVersion> out;
+  each(*json, [&](const Json& version) { out.push_back(version_from(version)); });
+  return out;
 }
 
 }  // namespace strata::wire::sql_engine

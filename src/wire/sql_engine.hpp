@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,14 +12,16 @@
 // What the server and the SQL engine's process say to each other, as messages of
 // runtime/message_socket.
 //
-// On the control socket the engine first says kReady or kFailed; the server says kSession, with a
-// socket along, for each query, and kQuit at the end. On a session's socket the server says kRun
-// once and perhaps kCancel; the engine answers kProgress at any time, then kHead, kData as often as
-// needed and kDone, or kFailed in place of whatever is still to come.
+// On the control socket the engine first says kReady or kFailed; the server answers kKnown, the
+// engine kReady once more; then the server says kSession, with a socket along, for each query, and
+// kQuit at the end. On a session's socket the
+// server says kRun once and perhaps kCancel; the engine answers kProgress at any time, then kHead,
+// kData as often as needed and kDone, or kFailed in place of whatever is still to come.
 namespace strata::wire::sql_engine {
 
 enum class Say : char {
   kReady = 'R',
+  kKnown = 'K',
   kFailed = 'F',
   kSession = 'S',
   kQuit = 'Q',
@@ -46,6 +49,25 @@ struct TableFacts {
   bool exists = true;
   std::int64_t rows = -1;  // -1 unknown
   std::vector<ColumnInfo> columns;
+  std::int64_t version = 0;  // 0 unknown
+};
+
+// One state of a table. Versions count the changes to the tables of that name in the order of their
+// commits, also through a drop. 0: nothing is known of it.
+struct TableVersion {
+  std::string schema;
+  std::string name;
+  std::int64_t version = 0;
+  auto operator<=>(const TableVersion&) const = default;
+};
+
+// A table or view that a statement names as what it changes.
+struct TableChange {
+  std::string schema;
+  std::string name;
+  bool keeps = false;    // what it held before stays part of it, as with INSERT
+  std::string formerly;  // the name that it had before ALTER ... RENAME; in the same schema
+  auto operator<=>(const TableChange&) const = default;
 };
 
 struct RunStatement {
@@ -53,6 +75,20 @@ struct RunStatement {
   bool changes = false;
   bool returns_rows = false;
   bool transaction = false;
+  bool drops = false;       // may take along tables that it does not name
+  bool if_missing = false;  // leaves what exists as it is: CREATE ... IF NOT EXISTS
+  std::vector<TableChange> writes = {};
+};
+
+// What one statement did, once its transaction has committed.
+struct StatementEffect {
+  struct Write {
+    TableFacts table;
+    std::optional<TableVersion> from;  // the state that it was made from, if it keeps any of it
+  };
+  int statement = 0;                // which of the request's
+  std::vector<TableVersion> reads;  // as its transaction saw them
+  std::vector<Write> writes;
 };
 
 // A view over local files that the engine brings up to date before a query that names it.
@@ -68,9 +104,6 @@ struct RunRequest {
   Format format = Format::kJson;
   std::uint64_t limit = 0;  // rows of the last statement's result; 0 for all
   std::string result_file;  // where a Parquet result is written
-  std::vector<std::pair<std::string, std::string>>
-      writes;            // schema and name of the tables that may change
-  bool defines = false;  // report the whole catalog afterwards
   std::vector<SystemView> views;
 };
 
@@ -82,10 +115,7 @@ struct Done {
   std::int64_t rows = 0;
   bool truncated = false;
   double cpu_ms = 0;
-  std::vector<std::pair<std::string, std::string>> reads;  // schema and name of the tables read
-  std::vector<TableFacts> writes;
-  bool has_catalog = false;
-  std::vector<TableFacts> catalog;
+  std::vector<StatementEffect> effects;
 };
 
 struct Failure {
@@ -95,6 +125,8 @@ struct Failure {
   int statement = 0;     // which of the request's
   std::int64_t at = -1;  // byte in that statement's text; -1 unknown
   bool recycle = false;  // the engine's process should be replaced
+  std::vector<StatementEffect> effects =
+      {};  // of transactions that the script committed before it failed
 };
 
 std::string encode(const RunRequest& request);
@@ -108,6 +140,9 @@ Result<Failure> decode_failure(std::string_view payload);
 // The catalog, as kReady carries it.
 std::string encode(const std::vector<TableFacts>& tables);
 Result<std::vector<TableFacts>> decode_tables(std::string_view payload);
+// Versions that the server knows and the engine does not, as kKnown carries them.
+std::string encode(const std::vector<TableVersion>& versions);
+Result<std::vector<TableVersion>> decode_versions(std::string_view payload);
 
 Json to_json(const std::vector<ColumnInfo>& columns);
 std::vector<ColumnInfo> columns_from(const Json& json);

@@ -186,17 +186,19 @@ TEST_F(DuckDb, Tells_what_was_read_and_written) {
   request.statements = {
       {"CREATE OR REPLACE TABLE made AS SELECT * FROM over JOIN src ON i = j", true, false, false},
       {"SELECT * FROM made WHERE false", false, true, false}};
-  request.writes = {{"main", "made"}};
-  request.defines = true;
+  request.statements[0].writes = {{"main", "made", false, ""}};
   const auto answer = run(request);
   ASSERT_FALSE(answer.failure) << answer.failure->message;
-  EXPECT_EQ(answer.done.reads,
-            (std::vector<std::pair<std::string, std::string>>{{"main", "made"}, {"main", "src"}}));
-  ASSERT_EQ(answer.done.writes.size(), 1U);
-  EXPECT_EQ(answer.done.writes[0].rows, 9);
-  EXPECT_EQ(answer.done.writes[0].columns,
+  ASSERT_EQ(answer.done.effects.size(), 2U);
+  const auto& [made, looked] = std::tie(answer.done.effects[0], answer.done.effects[1]);
+  ASSERT_EQ(made.writes.size(), 1U);
+  EXPECT_EQ(made.writes[0].table.rows, 9);
+  EXPECT_EQ(made.writes[0].table.version, 1);
+  EXPECT_EQ(made.writes[0].table.columns,
             (std::vector<ColumnInfo>{{"j", "BIGINT"}, {"i", "BIGINT"}}));
-  EXPECT_TRUE(answer.done.has_catalog);
+  EXPECT_FALSE(made.writes[0].from);
+  EXPECT_THAT(made.reads, testing::ElementsAre(testing::Field(&TableVersion::name, "src")));
+  EXPECT_THAT(looked.reads, testing::ElementsAre(TableVersion{"main", "made", 1}));
 }
 
 TEST_F(DuckDb, Parameters_are_bound_by_place_or_name) {

@@ -21,15 +21,6 @@ std::string database_file(const EngineOptions& options) {
   return options.folder + "/strata.duckdb";
 }
 
-std::string text(std::string_view value) {
-  std::string out = "'";
-  for (const char c : value) {
-    if (c == '\'') out += c;
-    out += c;
-  }
-  return out + "'";
-}
-
 std::string name(std::string_view value) {
   std::string out = "\"";
   for (const char c : value) {
@@ -37,10 +28,6 @@ std::string name(std::string_view value) {
     out += c;
   }
   return out + "\"";
-}
-
-std::string table_name(std::string_view schema, std::string_view table) {
-  return "warehouse." + name(schema) + "." + name(table);
 }
 
 double process_cpu_ms() {
@@ -76,6 +63,19 @@ constexpr std::string_view kColumnsOf =
 
 }  // namespace
 
+std::string quote_text(std::string_view value) {
+  std::string out = "'";
+  for (const char c : value) {
+    if (c == '\'') out += c;
+    out += c;
+  }
+  return out + "'";
+}
+
+std::string table_name(std::string_view schema, std::string_view table) {
+  return "warehouse." + name(schema) + "." + name(table);
+}
+
 Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& options) {
   auto library = Library::load(options.library);
   if (!library) return std::move(library).error();
@@ -100,26 +100,28 @@ Status Engine::configure(const EngineOptions& options) {
   if (library_->connect(database_, connection.out()) != DuckDBSuccess)
     return internal("the SQL engine refuses connections");
   STRATA_TRY(wait_for_former_engine(database_file(options)));
-  if (auto attached = run(connection, "ATTACH " + text(database_file(options)) + " AS warehouse");
+  if (auto attached =
+          run(connection, "ATTACH " + quote_text(database_file(options)) + " AS warehouse");
       !attached) {
     const bool held = attached.error().message.contains("lock");
     return Error(held ? Code::kUnavailable : Code::kDataLoss,
                  "the warehouse cannot be opened: " + attached.error().message);
   }
   STRATA_TRY(run(connection, "CREATE SCHEMA IF NOT EXISTS warehouse.strata"));
-  std::string folders = text(options.spool);
+  STRATA_TRY(commits_.open(ask(connection)));
+  std::string folders = quote_text(options.spool);
   for (const auto& folder : options.view_folders)
-    folders += ", " + text(folder);
+    folders += ", " + quote_text(folder);
   const std::vector<std::string> settings = {
       "autoinstall_known_extensions = false",
       "autoload_known_extensions = false",
-      "memory_limit = " + text(std::to_string(options.memory_mb) + "MiB"),
+      "memory_limit = " + quote_text(std::to_string(options.memory_mb) + "MiB"),
       "threads = " + std::to_string(options.threads),
-      "temp_directory = " + text(options.spool + "/tmp"),
-      "max_temp_directory_size = " + text("20GiB"),
-      "extension_directory = " + text(options.spool),
-      "home_directory = " + text(options.spool),
-      "secret_directory = " + text(options.spool),
+      "temp_directory = " + quote_text(options.spool + "/tmp"),
+      "max_temp_directory_size = " + quote_text("20GiB"),
+      "extension_directory = " + quote_text(options.spool),
+      "home_directory = " + quote_text(options.spool),
+      "secret_directory = " + quote_text(options.spool),
       "allow_persistent_secrets = false",
       "allow_community_extensions = false",
       "preserve_insertion_order = true",
@@ -153,6 +155,12 @@ Status Engine::run(const Connection& connection, const std::string& sql) const {
                message != nullptr ? message : "the SQL engine failed without a reason");
 }
 
+Commits::Ask Engine::ask(const Connection& connection) const {
+  return [this, &connection](const std::string& sql) {
+    return rows(connection, sql);
+  };
+}
+
 Result<std::vector<std::vector<std::string>>> Engine::rows(const Connection& connection,
                                                            const std::string& sql) const {
   QueryResult result(*library_);
@@ -183,9 +191,11 @@ Result<std::vector<TableFacts>> Engine::catalog(const Connection& connection) co
   auto tables =
       rows(connection,
            "SELECT schema_name, table_name, 'table', estimated_size FROM duckdb_tables() "
-           "WHERE database_name = 'warehouse' AND NOT internal AND NOT temporary UNION ALL "
+           "WHERE database_name = 'warehouse' AND NOT internal AND NOT temporary AND schema_name "
+           "<> 'strata' UNION ALL "
            "SELECT schema_name, view_name, 'view', -1 FROM duckdb_views() "
-           "WHERE database_name = 'warehouse' AND NOT internal AND NOT temporary ORDER BY 1, 2");
+           "WHERE database_name = 'warehouse' AND NOT internal AND NOT temporary AND schema_name "
+           "<> 'strata' ORDER BY 1, 2");
   if (!tables) return std::move(tables).error();
   auto columns = rows(connection, std::string(kColumnsOf) + " ORDER BY 1, 2, column_index");
   if (!columns) return std::move(columns).error();
@@ -195,28 +205,47 @@ Result<std::vector<TableFacts>> Engine::catalog(const Connection& connection) co
   std::vector<TableFacts> out;
   for (const auto& row : *tables) {
     out.push_back(
-        {row[0], row[1], row[2], true, to_int(row[3]).value_or(-1), by_table[{row[0], row[1]}]});
+        {row[0], row[1], row[2], true, to_int(row[3]).value_or(-1), by_table[{row[0], row[1]}], 0});
   }
+  commits_.number(out);
   return out;
+}
+
+Result<std::vector<TableFacts>> Engine::names(const Connection& connection,
+                                              const std::string& condition) const {
+  auto found = rows(
+      connection,
+      "SELECT schema_name, table_name, kind FROM (SELECT database_name, temporary, schema_name, "
+      "table_name, 'table' AS kind FROM duckdb_tables() UNION ALL SELECT database_name, temporary, "
+      "schema_name, view_name, 'view' FROM duckdb_views()) WHERE database_name = 'warehouse' AND "
+      "NOT temporary" +
+          condition);
+  if (!found) return std::move(found).error();
+  std::vector<TableFacts> out;
+  for (const auto& row : *found)
+    out.push_back({row[0], row[1], row[2], true, -1, {}, 0});
+  return out;
+}
+
+Result<std::optional<TableFacts>> Engine::find(const Connection& connection,
+                                               const std::string& schema,
+                                               const std::string& table) const {
+  auto found = names(connection, " AND lower(schema_name) = lower(" + quote_text(schema) +
+                                     ") AND lower(table_name) = lower(" + quote_text(table) + ")");
+  if (!found) return std::move(found).error();
+  if (found->empty()) return std::optional<TableFacts>();
+  return std::optional(std::move(found->front()));
 }
 
 Result<TableFacts> Engine::facts(const Connection& connection, const std::string& schema,
                                  const std::string& table) const {
-  TableFacts out{schema, table, "table", false, -1, {}};
-  const std::string where = " WHERE database_name = 'warehouse' AND schema_name = " + text(schema);
-  auto kind =
-      rows(connection, "SELECT schema_name, table_name, 'table' FROM duckdb_tables()" + where +
-                           " AND lower(table_name) = lower(" + text(table) +
-                           ") UNION ALL SELECT schema_name, view_name, 'view' FROM duckdb_views()" +
-                           where + " AND lower(view_name) = lower(" + text(table) + ")");
-  if (!kind) return std::move(kind).error();
-  if (kind->empty()) return out;
-  out.exists = true;
-  out.name = kind->front()[1];
-  out.kind = kind->front()[2];
+  auto found = find(connection, schema, table);
+  if (!found) return std::move(found).error();
+  if (!*found) return TableFacts{schema, table, "table", false, -1, {}, 0};
+  TableFacts out = std::move(**found);
   auto columns =
-      rows(connection, std::string(kColumnsOf) + " AND schema_name = " + text(out.schema) +
-                           " AND table_name = " + text(out.name) + " ORDER BY column_index");
+      rows(connection, std::string(kColumnsOf) + " AND schema_name = " + quote_text(out.schema) +
+                           " AND table_name = " + quote_text(out.name) + " ORDER BY column_index");
   if (!columns) return std::move(columns).error();
   for (auto& row : *columns)
     out.columns.push_back({row[2], row[3]});
@@ -240,7 +269,7 @@ Status Engine::refresh(const wire::sql_engine::SystemView& view) {
   }
   std::string files;
   for (const auto& file : view.files)
-    files += (files.empty() ? "" : ", ") + text(file);
+    files += (files.empty() ? "" : ", ") + quote_text(file);
   const std::string body = files.empty() ? "SELECT " + columns + " WHERE false"
                                          : "SELECT * REPLACE (" + same + ") FROM read_parquet([" +
                                                files + "], union_by_name = true)";

@@ -3,9 +3,11 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "engines/duckdb/commits.hpp"
 #include "engines/duckdb/library.hpp"
 #include "wire/sql_engine.hpp"
 
@@ -42,9 +44,19 @@ class Engine {
   Result<std::vector<std::vector<std::string>>> rows(const Connection& connection,
                                                      const std::string& sql) const;
 
+  // rows() of one connection, which must outlive it.
+  Commits::Ask ask(const Connection& connection) const;
+  Commits& commits() { return commits_; }
+
   // All tables and views of users, without exact row counts.
   Result<std::vector<wire::sql_engine::TableFacts>> catalog(const Connection& connection) const;
-  // The same of one table, its rows counted.
+  // Schema, name and kind of the tables and views that fit `condition`, " AND ..." or nothing.
+  Result<std::vector<wire::sql_engine::TableFacts>> names(const Connection& connection,
+                                                          const std::string& condition) const;
+  Result<std::optional<wire::sql_engine::TableFacts>> find(const Connection& connection,
+                                                           const std::string& schema,
+                                                           const std::string& name) const;
+  // All of one table, its rows counted.
   Result<wire::sql_engine::TableFacts> facts(const Connection& connection,
                                              const std::string& schema,
                                              const std::string& name) const;
@@ -73,10 +85,16 @@ class Engine {
 
   std::unique_ptr<const Library> library_;
   duckdb_database database_ = nullptr;
+  Commits commits_;
   std::mutex views_;
   std::map<std::string, std::string> view_sql_;
   Meter meter_;
 };
+
+// 'text' with its quotes doubled.
+std::string quote_text(std::string_view value);
+// The name of a table of the warehouse, as SQL has it.
+std::string table_name(std::string_view schema, std::string_view table);
 
 // The engine's message of an error without its excerpt of the statement, and the byte of `sql` at
 // which it points.

@@ -1,6 +1,7 @@
 #include "engines/duckdb/session.hpp"
 
 #include <algorithm>
+#include <map>
 #include <semaphore>
 #include <set>
 
@@ -119,6 +120,7 @@ class Session {
     if (!outcome) {
       if (in_transaction_)
         (void)engine_.run(connection_, "ROLLBACK");  // it failed already: this only frees it early
+      outcome.error().effects = std::move(done_.effects);
       send(Say::kFailed, encode(outcome.error()));
       return;
     }
@@ -130,34 +132,173 @@ class Session {
     for (const auto& view : request_.views) {
       if (auto ready = engine_.refresh(view); !ready) return failed(ready.error().message, "");
     }
+    // A script is one transaction, unless it brings its own.
     const bool own = std::any_of(request_.statements.begin(), request_.statements.end(),
                                  [](const auto& statement) { return statement.transaction; });
-    // A script is one transaction, unless it brings its own.
-    in_transaction_ = !own && request_.statements.size() > 1;
-    if (in_transaction_) {
-      if (auto begun = engine_.run(connection_, "BEGIN"); !begun)
-        return failed(begun.error().message, "");
-    }
     for (index_ = 0; index_ < static_cast<int>(request_.statements.size()); ++index_) {
+      const auto& statement = request_.statements[static_cast<std::size_t>(index_)];
       const bool last = index_ + 1 == static_cast<int>(request_.statements.size());
-      if (auto ran = run_one(request_.statements[static_cast<std::size_t>(index_)], last); !ran)
-        return ran;
+      if (statement.transaction) {
+        if (auto ran = run_bracket(statement, last); !ran) return ran;
+        continue;
+      }
+      if (!in_transaction_) {
+        if (auto begun = engine_.run(connection_, "BEGIN"); !begun)
+          return failed(begun.error().message, "");
+        in_transaction_ = true;
+      }
+      if (auto ran = run_one(statement, last); !ran) return ran;
+      if (own && !open_) {
+        if (auto committed = commit(); !committed) return committed;
+      }
     }
     --index_;
-    if (in_transaction_) {
-      if (auto committed = engine_.run(connection_, "COMMIT"); !committed)
-        return failed(committed.error().message, "");
-      in_transaction_ = false;
-    } else if (own && engine_.run(connection_, "ROLLBACK").ok()) {
+    if (open_) {
       return std::unexpected(
           Failure{"the script began a transaction and did not end it, so it was rolled back; "
                   "end it with COMMIT",
-                  "other", index_, -1, false});
+                  "other",
+                  index_,
+                  -1,
+                  false,
+                  {}});
     }
-    return report();
+    return in_transaction_ ? commit() : Outcome();
   }
 
+  // BEGIN, COMMIT and their kin, as the script has them.
+  Outcome run_bracket(const RunStatement& statement, bool last) {
+    const std::string word =
+        to_lower(statement.sql.substr(0, statement.sql.find_first_of(" \t\n;")));
+    if (open_ && (word == "commit" || word == "end")) {
+      Outcome ran;
+      const auto run = [&]() -> Status {
+        ran = run_statement(statement, last);
+        return ran ? Status() : Status(internal(ran.error().message));
+      };
+      auto committed = commit(run);
+      return ran ? committed : ran;
+    }
+    if (auto ran = run_statement(statement, last); !ran) return ran;
+    open_ = in_transaction_ = word == "begin" || word == "start";
+    effects_.clear();
+    changes_.clear();
+    return {};
+  }
+
+  Outcome commit() {
+    return commit([&] { return engine_.run(connection_, "COMMIT"); });
+  }
+
+  // Ends the transaction and keeps what it did for the report.
+  Outcome commit(const std::function<Status()>& run) {
+    const auto ask = engine_.ask(connection_);
+    if (auto seen = engine_.commits().find_read(ask, effects_); !seen)
+      return failed(seen.error().message, "");
+    const Status ended = changes_.empty() ? run() : engine_.commits().commit(ask, effects_, run);
+    if (!ended) return failed(ended.error().message, "");
+    open_ = in_transaction_ = false;
+    done_.effects.insert(done_.effects.end(), std::make_move_iterator(effects_.begin()),
+                         std::make_move_iterator(effects_.end()));
+    effects_.clear();
+    changes_.clear();
+    return {};
+  }
+
+  // Runs a statement inside of the transaction and notes what it reads and changes.
   Outcome run_one(const RunStatement& statement, bool last) {
+    StatementEffect effect;
+    effect.statement = index_;
+    reads_.clear();
+    std::vector<std::optional<TableFacts>> before;
+    for (const auto& change : statement.writes) {
+      auto found = engine_.find(connection_, change.schema, change.name);
+      if (!found) return failed(found.error().message, "");
+      before.push_back(std::move(*found));
+    }
+    std::vector<TableFacts> all;
+    if (statement.drops) {
+      auto names = engine_.names(connection_, "");
+      if (!names) return failed(names.error().message, "");
+      all = std::move(*names);
+    }
+    if (auto ran = run_statement(statement, last); !ran) return ran;
+    // Its plan scans the table, but nothing of that is kept.
+    if (to_lower(statement.sql.substr(0, 8)) == "truncate") reads_.clear();
+    for (std::size_t i = 0; i < before.size(); ++i) {
+      if (statement.if_missing && before[i]) continue;
+      if (auto noted = note_change(statement, i, before, effect); !noted) return noted;
+    }
+    if (statement.drops) {
+      if (auto noted = note_drops(all, effect); !noted) return noted;
+    }
+    for (const auto& [schema, name] : reads_)
+      effect.reads.push_back({schema, name, seen(schema, name)});
+    effects_.push_back(std::move(effect));
+    return {};
+  }
+
+  // What the statement sees of a table: a state that this transaction made, or 0 for the one that
+  // stood when it began.
+  std::int64_t seen(const std::string& schema, const std::string& name) const {
+    const auto own = before_.find({schema, name});
+    return own == before_.end() || own->second == 0 ? 0 : Commits::pending(own->second);
+  }
+
+  Outcome note_change(const RunStatement& statement, std::size_t i,
+                      const std::vector<std::optional<TableFacts>>& before,
+                      StatementEffect& effect) {
+    const auto& change = statement.writes[i];
+    auto facts = engine_.facts(connection_, change.schema, change.name);
+    if (!facts) return failed(facts.error().message, "");
+    if (!facts->exists) {
+      if (before[i]) note_gone(*before[i], effect);
+      return {};
+    }
+    std::optional<TableVersion> from;
+    for (std::size_t j = 0; j < before.size(); ++j) {
+      const auto& wanted = change.formerly.empty() ? change.name : change.formerly;
+      if (change.keeps && before[j] && equal_ignoring_case(statement.writes[j].name, wanted))
+        from = TableVersion{before[j]->schema, before[j]->name,
+                            Commits::pending(changes_[{before[j]->schema, before[j]->name}])};
+    }
+    if (facts->kind == "view") {  // what it shows is told by its own plan
+      if (auto found = find_reads("SELECT * FROM " + table_name(facts->schema, facts->name), 0);
+          !found)
+        return found;
+    }
+    facts->version = Commits::pending(++changes_[{facts->schema, facts->name}]);
+    effect.writes.push_back({std::move(*facts), std::move(from)});
+    return {};
+  }
+
+  void note_gone(TableFacts table, StatementEffect& effect) {
+    table.exists = false;
+    table.version = Commits::pending(changes_[{table.schema, table.name}]);
+    effect.writes.push_back({std::move(table), std::nullopt});
+  }
+
+  // DROP ... CASCADE takes along more than it names.
+  Outcome note_drops(const std::vector<TableFacts>& before, StatementEffect& effect) {
+    auto after = engine_.names(connection_, "");
+    if (!after) return failed(after.error().message, "");
+    const auto same = [](const TableFacts& table) {
+      return [&table](const TableFacts& other) {
+        return other.schema == table.schema && other.name == table.name;
+      };
+    };
+    for (const auto& table : before) {
+      const bool noted = std::any_of(
+          effect.writes.begin(), effect.writes.end(),
+          [&](const StatementEffect::Write& write) { return same(table)(write.table); });
+      if (!noted && std::none_of(after->begin(), after->end(), same(table)))
+        note_gone(table, effect);
+    }
+    return {};
+  }
+
+  Outcome run_statement(const RunStatement& statement, bool last) {
+    before_ = changes_;
     const bool to_file = last && request_.format == Format::kParquet && statement.returns_rows;
     std::string sql = statement.sql;
     std::size_t before = 0;
@@ -210,7 +351,11 @@ class Session {
     if (wanted != given || (wanted > 0 && request_.statements.size() > 1)) {
       return std::unexpected(Failure{
           fmt::format("the statement has {} parameters and params has {} values", wanted, given),
-          "other", index_, -1, false});
+          "other",
+          index_,
+          -1,
+          false,
+          {}});
     }
     for (idx_t i = 0; i < given; ++i) {
       idx_t place = i + 1;
@@ -227,8 +372,12 @@ class Session {
       }
       if (bind_value(prepared.get(), place, *value) != DuckDBSuccess) {
         return std::unexpected(
-            Failure{fmt::format("the value of parameter {} cannot be bound", place), "other",
-                    index_, -1, false});
+            Failure{fmt::format("the value of parameter {} cannot be bound", place),
+                    "other",
+                    index_,
+                    -1,
+                    false,
+                    {}});
       }
     }
     return {};
@@ -267,7 +416,7 @@ class Session {
     for (idx_t i = 0; names && i < library_.get_list_size(names.get()); ++i) {
       const Value item(library_, library_.get_list_child(names.get(), i));
       char* name = library_.get_varchar(item.get());
-      if (name != nullptr) mentioned_.insert(name);
+      if (name != nullptr) resolve(name);
       library_.free(name);
     }
     return {};
@@ -402,24 +551,6 @@ class Session {
     failure.recycle = kind == "out_of_memory" || kind == "fatal";
   }
 
-  Outcome report() {
-    for (const auto& mention : mentioned_)
-      resolve(mention);
-    done_.reads.assign(reads_.begin(), reads_.end());
-    for (const auto& [schema, table] : request_.writes) {
-      auto facts = engine_.facts(connection_, schema, table);
-      if (!facts) return failed(facts.error().message, "");
-      done_.writes.push_back(std::move(*facts));
-    }
-    if (request_.defines) {
-      auto catalog = engine_.catalog(connection_);
-      if (!catalog) return failed(catalog.error().message, "");
-      done_.has_catalog = true;
-      done_.catalog = std::move(*catalog);
-    }
-    return {};
-  }
-
   // A name as the parser saw it, "schema.table" or "table", counts when it is a table now; views
   // were looked through above.
   void resolve(const std::string& mention) {
@@ -430,9 +561,9 @@ class Session {
     if (parts.size() == 3 && parts[0] == "warehouse") parts.erase(parts.begin());
     if (parts.size() == 1) parts.insert(parts.begin(), "main");
     if (parts.size() != 2 || reads_.contains({parts[0], parts[1]})) return;
-    auto found = engine_.facts(connection_, parts[0], parts[1]);
-    if (found && found->exists && found->kind == "table")
-      reads_.insert({found->schema, found->name});
+    auto found = engine_.find(connection_, parts[0], parts[1]);
+    if (found && *found && (*found)->kind == "table")
+      reads_.insert({(*found)->schema, (*found)->name});
   }
 
   Engine& engine_;
@@ -443,9 +574,12 @@ class Session {
   Done done_;
   int index_ = 0;
   bool in_transaction_ = false;
+  bool open_ = false;  // by the script's own BEGIN
   bool gone_ = false;
-  std::set<std::pair<std::string, std::string>> reads_;
-  std::set<std::string> mentioned_;
+  std::set<std::pair<std::string, std::string>> reads_;  // of the statement
+  std::vector<StatementEffect> effects_;                 // of the transaction
+  // How often the transaction has changed each table; and before the statement.
+  std::map<std::pair<std::string, std::string>, int> changes_, before_;
 };
 
 // Listens while the statement runs: passes on how far it is, and interrupts it when the server says

@@ -49,6 +49,15 @@ Result<std::unique_ptr<Engine>> start(const EngineOptions& options) {
   return Engine::open(options);
 }
 
+// Takes over the versions that the server knows. A session comes only after it.
+Status learn(Engine& engine, std::string_view payload) {
+  auto known = wire::sql_engine::decode_versions(payload);
+  if (!known) return std::move(known).error();
+  auto connection = engine.connect();
+  if (!connection) return std::move(connection).error();
+  return engine.commits().raise(engine.ask(*connection), *known);
+}
+
 }  // namespace
 
 int run_worker(int descriptor, const EngineOptions& options) {
@@ -79,6 +88,11 @@ int run_worker(int descriptor, const EngineOptions& options) {
   while (true) {
     auto message = control.receive();
     if (!message || message->kind == static_cast<char>(Say::kQuit)) break;
+    if (message->kind == static_cast<char>(Say::kKnown)) {
+      if (!learn(**engine, message->payload)) return 1;
+      if (!control.send(static_cast<char>(Say::kReady), "")) return 1;
+      continue;
+    }
     if (message->kind != static_cast<char>(Say::kSession) || message->descriptor < 0) continue;
     threads.submit([&engine, &threads, socket = MessageSocket(message->descriptor)]() mutable {
       serve_session(**engine, std::move(socket), threads);

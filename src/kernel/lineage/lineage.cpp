@@ -152,8 +152,11 @@ Result<NodeRef> NodeRef::parse(std::string_view text) {
   }
   const std::string_view rest = text.substr(colon + 1);
   const std::size_t at = rest.rfind('@');
-  if (at == std::string_view::npos) return NodeRef{kind, std::string(rest), ""};
-  return NodeRef{kind, std::string(rest.substr(0, at)), std::string(rest.substr(at + 1))};
+  NodeRef ref{kind, std::string(rest.substr(0, at)), ""};
+  if (at != std::string_view::npos) ref.version = rest.substr(at + 1);
+  // As in SQL, a table without a schema is one of "main".
+  if (kind == "table" && !ref.name.contains('.')) ref.name.insert(0, "main.");
+  return ref;
 }
 
 Lineage::Lineage(Records& records, const Clock& clock) : records_(records), clock_(clock) {}

@@ -34,9 +34,8 @@ constexpr int kControlDescriptor = 3;
 
 }  // namespace
 
-EngineHost::EngineHost(
-    EngineHostOptions options, BlockingPool& pool, Random& random, const Clock& clock,
-    std::function<Status(const std::vector<wire::sql_engine::TableFacts>&)> on_catalog)
+EngineHost::EngineHost(EngineHostOptions options, BlockingPool& pool, Random& random,
+                       const Clock& clock, OnCatalog on_catalog)
     : options_(std::move(options)),
       pool_(pool),
       random_(random),
@@ -161,7 +160,15 @@ Status EngineHost::wait_until_ready(Engine& engine) {
   }
   auto tables = wire::sql_engine::decode_tables(message->payload);
   if (!tables) return std::move(tables).error();
-  return on_catalog_(*tables);
+  auto known = on_catalog_(*tables);
+  if (!known) return std::move(known).error();
+  STRATA_TRY(engine.control.send(static_cast<char>(Say::kKnown), encode(*known)));
+  // Answered before a session is sent: a descriptor must not come together with other messages.
+  auto learned = engine.control.receive();
+  if (!learned || learned->kind != static_cast<char>(Say::kReady)) {
+    return Error(Code::kUnavailable, "the SQL engine ended while it started");
+  }
+  return {};
 }
 
 void EngineHost::release(Session& session, bool recycle) {

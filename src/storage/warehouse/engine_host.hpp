@@ -34,10 +34,12 @@ struct EngineHostOptions {
 // may block.
 class EngineHost {
  public:
-  // `on_catalog` gets the tables of the database each time the engine has started; on a thread that
-  // may block.
+  // Gets the tables of the database each time the engine has started, on a thread that may block;
+  // gives the versions of tables that the records know.
+  using OnCatalog = std::function<Result<std::vector<wire::sql_engine::TableVersion>>(
+      const std::vector<wire::sql_engine::TableFacts>&)>;
   EngineHost(EngineHostOptions options, BlockingPool& pool, Random& random, const Clock& clock,
-             std::function<Status(const std::vector<wire::sql_engine::TableFacts>&)> on_catalog);
+             OnCatalog on_catalog);
   ~EngineHost();
 
   // One engine process, as long as somebody uses it.
@@ -77,7 +79,7 @@ class EngineHost {
   BlockingPool& pool_;
   Random& random_;
   const Clock& clock_;
-  std::function<Status(const std::vector<wire::sql_engine::TableFacts>&)> on_catalog_;
+  OnCatalog on_catalog_;
   std::mutex starting_;  // held while a process starts or is replaced
   std::mutex mutex_;     // guards what follows; never held while blocking
   std::condition_variable released_;

@@ -106,7 +106,8 @@ Task<Result<std::vector<std::string>>> Warehouse::keys_of(std::shared_ptr<Run> r
 }
 
 // Puts the objects of one path into a folder of its own; the text that names them there.
-Task<Result<std::string>> Warehouse::materialise_path(std::shared_ptr<Run> run, LakePath path,
+Task<Result<std::string>> Warehouse::materialise_path(std::shared_ptr<Run> run,
+                                                      std::size_t statement, LakePath path,
                                                       std::size_t number) {
   auto keys = co_await keys_of(run, path);
   if (!keys) co_return std::move(keys).error();
@@ -124,14 +125,14 @@ Task<Result<std::string>> Warehouse::materialise_path(std::shared_ptr<Run> run, 
     STRATA_CO_TRY(co_await ports_.pool.run(folder));
     auto object = co_await ports_.objects.materialise(run->caller, path.bucket, key, file);
     if (!object) co_return object.error().wrap(name);
-    run->objects_read.push_back(std::move(*object));
+    run->facts[statement].objects_read.push_back(std::move(*object));
   }
   co_return root + path.bucket + "/" + path.key;
 }
 
 // Where COPY ... TO writes before its files become objects; the text that names that place.
-Task<Result<std::string>> Warehouse::prepare_output(std::shared_ptr<Run> run, LakePath target,
-                                                    std::size_t number) {
+Task<Result<std::string>> Warehouse::prepare_output(std::shared_ptr<Run> run, std::size_t statement,
+                                                    LakePath target, std::size_t number) {
   const std::string name = "s3://" + target.bucket + "/" + target.key;
   const std::string root = run->folder + "/out" + std::to_string(number) + "/";
   const std::string path = root + target.key.substr(target.key.rfind('/') + 1);
@@ -145,7 +146,7 @@ Task<Result<std::string>> Warehouse::prepare_output(std::shared_ptr<Run> run, La
   };
   STRATA_CO_TRY(co_await ports_.pool.run(folder));
   run->shown.emplace_back(path, name);
-  run->outputs.push_back({target, path});
+  run->outputs.push_back({statement, target, path});
   co_return path;
 }
 
@@ -153,13 +154,15 @@ Task<Result<std::string>> Warehouse::prepare_output(std::shared_ptr<Run> run, La
 // gets. Every object is asked of the lake as the caller.
 Task<Result<void>> Warehouse::materialise(std::shared_ptr<Run> run) {
   std::size_t number = 0;
-  for (const auto& statement : run->statements) {
+  for (std::size_t index = 0; index < run->statements.size(); ++index) {
+    const auto& statement = run->statements[index];
     std::vector<RewrittenSql::Change> changes;
     std::vector<LakePath> paths = statement.reads;
     if (statement.lake_target) paths.push_back(*statement.lake_target);
     for (std::size_t i = 0; i < paths.size(); ++i) {
-      auto text = i < statement.reads.size() ? co_await materialise_path(run, paths[i], number++)
-                                             : co_await prepare_output(run, paths[i], number++);
+      auto text = i < statement.reads.size()
+                      ? co_await materialise_path(run, index, paths[i], number++)
+                      : co_await prepare_output(run, index, paths[i], number++);
       if (!text) {
         Error error = std::move(text).error();
         error.field = place_in(run->request.sql, paths[i].begin);
@@ -206,7 +209,7 @@ Task<Result<void>> Warehouse::store_outputs(std::shared_ptr<Run> run) {
         co_return stored.error().wrap("the statement ran, but s3://" + output.target.bucket + "/" +
                                       key + " could not be written");
       }
-      run->objects_written.push_back(std::move(*stored));
+      run->facts[output.statement].objects_written.push_back(std::move(*stored));
     }
   }
   co_return Result<void>();

@@ -15,6 +15,7 @@ namespace strata::storage::warehouse {
 // or behind the mutex.
 struct Warehouse::Run {
   struct Output {
+    std::size_t statement = 0;
     LakePath target;
     std::string path;  // relative to the data directory; a file or a folder
   };
@@ -27,13 +28,12 @@ struct Warehouse::Run {
   std::vector<RewrittenSql> texts;  // as the engine gets them
   bool changes = false;
   bool admitted = false;
-  std::string folder;  // of this query alone, relative to the data directory
-  std::vector<LakeObject> objects_read;
-  std::vector<LakeObject> objects_written;
+  std::string folder;                 // of this query alone, relative to the data directory
+  std::vector<StatementFacts> facts;  // of each statement
   std::vector<Output> outputs;
   std::vector<std::pair<std::string, std::string>> shown;  // path of ours -> what the user wrote
   wire::sql_engine::Head head;
-  wire::sql_engine::Done done;
+  wire::sql_engine::Done done;  // of a failed query only the effects
   std::string buffer;
   std::unique_ptr<ByteSource> file;  // a Parquet answer
   bool finished = false;

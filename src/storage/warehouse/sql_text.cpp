@@ -31,8 +31,9 @@ constexpr std::array kRefusedFunctions = {"query",
                                           "duckdb_external_file_cache",
                                           "pragma_show",
                                           "read_duckdb"};
-constexpr std::array kRefusedNames = {"pg_settings", "duckdb_databases", "pragma_database_list",
-                                      "duckdb_logs", "duckdb_log_contexts"};
+// `strata_commits` is the engine's own table, in engines/duckdb/commits.
+constexpr std::array kRefusedNames = {"pg_settings", "duckdb_databases",    "pragma_database_list",
+                                      "duckdb_logs", "duckdb_log_contexts", "strata_commits"};
 // Words that end the list of tables behind FROM.
 constexpr std::array kAfterFrom = {"where",   "group",  "order",  "having", "limit",
                                    "qualify", "window", "union",  "except", "intersect",
@@ -73,8 +74,8 @@ class Analyser {
     STRATA_TRY(refuse_hidden_ways());
     STRATA_TRY(head(first_));
     STRATA_TRY(find_lake_reads());
-    for (const auto& table : out_.writes) {
-      if (table.schema == kSystemSchema) {
+    for (const auto& write : out_.writes) {
+      if (equal_ignoring_case(write.table.schema, kSystemSchema)) {
         return refuse(first_,
                       "the schema 'strata' holds the server's own views and cannot be changed; use "
                       "another schema");
@@ -113,7 +114,8 @@ class Analyser {
               ? (called && token.is_name() && is_one_of(kRefusedFunctions, name)) ||
                     (token.is_name() && is_one_of(kRefusedNames, name)) ||
                     // FROM 'name' reads the table of that name.
-                    (token.kind == SqlToken::Kind::kText && name.contains("pg_settings"))
+                    (token.kind == SqlToken::Kind::kText &&
+                     (name.contains("pg_settings") || name.contains("strata_commits")))
               : false;
       if (refused) return refuse(i, "'" + printable_name(token) + "' is not available here");
     }
@@ -141,8 +143,9 @@ class Analyser {
     return TableName{parts[1], parts[2]};
   }
 
-  void write_to(std::size_t i) {
-    if (auto table = name(i)) out_.writes.push_back(std::move(*table));
+  // Moves `i` behind the name.
+  void write_to(std::size_t& i, bool keeps) {
+    if (auto table = name(i)) out_.writes.push_back({std::move(*table), keeps, {}});
   }
   bool skip(std::size_t& i, std::initializer_list<std::string_view> words) const {
     std::size_t j = i;
@@ -269,7 +272,7 @@ class Analyser {
     skip(i, {"into"});
     skip(i, {"from"});
     if (word == "truncate") skip(i, {"table"});
-    write_to(i);
+    write_to(i, word != "truncate");
     return {};
   }
 
@@ -293,9 +296,9 @@ class Analyser {
     }
     out_.head = "CREATE " + upper(kind);
     ++i;
-    skip(i, {"if", "not", "exists"});
+    out_.if_missing = skip(i, {"if", "not", "exists"});
     if (temporary) return {};
-    if (kind == "table" || kind == "view") write_to(i);
+    if (kind == "table" || kind == "view") write_to(i, false);
     if (kind == "schema" && at(i).value == kSystemSchema) {
       return refuse(i, "the schema 'strata' is the server's own");
     }
@@ -321,13 +324,13 @@ class Analyser {
     if (kind != "table" && kind != "view") return {};
     auto table = name(i);
     if (!table) return {};
-    out_.writes.push_back(*table);
+    out_.writes.push_back({*table, word != "drop", {}});
     while (word == "drop" && at(i).is_sign(',')) {
       ++i;
-      if (auto another = name(i)) out_.writes.push_back(std::move(*another));
+      write_to(i, false);
     }
     if (word == "alter" && skip(i, {"rename", "to"}) && at(i).is_name()) {
-      out_.writes.push_back({table->schema, at(i).value});
+      out_.writes.push_back({{table->schema, at(i).value}, true, *table});
     }
     return {};
   }
@@ -363,7 +366,7 @@ class Analyser {
     }
     out_.head = "COPY FROM";
     std::size_t j = begin;
-    write_to(j);
+    write_to(j, true);
     return {};
   }
 

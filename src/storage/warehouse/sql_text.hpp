@@ -44,6 +44,13 @@ struct LakePath {
   std::size_t begin = 0, end = 0;  // the literal with its quotes, in the script
 };
 
+// A table or view that a statement changes.
+struct TableWrite {
+  TableName table;
+  bool keeps = false;                 // what it held before stays part of it, as with INSERT
+  std::optional<TableName> formerly;  // the name that it had before ALTER ... RENAME
+};
+
 // What is known of one statement from its text alone.
 struct Statement {
   std::size_t begin = 0, end = 0;       // in the script, without the semicolon
@@ -52,7 +59,8 @@ struct Statement {
   bool changes = false;                 // tables, other definitions or the lake
   bool defines = false;                 // creates, alters or drops something
   bool transaction = false;             // BEGIN, COMMIT and their kin
-  std::vector<TableName> writes;        // tables and views that it changes
+  bool if_missing = false;              // CREATE ... IF NOT EXISTS
+  std::vector<TableWrite> writes;       // tables and views that it changes
   std::vector<LakePath> reads;          // lake objects that it reads
   std::optional<LakePath> lake_target;  // where COPY ... TO writes
 };

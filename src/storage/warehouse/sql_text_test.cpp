@@ -18,8 +18,8 @@ Statement only(std::string_view sql) {
 
 std::vector<std::string> written(std::string_view sql) {
   std::vector<std::string> out;
-  for (const auto& table : only(sql).writes)
-    out.push_back(table.to_string());
+  for (const auto& write : only(sql).writes)
+    out.push_back(write.table.to_string());
   return out;
 }
 

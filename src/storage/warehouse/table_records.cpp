@@ -1,7 +1,10 @@
 #include "storage/warehouse/table_records.hpp"
 
+#include <algorithm>
+
 #include "base/bytes.hpp"
 #include "base/digest.hpp"
+#include "base/text.hpp"
 
 namespace strata::storage::warehouse {
 
@@ -10,7 +13,9 @@ namespace {
 using kernel::LineageEdge;
 using kernel::LineageNode;
 using kernel::NodeRef;
+using wire::sql_engine::StatementEffect;
 using wire::sql_engine::TableFacts;
+using wire::sql_engine::TableVersion;
 
 constexpr kernel::Migration kMigrations[] = {{"warehouse", 1, R"(
 CREATE TABLE warehouse_queries (
@@ -81,7 +86,9 @@ Status put_table(kernel::Writer& writer, const ProjectId& project, const TableFa
       "columns = excluded.columns, schema_digest = excluded.schema_digest, version = "
       "excluded.version, "
       "updated = excluded.updated, query = excluded.query, "
-      "owner = CASE WHEN dropped = 1 THEN excluded.owner ELSE owner END, dropped = 0",
+      "owner = CASE WHEN dropped = 1 THEN excluded.owner ELSE owner END, dropped = 0 "
+      // Of two commits that come to be recorded out of their order, the later one stands.
+      "WHERE excluded.version > warehouse_tables.version OR dropped = 1",
       {project.str(), facts.schema, facts.name, facts.kind, facts.rows,
        wire::sql_engine::to_json(facts.columns).dump(), schema_digest(facts), version, now.micros,
        owner, query});
@@ -90,11 +97,11 @@ Status put_table(kernel::Writer& writer, const ProjectId& project, const TableFa
 }
 
 Status drop_table(kernel::Writer& writer, const ProjectId& project, const std::string& schema,
-                  const std::string& name, Instant now) {
+                  const std::string& name, std::int64_t version, Instant now) {
   auto done = writer.execute(
       "UPDATE warehouse_tables SET dropped = 1, updated = ? WHERE project = ? AND schema_name = ? "
-      "AND name = ?",
-      {now.micros, project.str(), schema, name});
+      "AND name = ? AND version <= ?",
+      {now.micros, project.str(), schema, name, version});
   if (!done) return std::move(done).error();
   return {};
 }
@@ -111,64 +118,103 @@ NodeRef table_ref(const std::string& schema, const std::string& name, std::int64
   return {"table", schema + "." + name, std::to_string(version)};
 }
 
-// Reports one query's part of the graph.
+NodeRef table_ref(const TableVersion& table) {
+  return table_ref(table.schema, table.name, table.version);
+}
+
+// Reports what one statement did: its part of the graph, the tables' new states, the events.
 class Report {
  public:
-  Report(kernel::Writer& writer, kernel::EventBus& events, kernel::Lineage& lineage,
-         const QueryOutcome& outcome)
+  Report(kernel::Writer& writer, const RecordPorts& ports, const QueryOutcome& outcome,
+         const StatementEffect& effect)
       : writer_(writer),
-        events_(events),
-        lineage_(lineage),
+        audit_(ports.audit),
+        events_(ports.events),
+        lineage_(ports.lineage),
         outcome_(outcome),
-        query_{"query", outcome.info.id, ""} {}
+        effect_(effect),
+        statement_(outcome.statements[static_cast<std::size_t>(effect.statement)]),
+        // The statements of a script are nodes of their own: what one reads is no source of what
+        // another one makes.
+        query_{
+            "query", outcome.info.id,
+            outcome.statements.size() > 1 ? std::to_string(effect.statement + 1) : std::string()} {}
 
   Status run() {
-    if (outcome_.tables_read.empty() && outcome_.tables_written.empty() &&
-        outcome_.objects_read.empty() && outcome_.objects_written.empty()) {
-      return {};
+    STRATA_TRY(audit());
+    for (const auto& write : effect_.writes) {
+      if (!write.table.exists) STRATA_TRY(dropped(write.table));
     }
-    LineageNode node{query_, "", outcome_.info.user, outcome_.ended,
-                     Json::object({{"sql", outcome_.info.sql.substr(0, 4000)},
-                                   {"statement", outcome_.info.statement},
-                                   {"rows", outcome_.info.rows}})};
+    const bool made = !statement_.objects_written.empty() ||
+                      std::any_of(effect_.writes.begin(), effect_.writes.end(),
+                                  [](const auto& write) { return write.table.exists; });
+    // Nothing follows from a query that only looked; what a step of a pipeline saw, its work may
+    // rest upon.
+    if (!made)
+      return outcome_.caller.task.empty() ? Status() : reads({"task", outcome_.caller.task, ""});
+    LineageNode node{
+        query_, "", outcome_.info.user, outcome_.ended,
+        Json::object({{"sql", statement_.sql.substr(0, 4000)}, {"statement", statement_.head}})};
     STRATA_TRY(lineage_.report(writer_, outcome_.project, node));
-    if (!outcome_.task.empty()) STRATA_TRY(edge({"task", outcome_.task, ""}, query_, "ran"));
-    STRATA_TRY(reads());
-    for (const auto& facts : outcome_.tables_written)
-      STRATA_TRY(written(facts));
-    for (const auto& object : outcome_.objects_written)
+    if (!outcome_.caller.task.empty())
+      STRATA_TRY(edge({"task", outcome_.caller.task, ""}, query_, "ran"));
+    STRATA_TRY(reads(query_));
+    for (const auto& write : effect_.writes) {
+      if (write.table.exists) STRATA_TRY(written(write));
+    }
+    for (const auto& object : statement_.objects_written)
       STRATA_TRY(edge(query_, object_ref(object), "wrote"));
     return {};
   }
 
  private:
-  Status reads() {
-    for (const auto& object : outcome_.objects_read)
-      STRATA_TRY(edge(object_ref(object), query_, "read"));
-    for (const auto& [schema, name] : outcome_.tables_read) {
-      auto table = known(writer_, outcome_.project, schema, name);
-      if (!table) return std::move(table).error();
-      // A table that the same script made is an inner step of it.
-      if (table->dropped) continue;
-      STRATA_TRY(edge(table_ref(schema, name, table->version), query_, "read"));
+  // "CREATE TABLE" is "table.create"; what is no table or view is told by its query, whose text the
+  // history keeps.
+  Status audit() {
+    const auto words = split(to_lower(statement_.head), ' ');
+    for (const auto& [table, from] : effect_.writes) {
+      const NodeRef ref = table_ref(table.schema, table.name, table.version);
+      STRATA_TRY(audit_one(table.kind + "." + words[0], ref));
+    }
+    for (const auto& object : statement_.objects_written)
+      STRATA_TRY(audit_one("object.copy", object_ref(object)));
+    const bool defines = words[0] == "create" || words[0] == "drop" || words[0] == "alter";
+    if (!defines || words.size() < 2 || words[1] == "table" || words[1] == "view") return {};
+    return audit_one(words[1] + "." + words[0], query_);
+  }
+  Status audit_one(std::string_view action, const NodeRef& target) {
+    return audit_.record(writer_, outcome_.caller, action, target.to_string(),
+                         Json::object({{"query", outcome_.info.id}}));
+  }
+
+  Status reads(const NodeRef& reader) {
+    for (const auto& object : statement_.objects_read)
+      STRATA_TRY(edge(object_ref(object), reader, "read"));
+    for (const auto& table : effect_.reads) {
+      // UPDATE reads the table that it changes; that it goes on from it says more.
+      const bool goes_on =
+          std::any_of(effect_.writes.begin(), effect_.writes.end(),
+                      [&](const StatementEffect::Write& write) { return write.from == table; });
+      if (table.version > 0 && !goes_on) STRATA_TRY(edge(table_ref(table), reader, "read"));
     }
     return {};
   }
 
-  Status written(const TableFacts& facts) {
+  Status dropped(const TableFacts& facts) {
     auto before = known(writer_, outcome_.project, facts.schema, facts.name);
     if (!before) return std::move(before).error();
-    const std::string subject = "table:" + facts.schema + "." + facts.name;
-    if (!facts.exists) {
-      if (before->dropped) return {};
-      STRATA_TRY(drop_table(writer_, outcome_.project, facts.schema, facts.name, outcome_.ended));
-      return events_.publish(writer_, outcome_.project, "table.dropped", subject,
-                             Json::object({{"query", outcome_.info.id}}));
-    }
-    const std::int64_t version = before->version + 1;
-    STRATA_TRY(put_table(writer_, outcome_.project, facts, version, outcome_.ended,
+    if (before->dropped) return {};
+    STRATA_TRY(drop_table(writer_, outcome_.project, facts.schema, facts.name, facts.version,
+                          outcome_.ended));
+    return events_.publish(writer_, outcome_.project, "table.dropped", subject(facts),
+                           Json::object({{"query", outcome_.info.id}}));
+  }
+
+  Status written(const StatementEffect::Write& write) {
+    const TableFacts& facts = write.table;
+    STRATA_TRY(put_table(writer_, outcome_.project, facts, facts.version, outcome_.ended,
                          outcome_.info.user, outcome_.info.id));
-    const NodeRef ref = table_ref(facts.schema, facts.name, version);
+    const NodeRef ref = table_ref(facts.schema, facts.name, facts.version);
     const std::string digest = schema_digest(facts);
     LineageNode node{ref, "", outcome_.info.user, outcome_.ended,
                      Json::object({{"kind", facts.kind},
@@ -176,23 +222,33 @@ class Report {
                                    {"schema_digest", digest},
                                    {"columns", wire::sql_engine::to_json(facts.columns)}})};
     STRATA_TRY(lineage_.report(writer_, outcome_.project, node));
+    if (write.from && write.from->version > 0) {
+      const bool renamed = write.from->schema != facts.schema || write.from->name != facts.name;
+      STRATA_TRY(edge(table_ref(*write.from), query_, renamed ? "renamed" : "extended"));
+    }
     STRATA_TRY(edge(query_, ref, "wrote"));
-    return events_.publish(writer_, outcome_.project, "table.committed", subject,
-                           Json::object({{"version", version},
+    return events_.publish(writer_, outcome_.project, "table.committed", subject(facts),
+                           Json::object({{"version", facts.version},
                                          {"rows", facts.rows},
                                          {"schema_digest", digest},
                                          {"query", outcome_.info.id}}));
   }
 
+  static std::string subject(const TableFacts& facts) {
+    return "table:" + facts.schema + "." + facts.name;
+  }
   Status edge(const NodeRef& from, const NodeRef& to, std::string relation) {
     return lineage_.report(writer_, outcome_.project,
                            LineageEdge{from, to, std::move(relation), outcome_.ended});
   }
 
   kernel::Writer& writer_;
+  kernel::Audit& audit_;
   kernel::EventBus& events_;
   kernel::Lineage& lineage_;
   const QueryOutcome& outcome_;
+  const StatementEffect& effect_;
+  const StatementFacts& statement_;
   NodeRef query_;
 };
 
@@ -219,35 +275,42 @@ Status insert_query(kernel::Writer& writer, const ProjectId& project, const Quer
   return {};
 }
 
-Status commit_outcome(kernel::Writer& writer, kernel::EventBus& events, kernel::Lineage& lineage,
+Status commit_outcome(kernel::Writer& writer, const RecordPorts& ports,
                       const QueryOutcome& outcome) {
   STRATA_TRY(insert_query(writer, outcome.project, outcome.info));
-  STRATA_TRY(Report(writer, events, lineage, outcome).run());
-  if (outcome.catalog)
-    return reconcile_tables(writer, outcome.project, *outcome.catalog, outcome.ended);
+  for (const auto& effect : outcome.effects) {
+    if (effect.statement >= 0 &&
+        static_cast<std::size_t>(effect.statement) < outcome.statements.size()) {
+      STRATA_TRY(Report(writer, ports, outcome, effect).run());
+    }
+  }
   return {};
 }
 
-Status reconcile_tables(kernel::Writer& writer, const ProjectId& project,
-                        const std::vector<TableFacts>& catalog, Instant now) {
+Result<std::vector<TableVersion>> reconcile_tables(kernel::Writer& writer, const ProjectId& project,
+                                                   const std::vector<TableFacts>& catalog,
+                                                   Instant now) {
   std::map<std::pair<std::string, std::string>, bool> present;
   for (const auto& facts : catalog) {
-    if (facts.schema == "strata") continue;
     present[{facts.schema, facts.name}] = true;
     auto before = known(writer, project, facts.schema, facts.name);
     if (!before) return std::move(before).error();
-    if (!before->dropped && before->digest == schema_digest(facts)) continue;
-    STRATA_TRY(put_table(writer, project, facts, before->version + 1, now, "", ""));
+    const bool same = !before->dropped && before->digest == schema_digest(facts);
+    if (same && facts.version <= before->version) continue;
+    const std::int64_t version = std::max(facts.version, before->version + 1);
+    STRATA_TRY(put_table(writer, project, facts, version, now, "", ""));
   }
   auto rows = writer.query(
-      "SELECT schema_name, name FROM warehouse_tables WHERE project = ? AND dropped = 0",
+      "SELECT schema_name, name, version, dropped FROM warehouse_tables WHERE project = ?",
       {project.str()});
   if (!rows) return std::move(rows).error();
+  std::vector<TableVersion> versions;
   for (const auto& row : *rows) {
-    if (present.contains({row.text(0), row.text(1)})) continue;
-    STRATA_TRY(drop_table(writer, project, row.text(0), row.text(1), now));
+    versions.push_back({row.text(0), row.text(1), row.integer(2)});
+    if (row.integer(3) != 0 || present.contains({row.text(0), row.text(1)})) continue;
+    STRATA_TRY(drop_table(writer, project, row.text(0), row.text(1), row.integer(2), now));
   }
-  return {};
+  return versions;
 }
 
 Status close_lost_queries(kernel::Writer& writer, const ProjectId& project) {

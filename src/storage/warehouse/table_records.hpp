@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "kernel/audit/audit.hpp"
 #include "kernel/events/events.hpp"
 #include "kernel/lineage/lineage.hpp"
 #include "kernel/records/records.hpp"
@@ -12,29 +13,42 @@
 
 namespace strata::storage::warehouse {
 
-// What a finished query leaves behind, for the records.
+// One statement of a query, beside what the engine tells of it.
+struct StatementFacts {
+  std::string head;  // "CREATE TABLE"
+  std::string sql;
+  std::vector<LakeObject> objects_read;
+  std::vector<LakeObject> objects_written;
+};
+
+// What a query leaves behind, for the records.
 struct QueryOutcome {
   QueryInfo info;
   ProjectId project;
-  std::string task;  // whose statement it was, when a step of a pipeline asked
+  kernel::Caller caller;  // with its task, when a step of a pipeline asked
   Instant ended;
-  std::vector<std::pair<std::string, std::string>> tables_read;  // schema, name
-  std::vector<wire::sql_engine::TableFacts> tables_written;
-  std::vector<LakeObject> objects_read;
-  std::vector<LakeObject> objects_written;
-  std::optional<std::vector<wire::sql_engine::TableFacts>> catalog;
+  std::vector<StatementFacts> statements;
+  std::vector<wire::sql_engine::StatementEffect> effects;  // of its committed transactions
+};
+
+// Where what a query did is told.
+struct RecordPorts {
+  kernel::Audit& audit;
+  kernel::EventBus& events;
+  kernel::Lineage& lineage;
 };
 
 // Rows of warehouse_queries and warehouse_tables. All calls belong into a read or write of the
 // records.
 Status insert_query(kernel::Writer& writer, const ProjectId& project, const QueryInfo& info);
-// History, versions, lineage and events of one query.
-Status commit_outcome(kernel::Writer& writer, kernel::EventBus& events, kernel::Lineage& lineage,
+// History, versions, lineage, audit log and events of one query.
+Status commit_outcome(kernel::Writer& writer, const RecordPorts& ports,
                       const QueryOutcome& outcome);
-// Brings the list of tables in line with what the engine has: tables that a lost commit made or
-// changed get a new version.
-Status reconcile_tables(kernel::Writer& writer, const ProjectId& project,
-                        const std::vector<wire::sql_engine::TableFacts>& catalog, Instant now);
+// Brings the list of tables in line with what the engine has; the versions that stand then, those
+// of dropped tables included.
+Result<std::vector<wire::sql_engine::TableVersion>> reconcile_tables(
+    kernel::Writer& writer, const ProjectId& project,
+    const std::vector<wire::sql_engine::TableFacts>& catalog, Instant now);
 // Queries that no server runs any more.
 Status close_lost_queries(kernel::Writer& writer, const ProjectId& project);
 

@@ -126,14 +126,11 @@ Task<void> Warehouse::watch_idle() {
   }
 }
 
-Status Warehouse::reconcile(const std::vector<wire::sql_engine::TableFacts>& catalog) {
-  auto change = [&](kernel::Writer& writer) -> Result<bool> {
-    STRATA_TRY(reconcile_tables(writer, ports_.system.project, catalog, ports_.clock.now()));
-    return true;
-  };
-  auto done = ports_.records.write_blocking(change);
-  if (!done) return std::move(done).error();
-  return {};
+Result<std::vector<wire::sql_engine::TableVersion>> Warehouse::reconcile(
+    const std::vector<wire::sql_engine::TableFacts>& catalog) {
+  return ports_.records.write_blocking([&](kernel::Writer& writer) {
+    return reconcile_tables(writer, ports_.system.project, catalog, ports_.clock.now());
+  });
 }
 
 void Warehouse::add_system_view(SystemView view) {
@@ -186,6 +183,10 @@ Task<Result<void>> Warehouse::prepare(std::shared_ptr<Run> run) {
   run->statements = std::move(*statements);
   for (const auto& statement : run->statements) {
     run->changes = run->changes || statement.changes;
+    run->facts.push_back({statement.head,
+                          request.sql.substr(statement.begin, statement.end - statement.begin),
+                          {},
+                          {}});
     if (statement.changes && !run->caller.may(Permission::kLakeWrite)) {
       co_return Error(
           Code::kPermissionDenied,
@@ -255,15 +256,18 @@ Task<Result<void>> Warehouse::begin(std::shared_ptr<Run> run) {
   wire::sql_engine::RunRequest message;
   for (std::size_t i = 0; i < run->statements.size(); ++i) {
     const auto& statement = run->statements[i];
-    message.statements.push_back(
-        {run->texts[i].text(), statement.changes, statement.returns_rows, statement.transaction});
-    message.defines = message.defines || statement.defines;
-    for (const auto& table : statement.writes) {
-      const std::pair name(table.schema, table.name);
-      if (std::find(message.writes.begin(), message.writes.end(), name) == message.writes.end()) {
-        message.writes.push_back(name);
-      }
+    wire::sql_engine::RunStatement made{run->texts[i].text(),
+                                        statement.changes,
+                                        statement.returns_rows,
+                                        statement.transaction,
+                                        statement.head.starts_with("DROP "),
+                                        statement.if_missing,
+                                        {}};
+    for (const auto& write : statement.writes) {
+      made.writes.push_back({write.table.schema, write.table.name, write.keeps,
+                             write.formerly ? write.formerly->name : ""});
     }
+    message.statements.push_back(std::move(made));
   }
   message.params = run->request.params;
   message.format = run->request.format;
@@ -314,6 +318,7 @@ Task<Result<bool>> Warehouse::advance(std::shared_ptr<Run> run) {
   } else if (message->kind == static_cast<char>(Say::kFailed)) {
     auto failure = wire::sql_engine::decode_failure(message->payload);
     if (failure) error = explain(*run, *failure);
+    if (failure) run->done.effects = std::move(failure->effects);
     if (!failure) error = failure.error();
     if (failure && failure->recycle) {
       const std::lock_guard lock(run->mutex);
@@ -515,17 +520,12 @@ Task<Result<void>> Warehouse::record(std::shared_ptr<Run> run) {
   QueryOutcome outcome;
   outcome.info = run->info;
   outcome.project = ports_.system.project;
-  outcome.task = run->caller.task;
+  outcome.caller = run->caller;
   outcome.ended = ports_.clock.now();
-  if (run->info.state == "finished") {
-    outcome.tables_read = run->done.reads;
-    outcome.tables_written = run->done.writes;
-    outcome.objects_read = run->objects_read;
-    if (run->done.has_catalog) outcome.catalog = run->done.catalog;
-  }
-  outcome.objects_written = run->objects_written;
+  outcome.statements = run->facts;
+  outcome.effects = run->done.effects;
   auto change = [&](kernel::Writer& writer) -> Result<bool> {
-    STRATA_TRY(commit_outcome(writer, ports_.events, ports_.lineage, outcome));
+    STRATA_TRY(commit_outcome(writer, {ports_.audit, ports_.events, ports_.lineage}, outcome));
     return true;
   };
   auto done = co_await ports_.records.write(change);

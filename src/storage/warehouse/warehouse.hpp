@@ -71,7 +71,7 @@ struct TableInfo {
   std::string kind;        // "table", "view" or "system view"
   std::int64_t rows = -1;  // -1 unknown
   std::vector<ColumnInfo> columns;
-  std::int64_t version = 0;  // counts the commits that changed it
+  std::int64_t version = 0;  // counts the statements that changed it
   Instant updated;
   std::string owner;
 };
@@ -89,8 +89,9 @@ class QueryStream : public ByteSource {
 // loss; a statement reaches lake objects with its caller's rights and no other files; what kills or
 // exhausts the engine fails alone. After a commit follow, in one commit of the records: the
 // versions of the changed tables, lineage (object and table -> query -> table and object), the
-// event "table.committed" and the query's history. A server that dies in between finds changed
-// tables when the engine starts next, and gives them a new version then. Costs: 33 MB and some 100
+// event "table.committed" and the query's history, each statement of a script by itself. A server
+// that dies in between finds changed tables when the engine starts next, without their sources.
+// Costs: 33 MB and some 100
 // ms for the first query; the process ends after five idle minutes. At most kSlots queries run,
 // twice eight times as many wait. Threads: all methods from any loop.
 class Warehouse {
@@ -167,10 +168,10 @@ class Warehouse {
   Task<Result<void>> begin(std::shared_ptr<Run> run);
   Task<Result<void>> materialise(std::shared_ptr<Run> run);
   Task<Result<std::vector<std::string>>> keys_of(std::shared_ptr<Run> run, LakePath path);
-  Task<Result<std::string>> materialise_path(std::shared_ptr<Run> run, LakePath path,
-                                             std::size_t number);
-  Task<Result<std::string>> prepare_output(std::shared_ptr<Run> run, LakePath target,
-                                           std::size_t number);
+  Task<Result<std::string>> materialise_path(std::shared_ptr<Run> run, std::size_t statement,
+                                             LakePath path, std::size_t number);
+  Task<Result<std::string>> prepare_output(std::shared_ptr<Run> run, std::size_t statement,
+                                           LakePath target, std::size_t number);
   Task<Result<void>> store_outputs(std::shared_ptr<Run> run);
   Task<Result<bool>> advance(std::shared_ptr<Run> run);
   Task<Result<void>> finish(std::shared_ptr<Run> run, std::optional<Error> error);
@@ -185,7 +186,8 @@ class Warehouse {
   void interrupt(Run& run, Code why);
   void interrupt_all();
   QueryInfo describe(const Run& run) const;
-  Status reconcile(const std::vector<wire::sql_engine::TableFacts>& catalog);
+  Result<std::vector<wire::sql_engine::TableVersion>> reconcile(
+      const std::vector<wire::sql_engine::TableFacts>& catalog);
   Task<void> watch_idle();
 
   Ports ports_;
