@@ -98,7 +98,11 @@ class Application {
 
  private:
   Status prepare_data() {
+    STRATA_TRY(files_.make_dirs(data_));
     STRATA_TRY(files_.make_dirs(data_ + "/run"));
+    // Files that a killed server had made and not yet synced, such as the log of the records, take
+    // more writes: their names must be durable before those are.
+    STRATA_TRY(files_.sync_names(data_));
     auto lock = FileLock::acquire(data_ + "/run/lock", kLockWait);
     if (!lock && lock.error().code == Code::kConflict) {
       return Error(Code::kConflict,

@@ -70,16 +70,6 @@ std::string parent(const std::string& path) {
   return at == 0 ? "/" : path.substr(0, at);
 }
 
-Status sync_directory(const std::string& dir) {
-  const int fd = ::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return from_errno(errno, "open", dir);
-  const int outcome = ::fsync(fd);
-  const int number = errno;
-  ::close(fd);
-  if (outcome != 0) return from_errno(number, "fsync", dir);
-  return {};
-}
-
 Result<std::unique_ptr<File>> open_with(const std::string& path, int flags, unsigned mode = 0600) {
   const int fd = ::open(path.c_str(), flags | O_CLOEXEC, mode);
   if (fd < 0) return from_errno(errno, "open", path);
@@ -104,30 +94,18 @@ Status copy_file(Files& files, const std::string& from, const std::string& to) {
 
 }  // namespace
 
-Result<std::unique_ptr<File>> SystemFiles::open(const std::string& path) {
-  return open_with(path, O_RDONLY);
-}
-
-Result<std::unique_ptr<File>> SystemFiles::create(const std::string& path) {
-  return open_with(path, O_RDWR | O_CREAT | O_EXCL | O_APPEND);
-}
-
-Result<std::unique_ptr<File>> SystemFiles::append_to(const std::string& path) {
-  return open_with(path, O_RDWR | O_CREAT | O_APPEND);
-}
-
-Status SystemFiles::publish(const std::string& from, const std::string& to) {
-  if (::rename(from.c_str(), to.c_str()) != 0) return from_errno(errno, "rename", to);
-  STRATA_TRY(sync_directory(parent(to)));
-  if (parent(from) != parent(to)) return sync_directory(parent(from));
+Status Files::publish(const std::string& from, const std::string& to) {
+  STRATA_TRY(rename(from, to));
+  STRATA_TRY(sync_names(parent(to)));
+  if (parent(from) != parent(to)) return sync_names(parent(from));
   return {};
 }
 
-Status SystemFiles::replace(const std::string& path, std::string_view content, unsigned mode) {
+Status Files::replace(const std::string& path, std::string_view content, unsigned mode) {
   const std::string temporary = fmt::format("{}.{}.tmp", path, ::getpid());
   STRATA_TRY(remove(temporary));
   {
-    auto file = open_with(temporary, O_RDWR | O_CREAT | O_EXCL | O_APPEND, mode);
+    auto file = create(temporary, mode);
     if (!file) return std::move(file).error();
     STRATA_TRY((*file)->append(content));
     STRATA_TRY((*file)->sync());
@@ -135,19 +113,56 @@ Status SystemFiles::replace(const std::string& path, std::string_view content, u
   return publish(temporary, path);
 }
 
+Status Files::make_dirs(const std::string& path) {
+  if (path.empty() || path == "/") return {};
+  auto made = make_dir(path);
+  if (!made && made.error().code == Code::kNotFound) {
+    STRATA_TRY(make_dirs(parent(path)));
+    made = make_dir(path);
+  }
+  if (made) return sync_names(parent(path));
+  if (made.error().code != Code::kAlreadyExists) return made;
+  // Who made it may have been killed before it was durable. Where we may not read we made nothing.
+  const auto synced = sync_names(parent(path));
+  if (!synced && synced.error().code != Code::kPermissionDenied) return synced;
+  return {};
+}
+
+Result<std::unique_ptr<File>> SystemFiles::open(const std::string& path) {
+  return open_with(path, O_RDONLY);
+}
+
+Result<std::unique_ptr<File>> SystemFiles::create(const std::string& path, unsigned mode) {
+  return open_with(path, O_RDWR | O_CREAT | O_EXCL | O_APPEND, mode);
+}
+
+Result<std::unique_ptr<File>> SystemFiles::append_to(const std::string& path) {
+  return open_with(path, O_RDWR | O_CREAT | O_APPEND);
+}
+
+Status SystemFiles::rename(const std::string& from, const std::string& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) return from_errno(errno, "rename", to);
+  return {};
+}
+
+Status SystemFiles::sync_names(const std::string& dir) {
+  const int fd = ::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return from_errno(errno, "open", dir);
+  const int outcome = ::fsync(fd);
+  const int number = errno;
+  ::close(fd);
+  if (outcome != 0) return from_errno(number, "fsync", dir);
+  return {};
+}
+
 Status SystemFiles::remove(const std::string& path) {
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) return from_errno(errno, "unlink", path);
   return {};
 }
 
-Status SystemFiles::make_dirs(const std::string& path) {
-  if (path.empty() || path == "/") return {};
-  if (::mkdir(path.c_str(), 0700) == 0) return sync_directory(parent(path));
-  if (errno == EEXIST) return {};
-  if (errno != ENOENT) return from_errno(errno, "mkdir", path);
-  STRATA_TRY(make_dirs(parent(path)));
-  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return from_errno(errno, "mkdir", path);
-  return sync_directory(parent(path));
+Status SystemFiles::make_dir(const std::string& path) {
+  if (::mkdir(path.c_str(), 0700) != 0) return from_errno(errno, "mkdir", path);
+  return {};
 }
 
 Result<std::string> SystemFiles::read_all(const std::string& path) {

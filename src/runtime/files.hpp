@@ -35,39 +35,48 @@ class Files {
  public:
   virtual ~Files() = default;
   virtual Result<std::unique_ptr<File>> open(const std::string& path) = 0;
-  // Creates a new empty file for appending. Errors: kAlreadyExists.
-  virtual Result<std::unique_ptr<File>> create(const std::string& path) = 0;
+  // Creates a new empty file for appending, with the given permission bits. Errors: kAlreadyExists.
+  virtual Result<std::unique_ptr<File>> create(const std::string& path, unsigned mode = 0600) = 0;
   // Opens for appending, creating it when absent.
   virtual Result<std::unique_ptr<File>> append_to(const std::string& path) = 0;
   // Moves a synced file to its final name, replacing what was there, and syncs both directories.
-  virtual Status publish(const std::string& from, const std::string& to) = 0;
+  Status publish(const std::string& from, const std::string& to);
   // Atomically sets the whole content of `path` with the given permission bits.
-  virtual Status replace(const std::string& path, std::string_view content,
-                         unsigned mode = 0600) = 0;
+  Status replace(const std::string& path, std::string_view content, unsigned mode = 0600);
   virtual Status remove(const std::string& path) = 0;  // a missing file is success
-  virtual Status make_dirs(const std::string& path) = 0;
+  // Makes the directory and those above it that are missing.
+  Status make_dirs(const std::string& path);
+  // Makes durable which names a directory holds. The verbs above do so themselves.
+  virtual Status sync_names(const std::string& dir) = 0;
   virtual Result<std::string> read_all(const std::string& path) = 0;
   virtual Result<std::vector<std::string>> list(const std::string& dir) = 0;  // names, sorted
   virtual bool exists(const std::string& path) = 0;
   // A second name for the same content, or a copy where the file system cannot. Errors:
   // kAlreadyExists.
   virtual Status link(const std::string& from, const std::string& to) = 0;
+
+ protected:
+  // Steps of the verbs above, not durable by themselves.
+  virtual Status rename(const std::string& from, const std::string& to) = 0;
+  virtual Status make_dir(const std::string& path) = 0;  // Errors: kAlreadyExists, kNotFound.
 };
 
 // The real file system by POSIX calls.
-class SystemFiles final : public Files {
+class SystemFiles : public Files {
  public:
   Result<std::unique_ptr<File>> open(const std::string& path) override;
-  Result<std::unique_ptr<File>> create(const std::string& path) override;
+  Result<std::unique_ptr<File>> create(const std::string& path, unsigned mode = 0600) override;
   Result<std::unique_ptr<File>> append_to(const std::string& path) override;
-  Status publish(const std::string& from, const std::string& to) override;
-  Status replace(const std::string& path, std::string_view content, unsigned mode) override;
   Status remove(const std::string& path) override;
-  Status make_dirs(const std::string& path) override;
+  Status sync_names(const std::string& dir) override;
   Result<std::string> read_all(const std::string& path) override;
   Result<std::vector<std::string>> list(const std::string& dir) override;
   bool exists(const std::string& path) override;
   Status link(const std::string& from, const std::string& to) override;
+
+ protected:
+  Status rename(const std::string& from, const std::string& to) override;
+  Status make_dir(const std::string& path) override;
 };
 
 // Holds an exclusive lock on `path` for the life of the object; the kernel frees it when the

@@ -117,9 +117,11 @@ FileBlobStore::~FileBlobStore() {
 }
 
 Status FileBlobStore::start() {
-  for (const auto* name : {"/packs", "/files", "/incoming"}) {
+  for (const auto* name : {"", "/packs", "/files", "/incoming"}) {
     STRATA_TRY(files_.make_dirs(directory_ + name));
   }
+  // The newest pack takes more blobs; a kill may have come between its name and the name's sync.
+  STRATA_TRY(files_.sync_names(directory_ + "/packs"));
   const auto unfinished = files_.list(directory_ + "/incoming");
   if (!unfinished) return unfinished.error();
   for (const auto& name : *unfinished)

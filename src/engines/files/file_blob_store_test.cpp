@@ -12,7 +12,7 @@ namespace strata::engines::files {
 namespace {
 
 // Fails the next sync, as a dying disk would.
-class FailingFiles final : public Files {
+class FailingFiles final : public SystemFiles {
  public:
   class Wrapped final : public File {
    public:
@@ -36,28 +36,11 @@ class FailingFiles final : public Files {
     FailingFiles& owner_;
   };
 
-  Result<std::unique_ptr<File>> open(const std::string& path) override { return inner_.open(path); }
-  Result<std::unique_ptr<File>> create(const std::string& path) override {
-    return wrap(inner_.create(path));
+  Result<std::unique_ptr<File>> create(const std::string& path, unsigned mode) override {
+    return wrap(SystemFiles::create(path, mode));
   }
   Result<std::unique_ptr<File>> append_to(const std::string& path) override {
-    return wrap(inner_.append_to(path));
-  }
-  Status publish(const std::string& from, const std::string& to) override {
-    return inner_.publish(from, to);
-  }
-  Status replace(const std::string& path, std::string_view content, unsigned mode) override {
-    return inner_.replace(path, content, mode);
-  }
-  Status remove(const std::string& path) override { return inner_.remove(path); }
-  Status make_dirs(const std::string& path) override { return inner_.make_dirs(path); }
-  Result<std::string> read_all(const std::string& path) override { return inner_.read_all(path); }
-  Result<std::vector<std::string>> list(const std::string& dir) override {
-    return inner_.list(dir);
-  }
-  bool exists(const std::string& path) override { return inner_.exists(path); }
-  Status link(const std::string& from, const std::string& to) override {
-    return inner_.link(from, to);
+    return wrap(SystemFiles::append_to(path));
   }
 
   std::atomic<bool> fail{false};
@@ -68,7 +51,6 @@ class FailingFiles final : public Files {
     if (!file) return file;
     return std::unique_ptr<File>(std::make_unique<Wrapped>(*std::move(file), *this));
   }
-  SystemFiles inner_;
 };
 
 class FileBlobStoreTest : public testing::Test {

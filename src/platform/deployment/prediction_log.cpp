@@ -65,10 +65,15 @@ Status PredictionLog::open() {
   for (const auto& project : *projects) {
     auto endpoints = files_.list(folder_ + "/" + project);
     if (!endpoints) continue;  // no directory, so none of ours
+    STRATA_TRY(files_.make_dirs(folder_ + "/" + project));
     for (const auto& endpoint : *endpoints) {
       const std::string directory = folder_ + "/" + key_of(project, endpoint);
       auto names = files_.list(directory);
       if (!names) continue;
+      // Files that a joined one replaces are removed below; a kill may have come between its name
+      // and the name's sync.
+      STRATA_TRY(files_.make_dirs(directory));
+      STRATA_TRY(files_.sync_names(directory));
       auto& series = series_[key_of(project, endpoint)];
       for (const auto& name : *names) {
         const auto parts = split(std::string_view(name).substr(0, name.find('.')), '-');

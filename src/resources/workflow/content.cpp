@@ -41,6 +41,16 @@ std::string ContentStore::place(const std::string& digest) const {
   return fmt::format("{}/content/{}/{}", root_, digest.substr(7, 2), digest.substr(7));
 }
 
+// Makes the folder of a place. What lies there already is then durable too, though whoever stored
+// it may have been killed before it was.
+Status ContentStore::make_folder(const std::string& target) {
+  const std::string folder = fs::path(target).parent_path();
+  for (const auto& one : {root_, root_ + "/content", folder})
+    STRATA_TRY(files_.make_dirs(one));
+  if (files_.exists(target)) return files_.sync_names(folder);
+  return {};
+}
+
 Result<ContentStore::Stored> ContentStore::keep(const std::string& path) {
   std::error_code failed;
   const auto status = fs::symlink_status(path, failed);
@@ -55,8 +65,8 @@ Result<ContentStore::Stored> ContentStore::keep(const std::string& path) {
   auto stored = digest_of(files_, path);
   if (!stored) return stored;
   const std::string target = place(stored->digest);
+  STRATA_TRY(make_folder(target));
   if (files_.exists(target)) return stored;
-  STRATA_TRY(files_.make_dirs(fs::path(target).parent_path()));
   // The name must not outlive the bytes in a power loss: sync them under a name of their own, then
   // publish.
   SystemRandom random;
@@ -73,8 +83,8 @@ Result<ContentStore::Stored> ContentStore::keep_bytes(std::string_view bytes) {
   const Stored stored{content_digest(bytes), bytes.size()};
   const std::lock_guard lock(writing_);
   const std::string target = place(stored.digest);
+  STRATA_TRY(make_folder(target));
   if (files_.exists(target)) return stored;
-  STRATA_TRY(files_.make_dirs(fs::path(target).parent_path()));
   STRATA_TRY(files_.replace(target, bytes, 0400));
   return stored;
 }

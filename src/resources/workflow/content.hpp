@@ -28,6 +28,7 @@ class ContentStore {
   Result<std::string> unpacked(const std::string& digest);
 
  private:
+  Status make_folder(const std::string& target);
   std::string place(const std::string& digest) const;
 
   Files& files_;
