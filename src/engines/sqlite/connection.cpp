@@ -68,11 +68,13 @@ SqlValue cell(sqlite3_stmt* statement, int i) {
 
 }  // namespace
 
-Result<std::unique_ptr<Connection>> Connection::open(const std::string& path, bool writable) {
+Result<std::unique_ptr<Connection>> Connection::open(const std::string& path, bool writable,
+                                                     const std::string& vfs) {
   sqlite3* db = nullptr;
   const int flags = SQLITE_OPEN_NOMUTEX |
                     (writable ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY);
-  const int outcome = sqlite3_open_v2(path.c_str(), &db, flags, nullptr);
+  const char* const port = vfs.empty() ? nullptr : vfs.c_str();
+  const int outcome = sqlite3_open_v2(path.c_str(), &db, flags, port);
   auto connection = std::unique_ptr<Connection>(new Connection(db));
   if (outcome != SQLITE_OK)
     return Error(Code::kUnavailable, fmt::format("open {}: {}", path, sqlite3_errmsg(db)));

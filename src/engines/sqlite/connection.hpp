@@ -15,7 +15,8 @@ namespace strata::engines::sqlite {
 // One SQLite connection with its prepared statements. One thread at a time.
 class Connection {
  public:
-  static Result<std::unique_ptr<Connection>> open(const std::string& path, bool writable);
+  static Result<std::unique_ptr<Connection>> open(const std::string& path, bool writable,
+                                                  const std::string& vfs);
   ~Connection();
   Connection(const Connection&) = delete;
 

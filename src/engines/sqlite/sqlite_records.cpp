@@ -62,7 +62,7 @@ struct WriteJob {
 }  // namespace
 
 struct SqliteRecords::Impl {
-  std::string path;
+  std::string path, vfs;
   std::unique_ptr<Connection> writer_connection;
   std::mutex mutex;
   std::deque<WriteJob> writes;
@@ -144,7 +144,7 @@ std::unique_ptr<Connection> SqliteRecords::Impl::reader_connection() {
       return connection;
     }
   }
-  auto opened = Connection::open(path, false);
+  auto opened = Connection::open(path, false, vfs);
   if (!opened) give_up(opened.error());
   return *std::move(opened);
 }
@@ -163,10 +163,12 @@ void SqliteRecords::Impl::read(std::move_only_function<void(Reader&)>& job) {
 SqliteRecords::SqliteRecords(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Result<std::unique_ptr<SqliteRecords>> SqliteRecords::open(const std::string& path,
-                                                           std::size_t reader_threads) {
+                                                           std::size_t reader_threads,
+                                                           const std::string& vfs) {
   auto impl = std::make_unique<Impl>(reader_threads);
   impl->path = path;
-  auto connection = Connection::open(path, true);
+  impl->vfs = vfs;
+  auto connection = Connection::open(path, true, vfs);
   if (!connection) return std::move(connection).error();
   impl->writer_connection = *std::move(connection);
   return std::unique_ptr<SqliteRecords>(new SqliteRecords(std::move(impl)));
@@ -240,7 +242,7 @@ Status SqliteRecords::migrate(std::span<const Migration> migrations) {
 
 Status SqliteRecords::backup(const std::string& path) {
   const auto copy = [&](Reader&) -> Status {
-    auto own = Connection::open(impl_->path, false);
+    auto own = Connection::open(impl_->path, false, impl_->vfs);
     if (!own) return std::move(own).error();
     const auto rows = (*own)->query("VACUUM INTO ?", {path});
     if (!rows) return rows.error();

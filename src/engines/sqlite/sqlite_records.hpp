@@ -14,9 +14,11 @@ namespace strata::engines::sqlite {
 // single sync; a few reader threads, started when first needed.
 class SqliteRecords final : public kernel::Records {
  public:
-  // Opens or creates `path`. Blocks. Errors: kUnavailable, kDataLoss when the file is no database.
+  // Opens or creates `path`, through the SQLite VFS of that name when one is given. Blocks. Errors:
+  // kUnavailable, kDataLoss when the file is no database.
   static Result<std::unique_ptr<SqliteRecords>> open(const std::string& path,
-                                                     std::size_t reader_threads);
+                                                     std::size_t reader_threads,
+                                                     const std::string& vfs = {});
   // Finishes what is queued, then closes.
   ~SqliteRecords() override;
 
