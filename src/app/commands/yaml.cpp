@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include <fmt/format.h>
+
 #include "base/text.hpp"
 
 namespace strata::app {
@@ -24,9 +26,34 @@ bool is_plain(std::string_view text) {
              "_-./@+") == std::string_view::npos;
 }
 
+// JSON takes characters that YAML does not: controls beyond ASCII's and marks of byte order, which
+// are escaped instead.
+std::string printable_only(std::string_view json) {
+  std::string out;
+  for (std::size_t i = 0; i < json.size(); ++i) {
+    const std::string_view rest = json.substr(i);
+    if (rest.front() == '\x7f') {
+      out += "\\u007f";
+    } else if (rest.size() > 1 && rest[0] == '\xc2' && static_cast<unsigned char>(rest[1]) < 0xa0) {
+      out += fmt::format("\\u00{:02x}", static_cast<unsigned char>(rest[1]));
+      ++i;
+    } else if (rest.starts_with("\xef\xbf\xbe") || rest.starts_with("\xef\xbf\xbf")) {
+      out += rest[2] == '\xbe' ? "\\ufffe" : "\\uffff";
+      i += 2;
+    } else if (rest.starts_with("\xef\xbb\xbf")) {
+      out += "\\ufeff";
+      i += 2;
+    } else {
+      out += rest.front();
+    }
+  }
+  return out;
+}
+
 std::string scalar(const Json& value) {
   if (value.is_string() && is_plain(value.as_string())) return value.as_string();
   std::string text = value.dump();  // JSON's scalars, {} and [] are YAML
+  if (value.is_string()) return printable_only(text);
   if (!value.is_number()) return text;
   // But readers of YAML 1.1 want a point and a sign where there is an exponent.
   const auto e = text.find('e');
