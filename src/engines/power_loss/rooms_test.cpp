@@ -71,7 +71,7 @@ struct House {
     };
     identity.emplace(*records, clock, random, "master key", hook);
     EXPECT_TRUE(identity->load().ok());
-    caller = *identity->act_as("admin");
+    caller = *identity->act_as("admin", ProjectId("default"));
     tracking.emplace(*records, *audit, *events, *lineage, artifacts, clock, random);
     models.emplace(*records, *audit, *events, *lineage, *tracking, clock);
     const auto no_environment = [](const kernel::IssuedToken&) {
