@@ -73,7 +73,9 @@ export async function open(
   });
   page.on('response', (response) => {
     if (response.status() >= 400)
-      page.faults.push(`status ${response.status()}: ${response.url()}`);
+      page.faults.push(
+        `status ${response.status()}: ${response.request().method()} ${response.url()}`,
+      );
   });
   return page;
 }

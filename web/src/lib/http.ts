@@ -2,6 +2,7 @@
 // generated/api.ts, made from the server's own document, and in mlflow.ts and scoring.ts for the
 // protocols that are others' to define.
 
+import { untrack } from 'svelte';
 import { router } from './router.svelte';
 import { session } from './session.svelte';
 
@@ -64,9 +65,10 @@ async function error_of(response: Response): Promise<ApiError> {
   }
 }
 
-// The project that the address names; without one the token's own is meant.
+// The project that the address names; without one the token's own is meant. Not tracked, or each
+// change of the address would ask for all of a page again; a change of project builds it anew.
 function of_project(): Record<string, string> {
-  const project = router.get('project');
+  const project = untrack(() => router.get('project'));
   return project ? { 'Strata-Project': project } : {};
 }
 
