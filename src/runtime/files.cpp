@@ -8,10 +8,11 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <poll.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "runtime/clock.hpp"
 
 namespace strata {
 
@@ -208,7 +209,7 @@ Result<FileLock> FileLock::acquire(const std::string& path, std::chrono::millise
   while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
     const int number = errno;
     if (number == EWOULDBLOCK && patience > std::chrono::milliseconds::zero()) {
-      ::poll(nullptr, 0, static_cast<int>(kLook.count()));
+      sleep_blocking(kLook);
       patience -= kLook;
       continue;
     }
