@@ -16,10 +16,9 @@ import random
 import threading
 import time
 
-import boto3
-import botocore.config
 import botocore.exceptions
 import requests
+from s3_client import client_for
 from waits import pause
 
 GONE = (
@@ -87,17 +86,7 @@ class Client:
 
     @functools.cached_property
     def s3(self):
-        config = botocore.config.Config(
-            retries={"max_attempts": 1}, connect_timeout=5, read_timeout=20
-        )
-        return boto3.client(
-            "s3",
-            endpoint_url=self.server.s3,
-            aws_access_key_id=self.server.env["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=self.server.env["AWS_SECRET_ACCESS_KEY"],
-            region_name="us-east-1",
-            config=config,
-        )
+        return client_for(self.server, connect_timeout=5, read_timeout=20)
 
     def call(self, method: str, path: str, body=None, data=None, params=None):
         answer = self.http.request(

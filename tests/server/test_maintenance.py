@@ -4,20 +4,10 @@ import json
 import os
 import subprocess
 
-import boto3
 import pytest
 import requests
 from programs import binary
-
-
-def s3_of(server):
-    return boto3.client(
-        "s3",
-        endpoint_url=server.s3,
-        aws_access_key_id=server.env["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=server.env["AWS_SECRET_ACCESS_KEY"],
-        region_name="us-east-1",
-    )
+from s3_client import client_for
 
 
 def strata(*arguments):
@@ -30,7 +20,7 @@ def strata(*arguments):
 def filled(fresh_server):
     """A server with small, large and multipart objects, tables in two projects and a run."""
     fresh_server.start()
-    s3 = s3_of(fresh_server)
+    s3 = client_for(fresh_server)
     s3.create_bucket(Bucket="kept")
     s3.put_object(Bucket="kept", Key="small", Body=b"small")
     s3.put_object(Bucket="kept", Key="large", Body=os.urandom(300_000))
@@ -56,7 +46,7 @@ def filled(fresh_server):
 
 def answers(server):
     """What a client sees of the filled server."""
-    s3 = s3_of(server)
+    s3 = client_for(server)
     objects = {
         key: s3.get_object(Bucket="kept", Key=key)["Body"].read()
         for key in ("small", "large", "parts")
@@ -75,7 +65,7 @@ def test_a_server_started_on_a_backup_of_a_running_one_answers_the_same(filled, 
     report = json.loads(made.stdout)
     assert report["findings"] == [] and report["objects"] == 3
     # What comes later is not in it; what stood then is, whatever happens to it now.
-    s3_of(filled).delete_object(Bucket="kept", Key="large")
+    client_for(filled).delete_object(Bucket="kept", Key="large")
     filled.strata("sql", "DROP TABLE t")
     restored = type(filled)(copy).start()
     try:

@@ -4,10 +4,10 @@ import json
 import re
 import uuid
 
-import boto3
 import botocore.exceptions
 import pytest
 import requests
+from s3_client import client_for
 
 
 def issue(server, *arguments) -> dict:
@@ -16,13 +16,7 @@ def issue(server, *arguments) -> dict:
 
 
 def s3_of(server, token):
-    return boto3.client(
-        "s3",
-        endpoint_url=server.s3,
-        aws_access_key_id=token["access_key_id"],
-        aws_secret_access_key=token["secret_access_key"],
-        region_name="us-east-1",
-    )
+    return client_for(server, token["access_key_id"], token["secret_access_key"])
 
 
 @pytest.fixture(scope="module")

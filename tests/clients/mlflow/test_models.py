@@ -6,13 +6,13 @@ import concurrent.futures
 import hashlib
 import json
 
-import boto3
 import lightgbm
 import numpy
 import pytest
 import requests
 from botocore.exceptions import ClientError
 from mlflow.exceptions import MlflowException
+from s3_client import client_for
 from sklearn.linear_model import LogisticRegression
 
 ROWS = numpy.random.default_rng(7).normal(size=(200, 3))
@@ -335,13 +335,7 @@ def test_registered_files_never_change(client, server, name, registered, tmp_pat
         assert attempt.status_code == 409, attempt.text
         assert attempt.json()["error_code"] == "RESOURCE_CONFLICT"
     # The same files are objects, which boto3 reaches.
-    s3 = boto3.client(
-        "s3",
-        endpoint_url=server.s3,
-        aws_access_key_id=server.env["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=server.env["AWS_SECRET_ACCESS_KEY"],
-        region_name="us-east-1",
-    )
+    s3 = client_for(server)
     model, bucket = f"{uri}/model.lgb", "mlflow-artifacts"
     source = {"Bucket": bucket, "Key": f"{uri}/MLmodel"}
     for change in (

@@ -14,12 +14,12 @@ import threading
 import time
 import uuid
 
-import boto3
 import pandas
 import pyarrow
 import pyarrow.parquet
 import pytest
 import requests
+from s3_client import client_for
 
 ARROW = "application/vnd.apache.arrow.stream"
 ENDLESS = (
@@ -83,13 +83,7 @@ def engine_pid(server):
 
 @pytest.fixture(scope="module")
 def s3(server):
-    return boto3.client(
-        "s3",
-        endpoint_url=server.s3,
-        aws_access_key_id=server.env["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=server.env["AWS_SECRET_ACCESS_KEY"],
-        region_name="us-east-1",
-    )
+    return client_for(server)
 
 
 @pytest.fixture(scope="module")
