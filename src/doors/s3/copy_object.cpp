@@ -43,7 +43,10 @@ Answer copy_object(const Authorized& request, Lake& lake) {
   if (!facts) co_return std::move(facts).error();
   auto tags = tags_of(head);
   if (!tags) co_return std::move(tags).error();
+  const auto algorithm = checksum_algorithm_of(head);
+  if (!algorithm) co_return algorithm.error();
   storage::lake::CopyOptions options;
+  options.checksum = *algorithm;
   options.source_when = conditions_of(head, kSourcePrefix);
   options.when = conditions_of(head);
   if (*new_facts) options.facts = *std::move(facts);

@@ -103,6 +103,41 @@ Answer head_object(const Authorized& request, Lake& lake) {
   co_return response;
 }
 
+namespace {
+
+constexpr std::size_t kMaxPartsPage = 1000;
+
+// A page of the parts' sizes: those behind x-amz-part-number-marker, x-amz-max-parts of them.
+Status add_parts(const Request& request, const std::vector<std::uint64_t>& sizes,
+                 wire::XmlWriter& writer) {
+  const auto number = [&](std::string_view header, std::int64_t otherwise) -> Result<std::size_t> {
+    const auto text = request.headers.find(header);
+    const auto value = text ? to_int(*text) : otherwise;
+    if (value && *value >= 0) return static_cast<std::size_t>(*value);
+    return invalid(std::string(header), fmt::format("{}: must be a number from 0", header));
+  };
+  const auto marker = number("x-amz-part-number-marker", 0);
+  if (!marker) return marker.error();
+  const auto asked = number("x-amz-max-parts", kMaxPartsPage);
+  if (!asked) return asked.error();
+  const auto limit = std::min(*asked, kMaxPartsPage);
+  const auto first = std::min(*marker, sizes.size());
+  const auto last = std::min(first + limit, sizes.size());
+  writer.open("ObjectParts")
+      .element("PartsCount", sizes.size())
+      .element("PartNumberMarker", *marker)
+      .element("NextPartNumberMarker", last)
+      .element("MaxParts", limit)
+      .element("IsTruncated", last < sizes.size());
+  for (auto part = first; part < last; ++part) {
+    writer.open("Part").element("PartNumber", part + 1).element("Size", sizes[part]).close();
+  }
+  writer.close();
+  return {};
+}
+
+}  // namespace
+
 Answer get_object_attributes(const Authorized& request, Lake& lake) {
   const auto name = object_of(request);
   if (!name) co_return name.error();
@@ -126,7 +161,8 @@ Answer get_object_attributes(const Authorized& request, Lake& lake) {
         .close();
   }
   if (asked("objectparts") && !info.part_sizes.empty()) {
-    writer.open("ObjectParts").element("TotalPartsCount", info.part_sizes.size()).close();
+    const auto status = add_parts(request.request(), info.part_sizes, writer);
+    if (!status) co_return status.error();
   }
   if (asked("storageclass")) writer.element("StorageClass", "STANDARD");
   if (asked("objectsize")) writer.element("ObjectSize", info.size);

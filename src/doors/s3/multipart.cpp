@@ -46,16 +46,9 @@ Answer create_multipart_upload(const Authorized& request, Lake& lake) {
   UploadOptions options;
   options.facts = *std::move(facts);
   options.tags = *std::move(tags);
-  if (const auto algorithm = headers.find("x-amz-checksum-algorithm")) {
-    options.checksum = wire::aws::checksum_by_name(*algorithm);
-    if (!options.checksum) {
-      co_return s3_error(
-          Code::kInvalidArgument, "InvalidRequest",
-          fmt::format(
-              "x-amz-checksum-algorithm: '{}' must be CRC32, CRC32C, CRC64NVME, SHA1 or SHA256",
-              printable(*algorithm)));
-    }
-  }
+  const auto algorithm = checksum_algorithm_of(request.request());
+  if (!algorithm) co_return algorithm.error();
+  options.checksum = *algorithm;
   options.full_object = equal_ignoring_case(headers.get("x-amz-checksum-type"), "FULL_OBJECT");
   const auto upload = co_await lake.create_upload(request.caller(), *name, std::move(options));
   if (!upload) co_return upload.error();

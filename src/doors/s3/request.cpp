@@ -275,6 +275,17 @@ Result<Expected> expected_of(const Request& request) {
   return expected;
 }
 
+Result<std::optional<ChecksumKind>> checksum_algorithm_of(const Request& request) {
+  const auto name = request.headers.find("x-amz-checksum-algorithm");
+  if (!name) return std::optional<ChecksumKind>();
+  const auto kind = wire::aws::checksum_by_name(*name);
+  if (kind) return kind;
+  return s3_error(
+      Code::kInvalidArgument, "InvalidRequest",
+      fmt::format("x-amz-checksum-algorithm: '{}' must be CRC32, CRC32C, CRC64NVME, SHA1 or SHA256",
+                  printable(*name)));
+}
+
 Result<std::optional<StoredChecksum>> object_checksum_of(const Request& request) {
   for (const auto kind : wire::aws::kChecksumKinds) {
     const auto sent = request.headers.find(wire::aws::checksum_header(kind));

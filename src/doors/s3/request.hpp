@@ -43,6 +43,9 @@ storage::lake::Conditions conditions_of(const http::Request& request, std::strin
 // Content-MD5 and x-amz-checksum-*, also those announced as trailers. Keeps a reference to
 // `request`.
 Result<storage::lake::Expected> expected_of(const http::Request& request);
+// x-amz-checksum-algorithm, if there is one. Errors: kInvalidArgument.
+Result<std::optional<storage::lake::ChecksumKind>> checksum_algorithm_of(
+    const http::Request& request);
 // A checksum of the whole object on completion.
 Result<std::optional<StoredChecksum>> object_checksum_of(const http::Request& request);
 

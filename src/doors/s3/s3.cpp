@@ -30,7 +30,7 @@ struct S3Code {
 };
 
 // Most special first: the first row that fits counts.
-constexpr std::array<S3Code, 43> kCodes = {{
+constexpr std::array<S3Code, 44> kCodes = {{
     {Code::kNotFound, "bucket", "NoSuchBucket", 404},
     {Code::kNotFound, "upload_id", "NoSuchUpload", 404},
     {Code::kNotFound, "", "NoSuchKey", 404},
@@ -45,6 +45,7 @@ constexpr std::array<S3Code, 43> kCodes = {{
     {Code::kInvalidArgument, "parts.order", "InvalidPartOrder", 400},
     {Code::kInvalidArgument, "parts.size", "EntityTooSmall", 400},
     {Code::kInvalidArgument, "tagging", "InvalidTag", 400},
+    {Code::kInvalidArgument, "x-amz-checksum-algorithm", "InvalidRequest", 400},
     {Code::kInvalidArgument, "x-amz-checksum-type", "InvalidRequest", 400},
     {Code::kInvalidArgument, "", "InvalidArgument", 400},
     {Code::kMalformed, "Authorization", "AuthorizationHeaderMalformed", 400},

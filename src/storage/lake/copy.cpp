@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "base/bytes.hpp"
 #include "storage/lake/lake.hpp"
 #include "storage/lake/rows.hpp"
 #include "storage/lake/stored.hpp"
@@ -27,6 +28,23 @@ Result<std::string> read_blob(BlobStore& blobs, const BlobRef& ref) {
 }
 
 }  // namespace
+
+// The opened bytes' checksum, read in one pass.
+Task<Result<StoredChecksum>> checksum_of_all(ByteSource& body, ChecksumKind kind,
+                                             BlockingPool& pool) {
+  wire::aws::Checksum sum(kind);
+  while (true) {
+    const auto piece = co_await body.next();
+    if (!piece) co_return piece.error();
+    if (piece->empty()) break;
+    const auto add = [&]() -> Status {
+      sum.update(*piece);
+      return {};
+    };
+    STRATA_CO_TRY(co_await pool.run(add));
+  }
+  co_return StoredChecksum{kind, to_base64(sum.finish()), true};
+}
 
 // Files are shared and counted. Packed blobs are small and copied, so that a pack's live bytes stay
 // a plain sum. False when a packed blob has moved meanwhile.
@@ -85,6 +103,19 @@ Task<Result<ObjectInfo>> Lake::copy(const Caller& caller, const ObjectName& sour
     stored.digest = row->info.digest;
     stored.checksum = row->info.checksum;
     stored.part_sizes = row->info.part_sizes;
+    const auto& has = row->info.checksum;
+    if (!moved && options.checksum &&
+        !(has && has->kind == *options.checksum && has->full_object)) {
+      auto opened = co_await get(caller, source, {});
+      if (!opened) co_return std::move(opened).error();
+      moved = opened->info.digest != row->info.digest;
+      if (!moved) {
+        const auto body = read(*std::move(opened));
+        auto sum = co_await checksum_of_all(*body, *options.checksum, ports_.pool);
+        if (!sum) co_return std::move(sum).error();
+        stored.checksum = *std::move(sum);
+      }
+    }
     const auto commit = [&](Writer& writer) -> Result<ObjectInfo> {
       // The shared files must still be the source's at the commit, or they may be gone.
       const auto now = find_object(writer, source_bucket, source.key());

@@ -223,8 +223,15 @@ Task<Result<PartInfo>> Lake::put_part(const Caller& caller, const ObjectName& na
   };
   const auto info = co_await ports_.records.read(look);
   if (!info) co_return info.error();
-  // The upload's kind is kept; another kind that the sender uses for this part is checked all the
-  // same.
+  if (info->checksum_named && expected.checksum && *expected.checksum != info->checksum) {
+    co_return invalid(
+        "x-amz-checksum-algorithm",
+        fmt::format("the upload was created with {}, this part comes with {}; send "
+                    "the same algorithm with every part",
+                    checksum_name(info->checksum), checksum_name(*expected.checksum)));
+  }
+  // The upload's kind is kept; where its creator named none, another kind that the sender uses for
+  // this part is checked all the same.
   std::vector<ChecksumKind> kinds{info->checksum};
   if (expected.checksum && *expected.checksum != info->checksum)
     kinds.push_back(*expected.checksum);

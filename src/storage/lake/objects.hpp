@@ -141,6 +141,7 @@ struct CopyOptions {
   Conditions source_when;
   std::optional<ObjectFacts> facts;  // kept from the source when absent
   std::optional<Pairs> tags;
+  std::optional<ChecksumKind> checksum;  // of the whole, computed anew; the source's when absent
   Conditions when;
 };
 

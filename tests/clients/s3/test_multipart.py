@@ -189,6 +189,59 @@ def test_checksums_of_the_whole_and_of_the_parts(s3, bucket, blocks):
     assert head["ChecksumCRC32"] == f"{crc}-3"
 
 
+def test_a_copy_of_parts_gets_a_checksum_of_the_whole(s3, bucket, blocks):
+    upload_id, parts = upload(s3, bucket, "parts", blocks, ChecksumAlgorithm="CRC32")
+    s3.complete_multipart_upload(
+        Bucket=bucket, Key="parts", UploadId=upload_id, MultipartUpload={"Parts": parts}
+    )
+    copied = s3.copy_object(
+        Bucket=bucket, Key="copy", CopySource=f"{bucket}/parts", ChecksumAlgorithm="CRC32"
+    )["CopyObjectResult"]
+    crc = base64.b64encode(zlib.crc32(b"".join(blocks)).to_bytes(4, "big")).decode()
+    assert (copied["ChecksumCRC32"], copied["ChecksumType"]) == (crc, "FULL_OBJECT")
+
+
+def test_a_part_with_another_checksum_than_the_uploads_is_refused(s3, bucket):
+    upload_id = s3.create_multipart_upload(Bucket=bucket, Key="k", ChecksumAlgorithm="SHA256")[
+        "UploadId"
+    ]
+    with pytest.raises(ClientError) as raised:
+        s3.upload_part(
+            Bucket=bucket,
+            Key="k",
+            UploadId=upload_id,
+            PartNumber=1,
+            Body=b"1",
+            ChecksumAlgorithm="CRC32",
+        )
+    error = raised.value.response["Error"]
+    assert error["Code"] == "InvalidRequest"
+    assert "created with SHA256, this part comes with CRC32" in error["Message"]
+    assert "Parts" not in s3.list_parts(Bucket=bucket, Key="k", UploadId=upload_id)
+
+
+def test_attributes_list_the_parts_page_by_page(s3, bucket, blocks):
+    upload_id, parts = upload(s3, bucket, "k", blocks)
+    s3.complete_multipart_upload(
+        Bucket=bucket, Key="k", UploadId=upload_id, MultipartUpload={"Parts": parts}
+    )
+    marker, seen = 0, []
+    for _ in range(len(blocks)):
+        page = s3.get_object_attributes(
+            Bucket=bucket,
+            Key="k",
+            ObjectAttributes=["ObjectParts"],
+            MaxParts=2,
+            PartNumberMarker=marker,
+        )["ObjectParts"]
+        assert page["TotalPartsCount"] == len(blocks)
+        seen += [(part["PartNumber"], part["Size"]) for part in page["Parts"]]
+        marker = page["NextPartNumberMarker"]
+        if not page["IsTruncated"]:
+            break
+    assert seen == [(i + 1, len(block)) for i, block in enumerate(blocks)]
+
+
 def test_the_transfer_manager_round_trips(s3, bucket, tmp_path):
     source = tmp_path / "source"
     source.write_bytes(os.urandom((21 << 20) + 5))

@@ -157,6 +157,51 @@ def test_every_checksum_is_verified_stored_and_given_back(server, bucket, algori
     assert requests.get(url, headers=server.bearer()).text == "123456789"
 
 
+@pytest.mark.parametrize("algorithm", CHECKS)
+@pytest.mark.parametrize("size", [9, 300_000])
+def test_boto3_computes_each_checksum_as_a_trailer_and_validates_it_on_reading(
+    s3, bucket, algorithm, size
+):
+    """What boto3 computed is what Strata computed, and boto3 checks it again as it reads."""
+    body = (b"123456789" * (size // 9 + 1))[:size]
+    put = s3.put_object(Bucket=bucket, Key="k", Body=body, ChecksumAlgorithm=algorithm)
+    if size == 9:
+        value = base64.b64encode(bytes.fromhex(CHECKS[algorithm])).decode()
+        assert put[f"Checksum{algorithm}"] == value
+    got = s3.get_object(Bucket=bucket, Key="k", ChecksumMode="ENABLED")
+    assert got["Body"].read() == body
+    assert got[f"Checksum{algorithm}"] == put[f"Checksum{algorithm}"]
+    assert type(got["Body"]).__name__ == "StreamingChecksumBody"
+
+
+@pytest.mark.parametrize("algorithm", CHECKS)
+def test_a_copy_gets_the_checksum_that_is_asked(s3, bucket, algorithm):
+    s3.put_object(Bucket=bucket, Key="k", Body=b"123456789", ChecksumAlgorithm="CRC32")
+    value = base64.b64encode(bytes.fromhex(CHECKS[algorithm])).decode()
+    copied = s3.copy_object(
+        Bucket=bucket, Key="copy", CopySource=f"{bucket}/k", ChecksumAlgorithm=algorithm
+    )["CopyObjectResult"]
+    assert (copied[f"Checksum{algorithm}"], copied["ChecksumType"]) == (value, "FULL_OBJECT")
+    head = s3.head_object(Bucket=bucket, Key="copy", ChecksumMode="ENABLED")
+    assert head[f"Checksum{algorithm}"] == value
+    kept = s3.copy_object(Bucket=bucket, Key="kept", CopySource=f"{bucket}/copy")
+    assert kept["CopyObjectResult"][f"Checksum{algorithm}"] == value
+
+
+def test_an_unknown_checksum_algorithm_of_a_copy_is_named(server, s3, bucket):
+    s3.put_object(Bucket=bucket, Key="k", Body=b"1")
+    answer = requests.put(
+        f"{server.s3}/{bucket}/copy",
+        headers={
+            **server.bearer(),
+            "x-amz-copy-source": f"{bucket}/k",
+            "x-amz-checksum-algorithm": "CRC31",
+        },
+    )
+    assert (answer.status_code, error_code(answer)) == (400, "InvalidRequest")
+    assert "'CRC31' must be CRC32, CRC32C, CRC64NVME, SHA1 or SHA256" in answer.text
+
+
 def chunked(body, sign, trailer=b""):
     """aws-chunked framing of `body`; `sign` gives the extension of each chunk."""
     framed = b""
