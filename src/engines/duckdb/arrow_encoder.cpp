@@ -24,6 +24,14 @@ bool has_dictionary(const ArrowSchema& schema) {
   return false;
 }
 
+// Of an ArrowSchema or ArrowArray.
+template <class Parent>
+void release_child(Parent& parent, std::int64_t index) {
+  if (parent.release == nullptr) return;
+  auto& child = *parent.children[index];
+  if (child.release != nullptr) child.release(&child);
+}
+
 class ArrowEncoder final : public Encoder {
  public:
   ArrowEncoder(const Library& library, duckdb_result& result)
@@ -34,6 +42,9 @@ class ArrowEncoder final : public Encoder {
   ~ArrowEncoder() override {
     if (has_view_) ArrowArrayViewReset(&view_);
     if (has_writer_) ArrowIpcWriterReset(&writer_);
+    // The engine's own release forgets children that were put in place of its own.
+    for (const auto& column : as_text_)
+      release_child(schema_, column.index);
     if (schema_.release != nullptr) schema_.release(&schema_);
     ArrowBufferReset(&buffer_);
   }
@@ -95,6 +106,8 @@ class ArrowEncoder final : public Encoder {
     ArrowArray array{};
     STRATA_TRY(check(library_.data_chunk_to_arrow(options_.get(), chunk, &array), "rows"));
     const Status written = write(chunk, rows, array, error);
+    for (const auto& column : as_text_)
+      release_child(array, column.index);
     if (array.release != nullptr) array.release(&array);
     if (written.ok()) flush(out);
     return written;
