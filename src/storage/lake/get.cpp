@@ -173,7 +173,24 @@ Task<Result<OpenObject>> Lake::open_object(const Caller& caller, const ObjectNam
 
 Task<Result<OpenObject>> Lake::get(const Caller& caller, const ObjectName& name,
                                    GetOptions options) {
-  return open_object(caller, name, std::move(options), true);
+  if (caller.task.empty()) return open_object(caller, name, std::move(options), true);
+  return get_in_task(caller, name, std::move(options));
+}
+
+// Before the task sees a byte: what it made of the object must not outlive the knowledge of it.
+Task<Result<OpenObject>> Lake::get_in_task(const Caller& caller, const ObjectName& name,
+                                           GetOptions options) {
+  auto opened = co_await open_object(caller, name, std::move(options), true);
+  if (!opened) co_return opened;
+  const auto source = lineage_ref(name, opened->info.digest);
+  if (task_uses_.has(caller.task, source)) co_return opened;
+  const auto report = [&](kernel::Writer& writer) {
+    return ports_.lineage.report(writer, caller.project,
+                                 {source, {"task", caller.task, ""}, "read", ports_.clock.now()});
+  };
+  STRATA_CO_TRY(co_await ports_.records.write(report));
+  task_uses_.add(caller.task, source);
+  co_return opened;
 }
 
 Task<Result<OpenObject>> Lake::head(const Caller& caller, const ObjectName& name,

@@ -17,6 +17,7 @@
 #include "runtime/random.hpp"
 #include "runtime/signal.hpp"
 #include "storage/lake/objects.hpp"
+#include "storage/lake/task_uses.hpp"
 
 namespace strata::storage::lake {
 
@@ -27,7 +28,8 @@ using kernel::Caller;
 //
 // Promises: an acknowledged put, copy, delete or completed upload survives power loss; a reader
 // sees one whole version, never a mix; of N conditional writers to one key exactly one wins.
-// Listing is ordered by UTF-8 bytes and costs O(page). Owns: buckets (their names are unique over
+// Listing is ordered by UTF-8 bytes and costs O(page). What a task reads and writes stands in the
+// lineage graph. Owns: buckets (their names are unique over
 // all projects), objects, uploads, and the space of their blobs. Each change publishes
 // "object.created" or "object.removed" and reports the object to the lineage graph, in the same
 // commit. Threads: all methods from any loop. Cost: one record commit per write, shared by all
@@ -155,10 +157,13 @@ class Lake {
                               const std::string& upload, const CompleteOptions& options);
   Task<Result<bool>> carry_over(const std::vector<BlobRef>& from, std::string owner,
                                 Received& copied, std::vector<BlobRef>& to);
+  Task<Result<OpenObject>> get_in_task(const Caller& caller, const ObjectName& name,
+                                       GetOptions options);
   void give_back(kernel::Writer& writer, std::vector<BlobRef> freed);
   Task<Status> compact(std::uint64_t pack, std::stop_token stop);
 
   Ports ports_;
+  TaskUses task_uses_;
   Guard guard_ = [](auto&&...) {
     return Status();
   };

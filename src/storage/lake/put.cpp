@@ -179,8 +179,7 @@ Json event_data(const ObjectName& name, const ObjectInfo& info) {
 
 kernel::LineageNode lineage_node(const ObjectName& name, const ObjectInfo& info) {
   kernel::LineageNode node;
-  const auto hex = std::string_view(info.digest).substr(info.digest.find(':') + 1);
-  node.ref = {"object", name.to_string(), std::string(hex.substr(0, 16))};
+  node.ref = lineage_ref(name, info.digest);
   node.digest = info.digest;
   node.owner = info.owner;
   node.time = info.modified;
@@ -233,6 +232,7 @@ Result<ObjectInfo> Lake::commit_object(Writer& writer, const Caller& caller, con
   if (!caller.task.empty()) {
     const kernel::LineageEdge edge{{"task", caller.task, ""}, node.ref, "wrote", info.modified};
     STRATA_TRY(ports_.lineage.report(writer, caller.project, edge));
+    task_uses_.add(caller.task, node.ref);  // what a task wrote itself is no source of it
   }
   STRATA_TRY(ports_.events.publish(writer, caller.project, "object.created",
                                    "lake:" + name.to_string(), event_data(name, info)));

@@ -108,6 +108,11 @@ Result<std::optional<ObjectRow>> find_object(Reader& reader, std::int64_t bucket
   return std::optional<ObjectRow>(*std::move(object));
 }
 
+kernel::NodeRef lineage_ref(const ObjectName& name, std::string_view digest) {
+  const auto hex = digest.substr(digest.find(':') + 1);
+  return {"object", name.to_string(), std::string(hex.substr(0, 16))};
+}
+
 std::string facts_text(const ObjectFacts& facts, const std::optional<StoredChecksum>& checksum,
                        const std::vector<std::uint64_t>& part_sizes) {
   Json out = Json::object();

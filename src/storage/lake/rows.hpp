@@ -7,6 +7,7 @@
 
 #include "base/json.hpp"
 #include "kernel/identity/identity.hpp"
+#include "kernel/lineage/lineage.hpp"
 #include "kernel/records/records.hpp"
 #include "storage/lake/objects.hpp"
 
@@ -34,6 +35,9 @@ Result<std::int64_t> find_bucket(kernel::Reader& reader, const kernel::Caller& c
 Result<std::optional<ObjectRow>> find_object(kernel::Reader& reader, std::int64_t bucket,
                                              std::string_view key);
 Result<ObjectRow> read_object(const kernel::Row& row);  // of kObjectColumns
+
+// The object's version in the lineage graph.
+kernel::NodeRef lineage_ref(const ObjectName& name, std::string_view digest);
 
 std::string facts_text(const ObjectFacts& facts, const std::optional<StoredChecksum>& checksum,
                        const std::vector<std::uint64_t>& part_sizes);

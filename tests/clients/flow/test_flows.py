@@ -293,6 +293,36 @@ def test_what_a_step_writes_elsewhere_leads_back_to_its_run(flows):
         assert f"{run['id']}/a" in graph and f"flow_run:{run['id']}" in graph, ref
 
 
+def test_what_a_step_reads_with_a_stock_client_is_a_source_of_it(flows, client_env):
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket="read-by-a-step")
+    for key in ("read.csv", "ranges.csv", "only-seen.csv"):
+        s3.put_object(Bucket="read-by-a-step", Key=key, Body=b"x\n1\n")
+    program = (
+        "import boto3; s3 = boto3.client('s3'); b = 'read-by-a-step';"
+        "s3.get_object(Bucket=b, Key='read.csv')['Body'].read();"
+        "[s3.get_object(Bucket=b, Key='ranges.csv', Range=f'bytes={i}-{i}') for i in range(4)];"
+        "s3.head_object(Bucket=b, Key='only-seen.csv'); s3.list_objects_v2(Bucket=b);"
+        "s3.put_object(Bucket=b, Key='made.csv', Body=b'y\\n2\\n');"
+        "s3.get_object(Bucket=b, Key='made.csv')['Body'].read()"
+    )
+    flows.call(
+        "PUT",
+        "/api/v1/flows/reader",
+        {"name": "reader", "steps": {"a": {"command": [sys.executable, "-c", program]}}},
+    )
+    run = flows.start("reader")
+    assert flows.wait(run)["state"] == "succeeded", flows.logs(run)
+    edges = flows.call("GET", "/api/v1/why/object:read-by-a-step/made.csv")["edges"]
+    task = f"task:{run['id']}/a"
+    read = [e["from"].split("@")[0] for e in edges if (e["relation"], e["to"]) == ("read", task)]
+    assert sorted(read) == ["object:read-by-a-step/ranges.csv", "object:read-by-a-step/read.csv"]
+    made = s3.get_object(Bucket="read-by-a-step", Key="read.csv")  # by no step: no further edge
+    assert made["Body"].read() == b"x\n1\n"
+    forward = flows.call("GET", "/api/v1/impact?ref=object:read-by-a-step/read.csv")["nodes"]
+    assert any(node["ref"].startswith("object:read-by-a-step/made.csv") for node in forward)
+
+
 def test_an_object_put_starts_the_pipelines_that_wait_for_it(flows, client_env):
     s3 = boto3.client("s3")
     s3.create_bucket(Bucket="inbox")
