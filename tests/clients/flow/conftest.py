@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import json
-import pathlib
-import sys
 import time
 import urllib.error
 import urllib.request
 
 import pytest
-
-SDK = pathlib.Path(__file__).resolve().parents[3] / "sdk" / "python" / "src"
-sys.path.insert(0, str(SDK))
 
 ENDED = {"succeeded", "failed", "cancelled"}
 

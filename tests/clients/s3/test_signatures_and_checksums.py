@@ -4,7 +4,10 @@ import base64
 import datetime
 import hashlib
 import hmac
+import json
+import os
 import subprocess
+import sys
 import zlib
 
 import pytest
@@ -157,21 +160,44 @@ def test_every_checksum_is_verified_stored_and_given_back(server, bucket, algori
     assert requests.get(url, headers=server.bearer()).text == "123456789"
 
 
-@pytest.mark.parametrize("algorithm", CHECKS)
-@pytest.mark.parametrize("size", [9, 300_000])
-def test_boto3_computes_each_checksum_as_a_trailer_and_validates_it_on_reading(
-    s3, bucket, algorithm, size
-):
-    """What boto3 computed is what Strata computed, and boto3 checks it again as it reads."""
-    body = (b"123456789" * (size // 9 + 1))[:size]
+# boto3 with awscrt, as `pip install boto3[crt]` gives it: it also signs by other code.
+WITH_CRT = """
+import json, sys
+import boto3
+from botocore.compat import HAS_CRT
+assert HAS_CRT
+s3, bucket, size = boto3.client("s3"), sys.argv[1], int(sys.argv[2])
+body = (b"123456789" * (size // 9 + 1))[:size]
+sums = {}
+for algorithm in sys.argv[3:]:
+    field = "Checksum" + algorithm
     put = s3.put_object(Bucket=bucket, Key="k", Body=body, ChecksumAlgorithm=algorithm)
-    if size == 9:
-        value = base64.b64encode(bytes.fromhex(CHECKS[algorithm])).decode()
-        assert put[f"Checksum{algorithm}"] == value
     got = s3.get_object(Bucket=bucket, Key="k", ChecksumMode="ENABLED")
+    assert type(got["Body"]).__name__ == "StreamingChecksumBody", type(got["Body"])
     assert got["Body"].read() == body
-    assert got[f"Checksum{algorithm}"] == put[f"Checksum{algorithm}"]
-    assert type(got["Body"]).__name__ == "StreamingChecksumBody"
+    assert got[field] == put[field]
+    sums[algorithm] = put[field]
+print(json.dumps(sums))
+"""
+
+
+@pytest.mark.parametrize("size", [9, 300_000])
+def test_boto3_with_crt_computes_every_checksum_and_validates_it_on_reading(server, bucket, size):
+    env = {**os.environ, **server.env, "BOTO_DISABLE_CRT": "false"}
+    done = subprocess.run(
+        [sys.executable, "-c", WITH_CRT, bucket, str(size), *CHECKS],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    sums = json.loads(done.stdout)
+    assert sorted(sums) == sorted(CHECKS)
+    if size == 9:
+        assert sums == {
+            name: base64.b64encode(bytes.fromhex(value)).decode() for name, value in CHECKS.items()
+        }
 
 
 @pytest.mark.parametrize("algorithm", CHECKS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import threading
+import uuid
 
 import duckdb
 import numpy as np
@@ -230,3 +231,22 @@ def test_the_command_line_tells_what_happened(server, flights):
             server.strata("endpoint", "create", "x", "--model", reference, check=False).returncode
             == code
         )
+
+
+def test_the_time_of_a_prediction_has_one_type_whether_there_are_any_or_not(server, flights):
+    flights.invoke({"dataframe_records": [{}]})  # answered or refused: the log is opened
+    kinds = set()
+    project = f"empty-{uuid.uuid4().hex[:8]}"
+    server.strata("project", "create", project)
+    for where in ("default", project):
+        kind = server.strata(
+            "sql",
+            "SELECT typeof(time) FROM (SELECT time FROM strata.predictions UNION ALL "
+            "SELECT NULL) LIMIT 1",
+            "-o",
+            "csv",
+            "--project",
+            where,
+        )
+        kinds.add(kind.stdout.splitlines()[1])
+    assert kinds == {'"TIMESTAMP WITH TIME ZONE"'} or kinds == {"TIMESTAMP WITH TIME ZONE"}

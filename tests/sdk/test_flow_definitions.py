@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-SDK = pathlib.Path(__file__).resolve().parents[3] / "sdk" / "python" / "src"
+SDK = pathlib.Path(__file__).resolve().parents[2] / "sdk" / "python" / "src"
 
 
 PIPELINE = '''

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import pathlib
-import sys
 import uuid
 
 import numpy as np
 import pandas as pd
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3] / "sdk" / "python" / "src"))
-import strata  # noqa: E402
+import strata
 
 
 @pytest.fixture
@@ -76,22 +73,3 @@ def test_a_client_of_a_project_sees_that_project(server):
     outside = strata.connect(server.http, server.env["STRATA_TOKEN"], "")
     with pytest.raises(strata.InvalidArgumentError):
         _ = strata.sql("SELECT v FROM here", client=outside).rows
-
-
-def test_the_time_of_a_prediction_has_one_type_whether_there_are_any_or_not(server, flights):
-    flights.invoke({"dataframe_records": [{}]})  # answered or refused: the log is opened
-    kinds = set()
-    project = f"empty-{uuid.uuid4().hex[:8]}"
-    server.strata("project", "create", project)
-    for where in ("default", project):
-        kind = server.strata(
-            "sql",
-            "SELECT typeof(time) FROM (SELECT time FROM strata.predictions UNION ALL "
-            "SELECT NULL) LIMIT 1",
-            "-o",
-            "csv",
-            "--project",
-            where,
-        )
-        kinds.add(kind.stdout.splitlines()[1])
-    assert kinds == {'"TIMESTAMP WITH TIME ZONE"'} or kinds == {"TIMESTAMP WITH TIME ZONE"}
