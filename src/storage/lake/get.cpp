@@ -3,6 +3,7 @@
 #include "base/text.hpp"
 #include "storage/lake/lake.hpp"
 #include "storage/lake/rows.hpp"
+#include "storage/lake/task_uses.hpp"
 
 namespace strata::storage::lake {
 
@@ -183,13 +184,13 @@ Task<Result<OpenObject>> Lake::get_in_task(const Caller& caller, const ObjectNam
   auto opened = co_await open_object(caller, name, std::move(options), true);
   if (!opened) co_return opened;
   const auto source = lineage_ref(name, opened->info.digest);
-  if (task_uses_.has(caller.task, source)) co_return opened;
+  if (task_uses_->has(caller.task, source)) co_return opened;
   const auto report = [&](kernel::Writer& writer) {
     return ports_.lineage.report(writer, caller.project,
                                  {source, {"task", caller.task, ""}, "read", ports_.clock.now()});
   };
   STRATA_CO_TRY(co_await ports_.records.write(report));
-  task_uses_.add(caller.task, source);
+  task_uses_->add(caller.task, source);
   co_return opened;
 }
 

@@ -8,6 +8,7 @@
 #include "base/text.hpp"
 #include "storage/lake/rows.hpp"
 #include "storage/lake/stored.hpp"
+#include "storage/lake/task_uses.hpp"
 
 namespace strata::storage::lake {
 
@@ -65,7 +66,8 @@ Result<ObjectName> ObjectName::make(std::string bucket, std::string key) {
   return ObjectName(std::move(bucket), std::move(key));
 }
 
-Lake::Lake(Ports ports) : ports_(ports) {}
+Lake::Lake(Ports ports) : ports_(ports), task_uses_(std::make_unique<TaskUses>()) {}
+Lake::~Lake() = default;
 
 Task<Result<BucketInfo>> Lake::create_bucket(const Caller& caller, std::string name) {
   STRATA_CO_TRY(require(caller, Permission::kLakeWrite));

@@ -17,7 +17,6 @@
 #include "runtime/random.hpp"
 #include "runtime/signal.hpp"
 #include "storage/lake/objects.hpp"
-#include "storage/lake/task_uses.hpp"
 
 namespace strata::storage::lake {
 
@@ -53,6 +52,7 @@ class Lake {
     Random& random;
   };
   explicit Lake(Ports ports);
+  ~Lake();
   // Set before the first call of any other method.
   void set_guard(Guard guard) { guard_ = std::move(guard); }
   static std::span<const kernel::Migration> migrations();
@@ -163,7 +163,7 @@ class Lake {
   Task<Status> compact(std::uint64_t pack, std::stop_token stop);
 
   Ports ports_;
-  TaskUses task_uses_;
+  std::unique_ptr<class TaskUses> task_uses_;
   Guard guard_ = [](auto&&...) {
     return Status();
   };

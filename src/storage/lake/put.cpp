@@ -4,6 +4,7 @@
 #include "storage/lake/lake.hpp"
 #include "storage/lake/rows.hpp"
 #include "storage/lake/stored.hpp"
+#include "storage/lake/task_uses.hpp"
 
 namespace strata::storage::lake {
 
@@ -232,7 +233,7 @@ Result<ObjectInfo> Lake::commit_object(Writer& writer, const Caller& caller, con
   if (!caller.task.empty()) {
     const kernel::LineageEdge edge{{"task", caller.task, ""}, node.ref, "wrote", info.modified};
     STRATA_TRY(ports_.lineage.report(writer, caller.project, edge));
-    task_uses_.add(caller.task, node.ref);  // what a task wrote itself is no source of it
+    task_uses_->add(caller.task, node.ref);  // what a task wrote itself is no source of it
   }
   STRATA_TRY(ports_.events.publish(writer, caller.project, "object.created",
                                    "lake:" + name.to_string(), event_data(name, info)));

@@ -11,7 +11,7 @@ namespace strata::storage::lake {
 
 // Which versions of objects each task is known to have read or written, so that a task which reads
 // an object range by range reports it once. What is forgotten is reported again, which changes
-// nothing. From any thread.
+// nothing. From any thread. Private to the room.
 class TaskUses {
  public:
   static constexpr std::size_t kMax = 50'000;  // some 10 MB
