@@ -59,15 +59,20 @@ crash: build ## 200 random kill -9 of the server under mixed load, four minutes 
 	  -o cache_dir=$(CURDIR)/build/pytest tests/crash/test_kill.py
 
 # Freed blocks are kept apart for a while to catch their late users; 32 MiB of them are enough, and
-# leave the tests that watch the server's memory something to see. The browser asks for nothing that
-# the clients do not.
+# leave the tests that watch the server's memory something to see. A report of any process counts, of those
+# too whose end no test sees. The browser asks for nothing that the clients do not.
 .PHONY: sanitized
 sanitized: build ## all tests but the browser's with AddressSanitizer and UndefinedBehaviorSanitizer
 	@cmake --preset asan
 	@ninja -C build/asan
-	@export ASAN_OPTIONS=quarantine_size_mb=32; \
-	  ctest --test-dir build/asan --output-on-failure --parallel 2; \
-	  $(MAKE) python-test BINARY=build/asan/strata PYTEST_PATHS="tests/server tests/clients"
+	@rm -rf build/asan/reports && mkdir build/asan/reports
+	@export ASAN_OPTIONS=quarantine_size_mb=32:log_path=$(CURDIR)/build/asan/reports/report; \
+	  failed=; \
+	  ctest --test-dir build/asan --output-on-failure --parallel 2 || failed=1; \
+	  $(MAKE) python-test BINARY=build/asan/strata PYTEST_PATHS="tests/server tests/clients" || \
+	    failed=1; \
+	  if grep -r . build/asan/reports; then failed=1; fi; \
+	  test -z "$$failed"
 
 .PHONY: browser-test
 browser-test: build
