@@ -17,6 +17,7 @@ namespace strata::engines::duckdb {
   X(column_count) X(column_name) X(column_logical_type) X(rows_changed) \
   X(result_statement_type) X(fetch_chunk) X(destroy_data_chunk) X(data_chunk_get_size) \
   X(data_chunk_get_vector) X(prepare) X(prepare_error) X(destroy_prepare) \
+  X(extract_statements) X(prepare_extracted_statement) X(destroy_extracted) \
   X(prepared_statement_type) X(nparams) X(bind_parameter_index) X(bind_null) \
   X(bind_boolean) X(bind_int64) X(bind_uint64) X(bind_double) X(bind_varchar_length) \
   X(pending_prepared_streaming) X(pending_error) X(execute_pending) X(destroy_pending) \
@@ -72,6 +73,7 @@ class Owned {
 using Type = Owned<duckdb_logical_type, &Library::destroy_logical_type>;
 using Chunk = Owned<duckdb_data_chunk, &Library::destroy_data_chunk>;
 using Prepared = Owned<duckdb_prepared_statement, &Library::destroy_prepare>;
+using Extracted = Owned<duckdb_extracted_statements, &Library::destroy_extracted>;
 using Pending = Owned<duckdb_pending_result, &Library::destroy_pending>;
 using Connection = Owned<duckdb_connection, &Library::disconnect>;
 using Value = Owned<duckdb_value, &Library::destroy_value>;

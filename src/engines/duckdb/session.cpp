@@ -315,9 +315,7 @@ class Session {
       }
     }
     Prepared prepared(library_);
-    if (library_.prepare(connection_.get(), sql.c_str(), prepared.out()) != DuckDBSuccess) {
-      return failed(library_.prepare_error(prepared.get()), sql, before);
-    }
+    if (auto ready = prepare(sql, before, prepared); !ready) return ready;
     const auto type = library_.prepared_statement_type(prepared.get());
     if (!is_allowed(type)) {
       return std::unexpected(
@@ -328,6 +326,49 @@ class Session {
       if (auto found = find_reads(sql, before); !found) return found;
     }
     return execute(prepared, sql, before, last, to_file);
+  }
+
+  // The engine makes two statements of a PIVOT that does not list its columns: the first, which
+  // runs here, makes a temporary type of their names.
+  Outcome prepare(const std::string& sql, std::size_t before, Prepared& prepared) {
+    const auto connection = connection_.get();
+    const auto failed_to = [&](Prepared& tried) {
+      return failed(library_.prepare_error(tried.get()), sql, before);
+    };
+    if (!to_lower(sql).contains("pivot")) {
+      if (library_.prepare(connection, sql.c_str(), prepared.out()) == DuckDBSuccess) return {};
+      return failed_to(prepared);
+    }
+    Extracted all(library_);
+    const idx_t count = library_.extract_statements(connection, sql.c_str(), all.out());
+    if (count < 2) {  // or none, and this call says what is wrong with the text
+      if (library_.prepare(connection, sql.c_str(), prepared.out()) == DuckDBSuccess) return {};
+      return failed_to(prepared);
+    }
+    // Takes it out of `all`, so each can be taken once.
+    const auto take = [&](idx_t i, Prepared& out) {
+      return library_.prepare_extracted_statement(connection, all.get(), i, out.out()) ==
+             DuckDBSuccess;
+    };
+    idx_t last = count - 1;
+    for (idx_t i = 0; i < last; ++i) {
+      Prepared first(library_);
+      if (!take(i, first)) return failed_to(first);
+      const auto kind = library_.prepared_statement_type(first.get());
+      // Around what changes something stand BEGIN and COMMIT, or their like; the session has its
+      // own.
+      if (i == 0 &&
+          (kind == DUCKDB_STATEMENT_TYPE_TRANSACTION || kind == DUCKDB_STATEMENT_TYPE_SET)) {
+        --last;
+        continue;
+      }
+      if (kind != DUCKDB_STATEMENT_TYPE_CREATE) {
+        return std::unexpected(
+            Failure{"this statement is not available here", "permission", index_, 0, false});
+      }
+      if (auto ran = execute(first, sql, before, false, false); !ran) return ran;
+    }
+    return take(last, prepared) ? Outcome() : failed_to(prepared);
   }
 
   Outcome execute(Prepared& prepared, const std::string& sql, std::size_t before, bool last,
@@ -398,8 +439,7 @@ class Session {
   Outcome find_reads(const std::string& sql, std::size_t before) {
     const std::string question = std::string(kExplain) + sql;
     Prepared prepared(library_);
-    if (library_.prepare(connection_.get(), question.c_str(), prepared.out()) != DuckDBSuccess)
-      return {};
+    if (!prepare(question, before + kExplain.size(), prepared)) return {};
     if (auto bound = bind(prepared); !bound) return bound;
     Pending pending(library_);
     if (library_.pending_prepared_streaming(prepared.get(), pending.out()) != DuckDBSuccess) {

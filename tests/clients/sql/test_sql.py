@@ -488,3 +488,34 @@ def test_a_running_statement_does_not_hold_up_the_end_of_the_server(fresh_server
         assert time.monotonic() - began < 5
         assert not pathlib.Path(f"/proc/{pid}").exists()
         assert running.exception(timeout=30) is not None or running.result().status_code >= 400
+
+
+def test_pivot_finds_its_columns_in_the_data(server, s3, bucket, tmp_path):
+    table, pivoted = name("long"), name("wide")
+    values = "(VALUES ('a', 1), ('b', 2), ('b', 5)) v(k, x)"
+    ask(server, f"CREATE TABLE {table} AS SELECT * FROM {values}")
+    wide = f"PIVOT {table} ON k USING sum(x)"
+    for sql in (wide, f"SELECT * FROM ({wide})", f"WITH w AS ({wide}) SELECT * FROM w"):
+        answer = ask(server, sql)
+        assert [column["name"] for column in answer["columns"]] == ["a", "b"]
+        assert [[int(cell) for cell in row] for row in answer["rows"]] == [[1, 7]]
+    file = tmp_path / "wide.parquet"
+    file.write_bytes(post(server, wide, accept=PARQUET).content)
+    assert pyarrow.parquet.read_table(file).to_pylist() == [{"a": 1, "b": 7}]
+    ask(server, f"CREATE TABLE {pivoted} AS {wide}")
+    ask(server, f"INSERT INTO {pivoted} {wide}")
+    ask(server, f"COPY ({wide}) TO 's3://{bucket}/wide.csv'")
+    assert s3.get_object(Bucket=bucket, Key="wide.csv")["Body"].read() == b"a,b\n1,7\n"
+    assert ask(server, f"SELECT count(*), sum(b) FROM {pivoted}")["rows"] == [[2, 14]]
+    why = requests.get(
+        f"{server.http}/api/v1/why/table:main.{pivoted}", headers=server.bearer(), timeout=30
+    )
+    assert f"table:main.{table}" in why.text
+    assert ask(server, f"EXPLAIN {wide}")["rows"]
+    assert ask(server, f"UNPIVOT {table} ON x INTO NAME n VALUE v")["rows"][0] == ["a", "x", 1]
+    assert "Did you mean" in refused(server, f"PIVOT {table[:-1]} ON k USING sum(x)")["message"]
+    assert "syntax error" in refused(server, f"PIVOT {table} ON k USING sum(x")["message"]
+    parameter = f"PIVOT (FROM {table} WHERE x > ?) ON k USING sum(x)"
+    assert "IN (val1, val2" in refused(server, parameter, params=[1])["message"]
+    listed = ask(server, f"PIVOT (FROM {table} WHERE x > ?) ON k IN ('b') USING sum(x)", params=[2])
+    assert listed["rows"] == [[5]]
