@@ -17,7 +17,13 @@ if (process.argv.includes('--fetch')) {
   const url = `${process.env.STRATA_URL ?? 'http://127.0.0.1:7700'}/api/openapi.json`;
   const answer = await fetch(url);
   if (!answer.ok) throw new Error(`${url}: ${answer.status}`);
-  writeFileSync(source, `${JSON.stringify(await answer.json(), null, 1)}\n`);
+  const served = await answer.json();
+  for (const [path, item] of Object.entries(served.paths)) {
+    for (const [method, operation] of Object.entries(item))
+      if (operation['x-specification']) delete item[method]; // its clients have their own words
+    if (Object.keys(item).length === 0) delete served.paths[path];
+  }
+  writeFileSync(source, `${JSON.stringify(served, null, 1)}\n`);
 }
 
 const { paths, components } = JSON.parse(readFileSync(source, 'utf8'));

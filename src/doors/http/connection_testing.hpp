@@ -61,6 +61,7 @@ class ScriptedTransport final : public Transport {
 // Answers with the size of the body that it read.
 class SizeDoor final : public Door {
  public:
+  std::string_view protocol() const override { return "sizes"; }
   Response error(const Error& error, const Request&) const override {
     return Response::text(status_of(error.code), error.message);
   }

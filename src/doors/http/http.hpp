@@ -132,7 +132,7 @@ struct Limits {
 // also enforced.
 struct Doc {
   std::string_view operation =
-      {};  // unique, lowerCamelCase; empty leaves the route out of the document
+      {};  // unique, lowerCamelCase; without one the document has the route by its path alone
   std::string_view summary = {};
   std::string_view tag = {};
   std::string_view request_schema = {};
@@ -178,6 +178,9 @@ struct Route {
 class Door {
  public:
   virtual ~Door() = default;
+  // The protocol's name: the tag of its routes in the OpenAPI document that have no words of
+  // their own there, because its own specification describes them.
+  virtual std::string_view protocol() const = 0;
   // An error in the protocol's own form.
   virtual Response error(const Error& error, const Request& request) const = 0;
   // Who sends this request. May wrap request.body (signed chunks). The default reads

@@ -1,5 +1,7 @@
 #include "doors/http/openapi.hpp"
 
+#include <fmt/format.h>
+
 #include "base/text.hpp"
 
 namespace strata::http {
@@ -75,10 +77,44 @@ Json responses_of(const Route& route) {
   return responses;
 }
 
-Json operation_of(const BoundRoute& bound, Json parameters) {
-  const Doc& doc = bound.route.doc;
+// "postApi20MlflowRunsCreate".
+std::string derived_operation(const BoundRoute& bound) {
+  std::string name = to_lower(method_name(bound.route.method));
+  bool begins = true;
+  for (const char c : bound.route.pattern) {
+    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    if (letter || (c >= '0' && c <= '9'))
+      name += begins && c >= 'a' ? static_cast<char>(c - 32) : c;
+    begins = !letter;
+  }
+  return name;
+}
+
+// A route that another specification describes.
+Json derived(const BoundRoute& bound) {
+  const auto protocol = bound.door->protocol();
+  Json operation =
+      Json::object({{"operationId", derived_operation(bound)},
+                    {"summary", fmt::format("As the specification of {} says", protocol)},
+                    {"x-specification", protocol}});
+  operation.set("tags", Json(Json::Array{Json(protocol)}));
+  if (bound.route.method == Method::kPost || bound.route.method == Method::kPatch) {
+    operation.set("requestBody",
+                  Json::object({{"required", false},
+                                {"content", json_content(Json::object({{"type", "object"}}))}}));
+  }
+  return operation;
+}
+
+Json described(const Doc& doc) {
   Json operation = Json::object({{"operationId", doc.operation}, {"summary", doc.summary}});
   operation.set("tags", Json(Json::Array{Json(doc.tag)}));
+  return operation;
+}
+
+Json operation_of(const BoundRoute& bound, Json parameters) {
+  const Doc& doc = bound.route.doc;
+  Json operation = doc.operation.empty() ? derived(bound) : described(doc);
   if (parameters.size() > 0) operation.set("parameters", std::move(parameters));
   if (!doc.request_schema.empty()) {
     operation.set("requestBody",
@@ -98,7 +134,6 @@ Json openapi_document(const Router& router, Json types) {
   types.set("Error", schema_of(kError));
   Json paths = Json::object();
   for (const auto& bound : router.routes()) {
-    if (bound->route.doc.operation.empty()) continue;
     Json parameters = Json::array();
     const std::string path = document_path(*bound, parameters);
     add_query_parameters(bound->route.doc.query_parameters, parameters);

@@ -16,6 +16,7 @@ struct Row {
 class TableDoor final : public Door {
  public:
   explicit TableDoor(std::vector<Row> rows) : rows_(std::move(rows)) {}
+  std::string_view protocol() const override { return "a table"; }
   Response error(const Error& error, const Request&) const override {
     return Response::text(status_of(error.code), error.message);
   }

@@ -47,6 +47,7 @@ class MlflowDoor final : public http::Door {
  public:
   explicit MlflowDoor(Services services) : services_(services) {}
 
+  std::string_view protocol() const override { return "MLflow"; }
   http::Response error(const Error& error, const http::Request& request) const override;
   std::vector<http::Route> routes() override;
 

@@ -16,6 +16,7 @@ class OipDoor final : public http::Door {
  public:
   explicit OipDoor(platform::deployment::Endpoints& endpoints) : endpoints_(endpoints) {}
   std::vector<http::Route> routes() override;
+  std::string_view protocol() const override { return "the Open Inference Protocol"; }
   http::Response error(const Error& error, const http::Request& request) const override;
 
  private:

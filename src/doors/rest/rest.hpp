@@ -19,6 +19,7 @@ class RestDoor final : public http::Door {
  public:
   // Takes over route groups that other areas made (lake_routes and so on).
   void add(std::vector<http::Route> routes);
+  std::string_view protocol() const override { return "Strata"; }
   http::Response error(const Error& error, const http::Request& request) const override;
   std::vector<http::Route> routes() override { return std::move(routes_); }
 

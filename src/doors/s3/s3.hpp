@@ -21,6 +21,7 @@ class S3Door final : public http::Door {
  public:
   explicit S3Door(storage::lake::Lake& lake) : lake_(lake) {}
 
+  std::string_view protocol() const override { return "Amazon S3"; }
   http::Response error(const Error& error, const http::Request& request) const override;
   Task<Result<kernel::Caller>> authenticate(http::Request& request,
                                             const kernel::Identity& identity) override;

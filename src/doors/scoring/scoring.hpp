@@ -19,6 +19,7 @@ class ScoringDoor final : public http::Door {
  public:
   explicit ScoringDoor(platform::deployment::Endpoints& endpoints) : endpoints_(endpoints) {}
   std::vector<http::Route> routes() override;
+  std::string_view protocol() const override { return "MLflow scoring and SageMaker Runtime"; }
   http::Response error(const Error& error, const http::Request& request) const override;
   Task<Result<kernel::Caller>> authenticate(http::Request& request,
                                             const kernel::Identity& identity) override;

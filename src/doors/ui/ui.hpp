@@ -16,6 +16,7 @@ namespace strata::doors::ui {
 class UiDoor final : public http::Door {
  public:
   // Errors are one line of text: a person reads them in a browser.
+  std::string_view protocol() const override { return "the browser UI"; }
   http::Response error(const Error& error, const http::Request& request) const override;
   std::vector<http::Route> routes() override;
 };

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+import botocore
 import botocore.session
 import pytest
 from botocore.exceptions import ClientError
@@ -96,6 +99,38 @@ def test_what_is_not_offered_is_refused_and_changes_nothing(server, bucket, oper
     assert status in (404, 405, 501), refused.value
     assert refused.value.response["Error"]["Code"] not in ("NoSuchBucket", "NoSuchKey")
     assert s3.get_object(Bucket=bucket, Key="kept")["Body"].read() == b"kept"
+    assert [o["Key"] for o in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["kept"]
+
+
+def smallest_call(operation: str, bucket: str) -> dict:
+    shape = MODEL.operation_model(operation).input_shape
+    values = least(shape) if shape else {}
+    if shape and "Bucket" in shape.members:
+        values["Bucket"] = bucket
+    if shape and "Key" in shape.members:
+        values["Key"] = "kept"
+    if "CopySource" in values:
+        values["CopySource"] = f"{bucket}/kept"
+    return values
+
+
+@pytest.mark.parametrize("caller", ["nobody", "of another scope"])
+def test_strangers_are_refused_by_every_operation(server, s3, bucket, caller):
+    s3.put_object(Bucket=bucket, Key="kept", Body=b"kept")
+    if caller == "nobody":
+        stranger = client_for(server, signature_version=botocore.UNSIGNED)
+    else:
+        made = json.loads(
+            server.strata("token", "create", "--scope", "node:read", "-o", "json").stdout
+        )
+        stranger = client_for(server, made["access_key_id"], made["secret_access_key"])
+    for operation in sorted(OFFERED | PLAIN):
+        with pytest.raises(ClientError) as refused:
+            getattr(stranger, botocore.xform_name(operation))(**smallest_call(operation, bucket))
+        answer = refused.value.response
+        assert answer["ResponseMetadata"]["HTTPStatusCode"] == 403, (operation, answer)
+        # The answer to a HEAD has no body that could name the code.
+        assert answer["Error"]["Code"] in ("AccessDenied", "403"), (operation, answer)
     assert [o["Key"] for o in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["kept"]
 
 
