@@ -52,31 +52,31 @@ def rows_as_bytes(table: pa.Table) -> dict[str, bytes]:
     return {id_: bytes(matrix[i * width : (i + 1) * width]) for i, id_ in enumerate(ids)}
 
 
-def open_year(lake) -> LocalPlatform:
-    """The year's raw tables, kept aside so that each cut starts from them."""
-    platform = LocalPlatform(":memory:", lake=lake)
+def open_year(platform):
+    """The year's raw tables, kept aside so that each cut starts from them. `platform` is a server
+    (client.Platform) or an engine in this process.
+    """
     platform.sql(sql_script("10_raw.sql", platform.lake))
+    platform.sql("CREATE SCHEMA IF NOT EXISTS aside")
     for table in ("flights", "weather"):
-        platform.sql(f"CREATE TEMP TABLE year_{table} AS FROM raw.{table}")
+        platform.sql(f"CREATE OR REPLACE TABLE aside.year_{table} AS FROM raw.{table}")
     return platform
 
 
-def build(platform: LocalPlatform, feature_sql: str) -> pa.Table:
+def build(platform, feature_sql: str) -> pa.Table:
     platform.sql(sql_script("20_typed.sql"))
     platform.sql(feature_sql)
     return platform.sql("SELECT * FROM features.flights ORDER BY flight_id")
 
 
-def judge(
-    platform: LocalPlatform, cut: str, full: bool = False, feature_sql: str | None = None
-) -> list[Verdict]:
+def judge(platform, cut: str, full: bool = False, feature_sql: str | None = None) -> list[Verdict]:
     """Both kinds of poison at one cut. `feature_sql` is the script that builds the features."""
     feature_sql = feature_sql or sql_script("30_features.sql")
     first = f"TIMESTAMP '{cut}' - INTERVAL {DAYS_BEFORE} DAY"
     last = f"TIMESTAMP '{cut}' + INTERVAL {DAYS_AFTER} DAY"
     kept = "true" if full else f"time_hour BETWEEN {first} AND {last}"
     for table in ("flights", "weather"):
-        platform.sql(f"CREATE OR REPLACE TABLE raw.{table} AS FROM year_{table} WHERE {kept}")
+        platform.sql(f"CREATE OR REPLACE TABLE raw.{table} AS FROM aside.year_{table} WHERE {kept}")
     clean_table = build(platform, feature_sql)
     clean = rows_as_bytes(clean_table)
     limit = platform.sql(f"SELECT TIMESTAMP '{cut}' AS at")["at"][0].as_py()
@@ -87,11 +87,11 @@ def judge(
     )
     platform.sql(sql_script("poison_known.sql"))
     for table in ("flights", "weather"):
-        platform.sql(f"CREATE OR REPLACE TEMP TABLE clean_{table} AS FROM raw.{table}")
+        platform.sql(f"CREATE OR REPLACE TABLE aside.clean_{table} AS FROM raw.{table}")
     verdicts = []
     for how in ("alter", "delete"):
         for table in ("flights", "weather"):
-            platform.sql(f"CREATE OR REPLACE TABLE raw.{table} AS FROM clean_{table}")
+            platform.sql(f"CREATE OR REPLACE TABLE raw.{table} AS FROM aside.clean_{table}")
         platform.sql(sql_script(f"poison_{how}.sql").replace("${cut}", cut))
         poisoned = rows_as_bytes(build(platform, feature_sql))
         early = [id_ for id_, t in times.items() if t <= limit]
@@ -110,7 +110,7 @@ def main() -> int:
     parser.add_argument("lake", type=Path, help="the folder with the CSV files")
     parser.add_argument("--full", action="store_true", help="the whole year at each cut")
     args = parser.parse_args()
-    platform = open_year(args.lake)
+    platform = open_year(LocalPlatform(":memory:", lake=args.lake))
     failed = 0
     for name, cut in CUTS.items():
         for verdict in judge(platform, cut, args.full):

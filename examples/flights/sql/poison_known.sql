@@ -1,5 +1,5 @@
 -- When each row's values became known, from the unaltered tables; the poison is applied by these.
-CREATE OR REPLACE TEMP TABLE known AS
+CREATE OR REPLACE TABLE aside.known AS
 SELECT
     s.flight_id, s.predict_at, s.sched_dep, s.sched_arr, o.landed_at,
     s.sched_dep + to_minutes(f.dep_delay) AS departed_at, hash(s.flight_id) % 400 AS noise

@@ -5,10 +5,14 @@ from pathlib import Path
 import pytest
 
 EXAMPLE = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(EXAMPLE), str(EXAMPLE / "steps")]
+TESTS = EXAMPLE.parents[1] / "tests"
+sys.path[:0] = [str(EXAMPLE), str(EXAMPLE / "steps"), str(TESTS)]
 
+from client import Platform  # noqa: E402
+from local import LocalPlatform  # noqa: E402
 from poison import build, open_year  # noqa: E402
-from project import sql_script  # noqa: E402
+from project import FILES, sql_script  # noqa: E402
+from strata_server import Server  # noqa: E402
 
 AUTUMN = ("2013-10-24", "2013-11-08")  # two weeks with the end of daylight saving time
 
@@ -25,16 +29,34 @@ def csv() -> Path:
 @pytest.fixture(scope="session")
 def year(csv):
     """The raw tables of the year; each poison test cuts out its days anew."""
-    return open_year(csv)
+    return open_year(LocalPlatform(":memory:", lake=csv))
+
+
+@pytest.fixture(scope="session")
+def warehouse(csv, tmp_path_factory):
+    """A server that holds the year in its lake and its warehouse."""
+    server = Server(tmp_path_factory.mktemp("flights")).start()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in server.env.items():
+            patch.setenv(name, value)
+        platform = Platform()
+        platform.create_bucket()
+        for file in FILES:
+            platform.put_file(f"raw/{file}", csv / file)
+        yield open_year(platform)
+    assert server.stop() == 0
+    server.strata("stop", "--now", check=False)
 
 
 @pytest.fixture(scope="session")
 def autumn(csv):
     """Two weeks: the platform that holds them, their features, and the facts to judge these by."""
-    platform = open_year(csv)
+    platform = open_year(LocalPlatform(":memory:", lake=csv))
     between = f"time_hour BETWEEN TIMESTAMP '{AUTUMN[0]}' AND TIMESTAMP '{AUTUMN[1]}'"
     for table in ("flights", "weather"):
-        platform.sql(f"CREATE OR REPLACE TABLE raw.{table} AS FROM year_{table} WHERE {between}")
+        platform.sql(
+            f"CREATE OR REPLACE TABLE raw.{table} AS FROM aside.year_{table} WHERE {between}"
+        )
     features = build(platform, sql_script("30_features.sql"))
     facts = platform.sql(
         """SELECT s.*, o.landed_at, o.arr_delay, o.late, o.outcome

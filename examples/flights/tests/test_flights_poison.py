@@ -31,6 +31,13 @@ def test_features_known_before_the_cut_do_not_change(year, cut):
         assert verdict.compared > 5_000 and verdict.different == 0 and verdict.later_changed > 0
 
 
+def test_the_warehouse_of_a_server_keeps_the_promise_too(warehouse):
+    for verdict in judge(warehouse, STORM):
+        assert verdict.compared > 5_000 and verdict.different == 0 and verdict.later_changed > 0
+    forgotten = mistaken("the two hours are forgotten")
+    assert not any(v.holds for v in judge(warehouse, STORM, feature_sql=forgotten))
+
+
 def mistaken(mistake: str) -> str:
     right, wrong = MISTAKES[mistake]
     script = sql_script("30_features.sql")
