@@ -74,6 +74,13 @@ sanitized: build ## all tests but the browser's with AddressSanitizer and Undefi
 	  if grep -r . build/asan/reports; then failed=1; fi; \
 	  test -z "$$failed"
 
+.PHONY: races
+races: build ## the unit tests with ThreadSanitizer
+	@cmake --preset tsan
+	@ninja -C build/tsan
+	@TSAN_OPTIONS=suppressions=$(CURDIR)/tools/tsan.supp \
+	  ctest --test-dir build/tsan --output-on-failure --parallel 2
+
 .PHONY: browser-test
 browser-test: build
 	@tools/setup browser

@@ -26,6 +26,20 @@ class Loop::Timer {
 };
 
 struct Loop::Impl {
+  // Asio wakes the loop's thread after it has let go of the queue, so what was posted may have run,
+  // and have ended the loop, before the posting thread is done with it.
+  ~Impl() {
+    while (posting.load(std::memory_order_acquire) != 0)
+      std::this_thread::yield();
+  }
+  template <class F>
+  void post(F&& f) {
+    posting.fetch_add(1, std::memory_order_relaxed);
+    asio::post(context, std::forward<F>(f));
+    posting.fetch_sub(1, std::memory_order_release);
+  }
+
+  std::atomic<int> posting{0};
   asio::io_context context{1};
   asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
 };
@@ -34,11 +48,11 @@ Loop::Loop() : impl_(std::make_unique<Impl>()) {}
 Loop::~Loop() = default;
 
 void Loop::post(std::move_only_function<void()> f) {
-  asio::post(impl_->context, std::move(f));
+  impl_->post(std::move(f));
 }
 
 void Loop::resume(std::coroutine_handle<> handle) {
-  asio::post(impl_->context, [handle] { handle.resume(); });
+  impl_->post([handle] { handle.resume(); });
 }
 
 void Loop::run() {
