@@ -3,6 +3,7 @@ export const pages = (s) => [
   ['home', '/', ['flights', 'flights-late', 'daily', 'raw']],
   ['lake', '/lake', ['raw', 'an-empty-bucket-with-a-name-as-long-as-the-rules-of-s3-allow-it']],
   ['lake-bucket', '/lake/raw', ['flights/', 'notes.json']],
+  ['lake-bucket-timeline', '/lake/raw?tab=timeline', ['bucket create']],
   ['lake-folder', '/lake/raw?prefix=flights/2013/', ['flights.csv', 'month=12/']],
   [
     'lake-empty',
@@ -22,6 +23,7 @@ export const pages = (s) => [
   ['pipelines', '/pipelines', ['daily', 'failed']],
   ['pipelines-runs', '/pipelines?tab=runs', ['daily', 'failed']],
   ['pipeline', '/pipelines/daily', ['ingest', 'report', 'Run now']],
+  ['pipeline-lineage', '/pipelines/daily?tab=lineage', ['ingest']],
   ['pipeline-text', '/pipelines/daily?tab=text', ['"steps"']],
   ['pipeline-timeline', '/pipelines/daily?tab=timeline', ['flow apply', 'flow run', 'admin']],
   ['pipeline-run', `/pipelines/runs/${s.flow_run}`, ['the report failed as asked', 'exit 3']],
