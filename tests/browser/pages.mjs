@@ -23,7 +23,7 @@ export const pages = (s) => [
   ['pipelines', '/pipelines', ['daily', 'failed']],
   ['pipelines-runs', '/pipelines?tab=runs', ['daily', 'failed']],
   ['pipeline', '/pipelines/daily', ['ingest', 'report', 'Run now']],
-  ['pipeline-lineage', '/pipelines/daily?tab=lineage', ['ingest']],
+  ['pipeline-lineage', '/pipelines/daily?tab=lineage', ['flow run', 'task']],
   ['pipeline-text', '/pipelines/daily?tab=text', ['"steps"']],
   ['pipeline-timeline', '/pipelines/daily?tab=timeline', ['flow apply', 'flow run', 'admin']],
   ['pipeline-run', `/pipelines/runs/${s.flow_run}`, ['the report failed as asked', 'exit 3']],

@@ -47,6 +47,19 @@ std::string unfit(const std::string& key) {
   return key.contains('\0') ? "has a zero byte" : "";
 }
 
+// A call that names files gives them as the user knows them: our copies are our own affair.
+void show_file_names(const std::string& folder, const Statement& statement,
+                     std::vector<RewrittenSql::Change>& changes) {
+  for (const auto& call : statement.file_names) {
+    const std::string column = quote_sql_name(call.column);
+    changes.push_back({call.begin, call.begin,
+                       fmt::format("(SELECT * REPLACE (regexp_replace({0}, {1}, 's3://') AS {0}) "
+                                   "FROM ",
+                                   column, quote_sql_text("^.*" + folder + "/[0-9]+/"))});
+    changes.push_back({call.end, call.end, ")"});
+  }
+}
+
 std::string literal_prefix(const std::string& pattern) {
   return pattern.substr(0, pattern.find_first_of("*?["));
 }
@@ -170,6 +183,7 @@ Task<Result<void>> Warehouse::materialise(std::shared_ptr<Run> run) {
       }
       changes.push_back({paths[i].begin, paths[i].end, quote_sql_text(*text)});
     }
+    show_file_names(run->folder, statement, changes);
     std::sort(changes.begin(), changes.end(),
               [](const auto& a, const auto& b) { return a.begin < b.begin; });
     run->texts.emplace_back(run->request.sql, statement.begin, statement.end, changes);

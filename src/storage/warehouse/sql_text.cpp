@@ -401,7 +401,10 @@ class Analyser {
         calls.pop_back();
         if (list_depth != kNoList && list_depth > calls.size()) list_depth = kNoList;
       }
-      if (token.is_sign('(') && reads_files(calls.back())) STRATA_TRY(check_reader(i));
+      if (token.is_sign('(') && reads_files(calls.back())) {
+        STRATA_TRY(check_reader(i));
+        note_file_names(i, calls.back());
+      }
       // extract(year FROM 'text') and its kin read no table.
       const bool in_list = list_depth == calls.size() && i > first_ && at(i - 1).is_sign(',');
       const bool is_table = (in_from || in_list) && (calls.empty() || !takes_from(calls.back()));
@@ -452,6 +455,29 @@ class Analyser {
     const std::string function = at(open - 1).value;
     return refuse(open + 1, "SQL reads files of the lake only, each named as a text: " + function +
                                 "('s3://bucket/key')");
+  }
+  // The call whose bracket opens at `open`, if its rows name files.
+  void note_file_names(std::size_t open, const std::string& function) {
+    std::string column;
+    if (function == "glob") column = "file";
+    if (function == "read_text" || function == "read_blob") column = "filename";
+    if (function.starts_with("parquet_")) column = "file_name";
+    int depth = 0;
+    std::size_t i = open;
+    for (; i < last_; ++i) {
+      if (at(i).is_sign('(')) ++depth;
+      if (at(i).is_sign(')') && --depth == 0) break;
+      if (depth != 1 || !at(i).is_word("filename")) continue;
+      const std::size_t value = at(i + 1).is_sign(':') ? i + 3 : i + 2;
+      if (!at(value - 1).is_sign('=')) continue;
+      if (at(value).kind == SqlToken::Kind::kText) column = at(value).value;
+      if (at(value).is_word("true") || at(value).value == "1") column = "filename";
+    }
+    if (column.empty() || i == last_) return;
+    std::size_t name = open - 1;
+    while (name >= first_ + 2 && at(name - 1).is_sign('.'))
+      name -= 2;
+    out_.file_names.push_back({at(name).begin, at(i).end, std::move(column)});
   }
   static bool takes_from(const std::string& function) {
     return function == "extract" || function == "trim" || function == "substring" ||

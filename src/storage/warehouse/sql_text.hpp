@@ -44,6 +44,12 @@ struct LakePath {
   std::size_t begin = 0, end = 0;  // the literal with its quotes, in the script
 };
 
+// The call of a table function whose rows name the files that it reads, such as read_text(...).
+struct FileNames {
+  std::size_t begin = 0, end = 0;  // the call in the script
+  std::string column;              // in which the names stand
+};
+
 // A table or view that a statement changes.
 struct TableWrite {
   TableName table;
@@ -62,6 +68,7 @@ struct Statement {
   bool if_missing = false;              // CREATE ... IF NOT EXISTS
   std::vector<TableWrite> writes;       // tables and views that it changes
   std::vector<LakePath> reads;          // lake objects that it reads
+  std::vector<FileNames> file_names;    // calls that tell which files they read
   std::optional<LakePath> lake_target;  // where COPY ... TO writes
 };
 

@@ -52,6 +52,19 @@ TEST(SqlText, What_has_no_end_is_named_with_its_place) {
   EXPECT_EQ(refused("  -- nothing\n ;").field, "sql");
 }
 
+TEST(SqlText, Knows_the_calls_whose_rows_name_files) {
+  const std::string sql =
+      "SELECT * FROM glob('s3://b/*'), s.read_csv(['s3://b/a(', 's3://b/c'], filename := true), "
+      "read_csv('s3://b/d', filename = false), read_json('s3://b/e', sep = ')', filename='from')";
+  const auto statement = only(sql);
+  std::vector<std::string> calls;
+  for (const auto& call : statement.file_names)
+    calls.push_back(call.column + " " + sql.substr(call.begin, call.end - call.begin));
+  EXPECT_THAT(calls, ElementsAre("file glob('s3://b/*')",
+                                 "filename s.read_csv(['s3://b/a(', 's3://b/c'], filename := true)",
+                                 "from read_json('s3://b/e', sep = ')', filename='from')"));
+}
+
 TEST(SqlText, Knows_which_tables_a_statement_changes) {
   EXPECT_THAT(written("INSERT INTO t VALUES (1)"), ElementsAre("main.t"));
   EXPECT_THAT(written("insert or replace into a.\"B c\" select 1"), ElementsAre("a.B c"));

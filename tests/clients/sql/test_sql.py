@@ -519,3 +519,27 @@ def test_pivot_finds_its_columns_in_the_data(server, s3, bucket, tmp_path):
     assert "IN (val1, val2" in refused(server, parameter, params=[1])["message"]
     listed = ask(server, f"PIVOT (FROM {table} WHERE x > ?) ON k IN ('b') USING sum(x)", params=[2])
     assert listed["rows"] == [[5]]
+
+
+def test_files_are_named_as_the_caller_named_them(server, s3, bucket):
+    for year in (2012, 2013):
+        s3.put_object(Bucket=bucket, Key=f"named/{year}.csv", Body=b"x\n1\n")
+    ask(server, f"COPY (SELECT 1 AS x) TO 's3://{bucket}/named.parquet'")
+    files = [f"s3://{bucket}/named/{year}.csv" for year in (2012, 2013)]
+    pattern = f"s3://{bucket}/named/*.csv"
+    listed = ", ".join(f"'{file}'" for file in files)
+    for sql in (
+        f"SELECT file FROM glob('{pattern}') ORDER BY file",
+        f"SELECT filename FROM read_csv('{pattern}', filename = true) ORDER BY ALL",
+        f"SELECT t.filename FROM read_csv([{listed}], filename := true, header = true) AS t "
+        "ORDER BY ALL",
+        f"SELECT origin FROM read_csv('{pattern}', filename = 'origin') ORDER BY origin",
+        f"SELECT filename FROM main.read_text('{pattern}') WHERE content LIKE 'x%' ORDER BY ALL",
+    ):
+        assert [row[0] for row in ask(server, sql)["rows"]] == files, sql
+    metadata = f"SELECT DISTINCT file_name FROM parquet_metadata('s3://{bucket}/named.parquet')"
+    assert ask(server, metadata)["rows"] == [[f"s3://{bucket}/named.parquet"]]
+    plain = ask(server, f"SELECT * FROM read_csv('{pattern}', filename = false)")
+    assert [column["name"] for column in plain["columns"]] == ["x"]
+    wrong = refused(server, f"SELECT nope FROM read_csv('{pattern}', filename = true)")
+    assert wrong["field"] == "sql:1:8" and "nope" in wrong["message"]

@@ -48,6 +48,7 @@ export function title_of(node: LineageNode): string {
   const facts = node.facts ?? {};
   const told = { run: facts.name, query: facts.statement, logged_model: facts.name }[node.kind];
   if (typeof told === 'string' && told) return told;
+  if (node.kind === 'task') return node.name.slice(node.name.indexOf('/') + 1); // of RUN/STEP
   return /^[0-9a-f-]{24,}$/.test(node.name)
     ? short_id(node.name)
     : node.name.replace(/^main\./, '');
