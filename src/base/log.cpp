@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <memory>
+#include <mutex>
 
 #include <fmt/format.h>
 
@@ -13,7 +14,8 @@ struct Target {
   Sink sink;
   Level least;
 };
-std::atomic<std::shared_ptr<const Target>> target;
+std::mutex target_mutex;
+std::shared_ptr<const Target> target;
 constexpr int kNothing = 1 + static_cast<int>(Level::kError);
 std::atomic<int> least_kept{kNothing};
 
@@ -23,14 +25,19 @@ std::string_view level_name(Level level) {
 }
 
 void hand_over(Level level, std::string_view line) {
-  const auto to = target.load();
+  const auto to = [] {
+    const std::scoped_lock lock(target_mutex);
+    return target;
+  }();
   if (to && level >= to->least) to->sink(line);
 }
 }  // namespace
 
 void install(Sink sink, Level least) {
   least_kept = sink ? static_cast<int>(least) : kNothing;
-  target.store(sink ? std::make_shared<const Target>(Target{std::move(sink), least}) : nullptr);
+  auto next = sink ? std::make_shared<const Target>(Target{std::move(sink), least}) : nullptr;
+  const std::scoped_lock lock(target_mutex);
+  target.swap(next);  // the former goes when the lock is open again
 }
 
 bool enabled(Level level) {

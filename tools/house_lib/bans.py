@@ -55,6 +55,8 @@ CPP_BANS = [
     call("strcpy strcat sprintf vsprintf gets strtok", "Use std::string and fmt::format"),
     call("atoi atol atof", _PARSE),
     name("std::stoi std::stol std::stoul std::stoll std::stoull std::stof std::stod", _PARSE),
+    form("std::atomic<std::shared_ptr>", r"std::atomic<\s*std::shared_ptr",
+         "Copy the pointer under a mutex: libstdc++ 12 reads these without release order"),
     call("rand srand", "Use the runtime's Random", "runtime"),
     name("std::random_device", "Use the runtime's Random", "runtime"),
     form("time", r"(?<![\w.>])time\s*\(\s*(?:nullptr|NULL|0)\s*\)", _ASK_THE_CLOCK, "runtime"),

@@ -216,7 +216,10 @@ Task<Result<EndpointInfo>> Endpoints::settled(const kernel::Caller& caller, std:
 Result<std::shared_ptr<const LiveModel>> Endpoints::find(const ProjectId& project,
                                                          std::string_view name,
                                                          std::string_view version) const {
-  const auto routing = routing_.load(std::memory_order_acquire);
+  const auto routing = [this] {
+    const std::scoped_lock lock(routing_mutex_);
+    return routing_;
+  }();
   const auto names = routing->projects.find(project.str());
   if (names == routing->projects.end()) return no_endpoint(name);
   const auto found = names->second.find(name);
@@ -289,7 +292,8 @@ void Endpoints::publish_routing() {
   auto routing = std::make_shared<Routing>();
   for (const auto& [key, endpoint] : endpoints_)
     routing->projects[key.first][key.second] = endpoint->live;
-  routing_.store(std::move(routing), std::memory_order_release);
+  const std::scoped_lock lock(routing_mutex_);
+  routing_ = std::move(routing);
 }
 
 }  // namespace strata::platform::deployment

@@ -10,7 +10,6 @@
 // predict() take no lock; a model that needs less than kInlineMicros runs on the calling thread,
 // others on the pool. Following a moved alias takes as long as fetching and loading the model.
 
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -166,7 +165,8 @@ class Endpoints {
 
   mutable std::mutex mutex_;  // over endpoints_ and their mutable parts
   std::map<Key, std::shared_ptr<Endpoint>> endpoints_;
-  std::atomic<std::shared_ptr<const Routing>> routing_;
+  mutable std::mutex routing_mutex_;  // held for a copy of the pointer, by readers and the writer
+  std::shared_ptr<const Routing> routing_;
   Signal settled_;  // an endpoint is no longer loading
 };
 
