@@ -234,6 +234,50 @@ TEST_F(KernelTest, Lineage_walks_both_ways_and_only_as_far_as_the_asked_time) {
   EXPECT_EQ(early->nodes.size(), 2U);
 }
 
+// Two runs of one pipeline over the same data: task `a` writes, task `b` reads and writes.
+TEST_F(KernelTest, Lineage_tells_apart_writers_of_the_same_content) {
+  const NodeRef made{"object", "lake/made.csv", "aa"}, data{"dataset", "made", "aa"};
+  const auto task = [](const std::string& name) {
+    return NodeRef{"task", name, ""};
+  };
+  const auto later = [&] {
+    clock_.advance(std::chrono::seconds(1));
+  };
+  for (const std::string run : {"1", "2", "3"}) {
+    connect({"flow_run", run, ""}, task(run + "/a"), "started");
+    connect(task(run + "/a"), made, "wrote");
+    later();
+    connect(made, task(run + "/b"), "read");
+    connect(made, data, "read");
+    connect(data, {"run", "r" + run, ""}, "trained");
+    later();
+    connect({"run", "r" + run, ""}, {"model", "m", run}, "registered");
+    later();
+  }
+  const auto names = [&](const NodeRef& start, Direction direction) {
+    std::set<std::string> out;
+    for (const auto& node : sync_wait(lineage_->walk(root_.project, start, direction))->nodes)
+      out.insert(node.ref.to_string());
+    return out;
+  };
+  using Names = std::set<std::string>;
+  for (const std::string run : {"1", "2", "3"}) {
+    EXPECT_EQ(names({"model", "m", run}, Direction::kUpstream),
+              (Names{"model:m@" + run, "run:r" + run, "dataset:made@aa", "object:lake/made.csv@aa",
+                     "task:" + run + "/a", "flow_run:" + run}));
+    EXPECT_EQ(names(task(run + "/b"), Direction::kUpstream),
+              (Names{"task:" + run + "/b", "object:lake/made.csv@aa", "task:" + run + "/a",
+                     "flow_run:" + run}));
+    EXPECT_EQ(names(task(run + "/a"), Direction::kDownstream),
+              (Names{"task:" + run + "/a", "object:lake/made.csv@aa", "task:" + run + "/b",
+                     "dataset:made@aa", "run:r" + run, "model:m@" + run}));
+  }
+  // From the content itself, all of its uses follow; it comes from its last writer.
+  EXPECT_EQ(names(made, Direction::kDownstream).size(), 11U);
+  EXPECT_EQ(names(made, Direction::kUpstream),
+            (Names{"object:lake/made.csv@aa", "task:3/a", "flow_run:3"}));
+}
+
 TEST_F(KernelTest, A_thing_is_named_as_people_type_it) {
   EXPECT_EQ(NodeRef::parse("s3://raw/a/b.csv")->to_string(), "object:raw/a/b.csv");
   EXPECT_EQ(NodeRef::parse("model:flights@3")->version, "3");

@@ -1,9 +1,10 @@
 #include "kernel/lineage/lineage.hpp"
 
-#include <deque>
-#include <set>
+#include <array>
+#include <limits>
 
 #include "base/bytes.hpp"
+#include "kernel/lineage/walk.hpp"
 
 namespace strata::kernel {
 
@@ -25,16 +26,6 @@ constexpr std::array<std::string_view, 13> kKinds = {
     "object", "table",        "query",    "task",       "flow_run", "run",        "dataset",
     "model",  "logged_model", "endpoint", "prediction", "commit",   "environment"};
 
-Result<LineageNode> read_node(const Row& row) {
-  auto facts = parse_json(row.text(6));
-  if (!facts) return facts.error();
-  return LineageNode{{row.text(0), row.text(1), row.text(2)},
-                     row.text(3),
-                     row.text(4),
-                     Instant{row.integer(5)},
-                     *facts};
-}
-
 // The id of a node, made on the spot when an edge names one that nobody reported yet.
 Result<std::int64_t> node_id(Writer& writer, const ProjectId& project, const NodeRef& ref,
                              std::int64_t now) {
@@ -51,86 +42,21 @@ Result<std::int64_t> node_id(Writer& writer, const ProjectId& project, const Nod
   return made->front().integer(0);
 }
 
-constexpr std::string_view kNodeColumns = "kind, name, version, digest, owner, time, facts, id";
-
 Result<std::optional<Row>> find_row(Reader& r, const ProjectId& project, const NodeRef& ref,
                                     Instant as_of) {
   if (!ref.version.empty()) {
     return r.first(fmt::format("SELECT {} FROM lineage_nodes WHERE project = ? AND kind = ? AND "
                                "name = ? AND version = ?",
-                               kNodeColumns),
+                               kLineageNodeColumns),
                    {project.str(), ref.kind, ref.name, ref.version});
   }
   return r.first(
       fmt::format(
           "SELECT {} FROM lineage_nodes WHERE project = ? AND kind = ? AND name = ? AND time <= ?"
           " ORDER BY time DESC, id DESC LIMIT 1",
-          kNodeColumns),
+          kLineageNodeColumns),
       {project.str(), ref.kind, ref.name, as_of.micros});
 }
-
-// One breadth-first visit in the chosen direction.
-class Walk {
- public:
-  Walk(Reader& reader, Direction direction, Instant as_of)
-      : reader_(reader),
-        as_of_(as_of),
-        sql_(direction == Direction::kUpstream
-                 ? "SELECT n.kind, n.name, n.version, n.digest, n.owner, n.time, n.facts, n.id, "
-                   "e.relation, e.time"
-                   " FROM lineage_edges e JOIN lineage_nodes n ON n.id = e.source WHERE e.target = "
-                   "? AND e.time <= ?"
-                   " ORDER BY e.time, n.id"
-                 : "SELECT n.kind, n.name, n.version, n.digest, n.owner, n.time, n.facts, n.id, "
-                   "e.relation, e.time"
-                   " FROM lineage_edges e JOIN lineage_nodes n ON n.id = e.target WHERE e.source = "
-                   "? AND e.time <= ?"
-                   " ORDER BY e.time, n.id"),
-        upstream_(direction == Direction::kUpstream) {}
-
-  Result<LineageGraph> from(const Row& start) {
-    auto first = read_node(start);
-    if (!first) return first.error();
-    graph_.nodes.push_back(*first);
-    seen_.insert(start.integer(7));
-    queue_.emplace_back(start.integer(7), first->ref);
-    while (!queue_.empty()) {
-      const auto [id, ref] = queue_.front();
-      queue_.pop_front();
-      STRATA_TRY(visit(id, ref));
-    }
-    return std::move(graph_);
-  }
-
- private:
-  Status visit(std::int64_t id, const NodeRef& ref) {
-    const auto rows = reader_.query(sql_, {id, as_of_.micros});
-    if (!rows) return rows.error();
-    for (const auto& row : *rows) {
-      auto node = read_node(row);
-      if (!node) return node.error();
-      const Instant time{row.integer(9)};
-      graph_.edges.push_back(upstream_ ? LineageEdge{node->ref, ref, row.text(8), time}
-                                       : LineageEdge{ref, node->ref, row.text(8), time});
-      if (!seen_.insert(row.integer(7)).second) continue;
-      if (graph_.nodes.size() >= Lineage::kMaxNodes) {
-        graph_.truncated = true;
-        continue;
-      }
-      queue_.emplace_back(row.integer(7), node->ref);
-      graph_.nodes.push_back(*std::move(node));
-    }
-    return {};
-  }
-
-  Reader& reader_;
-  Instant as_of_;
-  std::string_view sql_;
-  bool upstream_;
-  LineageGraph graph_;
-  std::set<std::int64_t> seen_;
-  std::deque<std::pair<std::int64_t, NodeRef>> queue_;
-};
 
 }  // namespace
 
@@ -205,7 +131,7 @@ Task<Result<LineageNode>> Lineage::find(const ProjectId& project, const NodeRef&
     if (!row) return row.error();
     if (!*row)
       return not_found(fmt::format("nothing is known of '{}'", printable(ref.to_string())));
-    return read_node(**row);
+    return read_lineage_node(**row);
   };
   co_return co_await records_.read(query);
 }
@@ -218,7 +144,7 @@ Task<Result<LineageGraph>> Lineage::walk(const ProjectId& project, const NodeRef
     if (!row) return row.error();
     if (!*row)
       return not_found(fmt::format("nothing is known of '{}'", printable(start.to_string())));
-    return Walk(r, direction, until).from(**row);
+    return LineageWalk(r, direction, until).from(**row);
   };
   co_return co_await records_.read(query);
 }

@@ -76,7 +76,8 @@ class Lineage {
   // Errors: kNotFound.
   Task<Result<LineageNode>> find(const ProjectId& project, const NodeRef& ref,
                                  std::optional<Instant> as_of = {});
-  // All that leads to `start` (upstream) or follows from it (downstream), breadth first.
+  // All that leads to `start` (upstream) or follows from it (downstream), breadth first. Of several
+  // writers of the same content, only the one whose content was read.
   Task<Result<LineageGraph>> walk(const ProjectId& project, const NodeRef& start,
                                   Direction direction, std::optional<Instant> as_of = {});
 
