@@ -101,7 +101,8 @@ class ArrowEncoder final : public Encoder {
     return {};
   }
 
-  Status add(std::string& out, duckdb_data_chunk chunk, idx_t rows) override {
+  Status add(std::string& out, duckdb_data_chunk chunk, idx_t rows,
+             const Relieve& relieve) override {
     ArrowError error{};
     ArrowArray array{};
     STRATA_TRY(check(library_.data_chunk_to_arrow(options_.get(), chunk, &array), "rows"));
@@ -109,8 +110,10 @@ class ArrowEncoder final : public Encoder {
     for (const auto& column : as_text_)
       release_child(array, column.index);
     if (array.release != nullptr) array.release(&array);
-    if (written.ok()) flush(out);
-    return written;
+    if (!written) return written;
+    flush(out);
+    relieve(out);
+    return {};
   }
 
   Status end(std::string& out) override {

@@ -22,11 +22,14 @@ class RowEncoder : public Encoder {
     }
   }
 
-  Status add(std::string& out, duckdb_data_chunk chunk, idx_t rows) override {
+  Status add(std::string& out, duckdb_data_chunk chunk, idx_t rows,
+             const Relieve& relieve) override {
     for (idx_t i = 0; i < cells_.size(); ++i)
       cells_[i]->attach(library_.data_chunk_get_vector(chunk, i));
-    for (idx_t row = 0; row < rows; ++row)
+    for (idx_t row = 0; row < rows; ++row) {
       append_row(out, row);
+      relieve(out);
+    }
     return {};
   }
 

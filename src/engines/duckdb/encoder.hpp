@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,14 +10,18 @@
 
 namespace strata::engines::duckdb {
 
+using Relieve = std::function<void(std::string& out)>;
+
 // Turns the chunks of one result into the bytes of its answer. One thread.
 class Encoder {
  public:
   virtual ~Encoder() = default;
   // What stands before the first row.
   virtual Status begin(std::string& out) = 0;
-  // The first `rows` rows of `chunk`.
-  virtual Status add(std::string& out, duckdb_data_chunk chunk, idx_t rows) = 0;
+  // The first `rows` rows of `chunk`. Between rows, where the format allows it, `relieve` may take
+  // what `out` holds: a chunk of long texts is far larger than what one wants to hold of it twice.
+  virtual Status add(std::string& out, duckdb_data_chunk chunk, idx_t rows,
+                     const Relieve& relieve) = 0;
   virtual Status end(std::string& out) = 0;
 };
 

@@ -192,6 +192,8 @@ class Session {
 
   // Ends the transaction and keeps what it did for the report.
   Outcome commit(const std::function<Status()>& run) {
+    // Nobody would learn of it, and nobody could record what it was made from.
+    if (gone_) return failed("the query was given up", "");
     const auto ask = engine_.ask(connection_);
     if (auto seen = engine_.commits().find_read(ask, effects_); !seen)
       return failed(seen.error().message, "");
@@ -466,10 +468,12 @@ class Session {
     std::vector<std::unique_ptr<Encoder>> unused;
     auto encoder = make_encoder(library_, Format::kJson, result.get());
     std::string rows = "[";
+    const Relieve keep = [](std::string&) {
+    };
     while (true) {
       Chunk chunk(library_, library_.fetch_chunk(result.get()));
       if (!chunk) break;
-      (void)(*encoder)->add(rows, chunk.get(), library_.data_chunk_get_size(chunk.get()));
+      (void)(*encoder)->add(rows, chunk.get(), library_.data_chunk_get_size(chunk.get()), keep);
     }
     auto json = parse_json(rows + "]");
     if (json && json->size() > 0) {
@@ -505,11 +509,13 @@ class Session {
   Outcome count_only(QueryResult& result, const std::string& sql) {
     send(Say::kHead, encode(Head{}));
     std::string rows = "[";
+    const Relieve keep = [](std::string&) {
+    };
     auto encoder = make_encoder(library_, Format::kJson, result.get());
     while (true) {
       Chunk chunk(library_, library_.fetch_chunk(result.get()));
       if (!chunk) break;
-      (void)(*encoder)->add(rows, chunk.get(), library_.data_chunk_get_size(chunk.get()));
+      (void)(*encoder)->add(rows, chunk.get(), library_.data_chunk_get_size(chunk.get()), keep);
     }
     const auto json = parse_json(rows + "]");
     if (json && json->size() == 1 && json->as_array()[0].size() == 1 &&
@@ -525,6 +531,9 @@ class Session {
     send(Say::kHead, encode(Head{columns_of(library_, result.get())}));
     std::string out;
     if (auto begun = (*encoder)->begin(out); !begun) return failed(begun.error().message, "");
+    const Relieve relieve = [this](std::string& full) {
+      if (full.size() >= kPieceBytes) flush(full);
+    };
     while (!gone_) {
       Chunk chunk(library_, library_.fetch_chunk(result.get()));
       if (!chunk) break;
@@ -535,14 +544,13 @@ class Session {
         done_.truncated = true;
       }
       if (rows > 0) {
-        if (auto added = (*encoder)->add(out, chunk.get(), rows); !added)
+        if (auto added = (*encoder)->add(out, chunk.get(), rows, relieve); !added)
           return failed(added.error().message, "");
       }
       done_.rows += static_cast<std::int64_t>(rows);
-      if (out.size() >= kPieceBytes) flush(out);
       if (done_.truncated) break;
     }
-    if (!done_.truncated) {
+    if (!done_.truncated && !gone_) {
       if (auto whole = check(result, sql); !whole) return whole;
     }
     if (auto ended = (*encoder)->end(out); !ended) return failed(ended.error().message, "");
@@ -550,14 +558,21 @@ class Session {
     return {};
   }
 
+  // In pieces of the same size, however long a cell or an Arrow batch is.
   void flush(std::string& out) {
-    if (!out.empty()) send(Say::kData, out);
+    const std::string_view all = out;
+    for (std::size_t at = 0; at < all.size() && !gone_; at += kPieceBytes)
+      send(Say::kData, all.substr(at, kPieceBytes));
     out.clear();
   }
 
   void send(Say kind, std::string_view payload) {
-    if (!socket_.send(static_cast<char>(kind), payload))
-      gone_ = true;  // the query was given up: nobody is left to tell
+    const auto sent = socket_.send(static_cast<char>(kind), payload);
+    if (sent) return;
+    // The query was given up and nobody is left to tell; or what should be sent cannot be, and the
+    // closed socket says that this is no answer.
+    gone_ = true;
+    if (sent.error().code != Code::kUnavailable) socket_.shutdown();
   }
 
   Outcome check(QueryResult& result, const std::string& sql) {

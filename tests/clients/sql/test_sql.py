@@ -543,3 +543,22 @@ def test_files_are_named_as_the_caller_named_them(server, s3, bucket):
     assert [column["name"] for column in plain["columns"]] == ["x"]
     wrong = refused(server, f"SELECT nope FROM read_csv('{pattern}', filename = true)")
     assert wrong["field"] == "sql:1:8" and "nope" in wrong["message"]
+
+
+def test_long_cells_arrive_whole_in_every_form(server):
+    """More than fits into one message between the engine and the server, in one chunk of rows."""
+    rows, size = 2048 + 100, 40_000
+    sql = f"SELECT i, repeat(chr((65 + i % 26)::INTEGER), {size}) AS text FROM range({rows}) t(i)"
+    expected = [chr(65 + i % 26) * size for i in range(rows)]
+    answer = ask(server, sql, limit=0)
+    assert (answer["row_count"], answer["truncated"]) == (rows, False)
+    assert [row[1] for row in answer["rows"]] == expected
+    lines = post(server, sql, accept="text/csv", limit=0).text.splitlines()
+    assert [line.split(",")[1] for line in lines[1:]] == expected
+    stream = post(server, sql, accept="application/vnd.apache.arrow.stream", limit=0).content
+    with pyarrow.ipc.open_stream(io.BytesIO(stream)) as reader:
+        assert reader.read_all()["text"].to_pylist() == expected
+    vectors = "SELECT i, list_transform(range(3072), lambda x: x / 7.0) AS v FROM range(3000) t(i)"
+    answer = ask(server, vectors, limit=0)
+    assert answer["row_count"] == len(answer["rows"]) == 3000
+    assert all(len(row[1]) == 3072 for row in answer["rows"])
