@@ -435,8 +435,12 @@ Task<void> serve_connection(Transport& transport, std::string peer,
     const auto sound = complete(*request, parser, context);
     Response response;
     if (sound) {
+      request->watch_peer = [&transport](std::move_only_function<void()> gone) {
+        transport.watch_peer(std::move(gone));
+      };
       auto handled = context.pipeline.handle(*request);
       response = co_await std::move(handled);
+      transport.watch_peer({});
     } else {
       response = context.pipeline.refuse(sound.error(), *request);
       keep_alive = false;

@@ -58,6 +58,9 @@ struct Request {
   std::chrono::steady_clock::time_point body_deadline =
       std::chrono::steady_clock::time_point::max();
   ByteSource* body = nullptr;
+  // Has `gone` called once when the peer has gone before it got an answer; see
+  // Authorized::when_peer_goes.
+  std::function<void(std::move_only_function<void()> gone)> watch_peer;
   std::shared_ptr<ByteSource>
       decoded_body;  // owns `body` once authentication put a checking one in its place
 
@@ -95,6 +98,12 @@ class Authorized {
   std::string param(std::string_view name) const { return request_->param(name); }
   ByteSource& body() const { return *request_->body; }
   std::uint64_t body_limit() const { return body_limit_; }
+  // For work that is in vain without somebody to tell: `gone` is called on this connection's loop,
+  // at most once, within about a second of the peer's end, until the answer begins. Call it after
+  // the body was read.
+  void when_peer_goes(std::move_only_function<void()> gone) const {
+    if (request_->watch_peer) request_->watch_peer(std::move(gone));
+  }
 
   // Errors: kUnsupportedMediaType when the body came compressed: nothing here unpacks one.
   Status check_plain() const;

@@ -61,7 +61,7 @@ class Watchdog {
   bool fired() const { return state_->fired; }
   void watch_peer(std::move_only_function<void()> gone) {
     state_->gone = std::move(gone);
-    if (!state_->waiting) wait(state_);
+    if (state_->gone && !state_->waiting) wait(state_);
   }
 
  private:

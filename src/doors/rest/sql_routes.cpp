@@ -1,5 +1,7 @@
 #include "doors/rest/sql_routes.hpp"
 
+#include <stop_token>
+
 #include "base/text.hpp"
 #include "doors/rest/rest.hpp"
 
@@ -115,6 +117,9 @@ Task<Response> run_query(const Authorized& call, Warehouse& warehouse) {
   if (!body) co_return error_response(body.error(), call.request());
   auto request = read_request(*body, media->format);
   if (!request) co_return error_response(request.error(), call.request());
+  std::stop_source given_up;
+  request->given_up = given_up.get_token();
+  call.when_peer_goes([given_up]() mutable { given_up.request_stop(); });
   auto stream = co_await warehouse.query(call.caller(), std::move(*request));
   if (!stream) co_return error_response(stream.error(), call.request());
   const std::string id = (*stream)->id();

@@ -146,6 +146,8 @@ Task<Result<std::unique_ptr<QueryStream>>> Warehouse::query(const Caller& caller
   run->began = ports_.clock.steady();
   auto prepared = co_await prepare(run);
   if (!prepared) co_return std::move(prepared).error();
+  const std::stop_callback given_up(run->request.given_up,
+                                    [this, run] { interrupt(*run, Code::kCancelled); });
   auto begun = co_await begin(run);
   if (!begun) {
     auto failed = co_await finish(run, begun.error());
@@ -424,8 +426,12 @@ Task<Result<void>> Warehouse::admit(std::shared_ptr<Run> run) {
   while (true) {
     {
       const std::lock_guard lock(mutex_);
-      if (busy_ < kSlots && !ended_) {
+      const auto& user = run->caller.user.str();
+      const auto mine = busy_of_.find(user);
+      const bool share = mine == busy_of_.end() || mine->second < kUserSlots;
+      if (busy_ < kSlots && share && !ended_) {
         ++busy_;
+        ++busy_of_[user];
         run->admitted = true;
         break;
       }
@@ -454,7 +460,10 @@ void Warehouse::leave(Run& run) {
   {
     const std::lock_guard lock(mutex_);
     running_.erase(run.info.id);
-    if (std::exchange(run.admitted, false)) --busy_;
+    if (std::exchange(run.admitted, false)) {
+      --busy_;
+      if (--busy_of_[run.caller.user.str()] == 0) busy_of_.erase(run.caller.user.str());
+    }
   }
   freed_.notify_all();
 }

@@ -13,6 +13,7 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -44,7 +45,8 @@ struct QueryRequest {
   Format format = Format::kJson;
   std::uint64_t limit = 0;  // rows of the answer; 0 for all
   std::chrono::milliseconds timeout{300'000};
-  std::string id;  // chosen by the caller so that it can cancel; made here when empty
+  std::string id;            // chosen by the caller so that it can cancel; made here when empty
+  std::stop_token given_up;  // cancels it while its first bytes are waited for
 };
 
 struct QueryInfo {
@@ -92,11 +94,12 @@ class QueryStream : public ByteSource {
 // event "table.committed" and the query's history, each statement of a script by itself. A server
 // that dies in between finds changed tables when the engine starts next, without their sources.
 // Costs: 33 MB and some 100
-// ms for the first query; the process ends after five idle minutes. At most kSlots queries run,
-// twice eight times as many wait. Threads: all methods from any loop.
+// ms for the first query; the process ends after five idle minutes. At most kSlots queries run, of
+// one user kUserSlots, and kMaxWaiting wait. Threads: all methods from any loop.
 class Warehouse {
  public:
   static constexpr int kSlots = 4;
+  static constexpr int kUserSlots = 3;  // one is left for the others, whatever a user does
   static constexpr int kMaxWaiting = 64;
   static constexpr std::size_t kMaxObjects = 10'000;  // that one query may name by patterns
 
@@ -196,6 +199,7 @@ class Warehouse {
   mutable std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Run>> running_;
   int busy_ = 0;
+  std::map<std::string, int> busy_of_;  // by user
   int waiting_ = 0;
   std::atomic<bool> ended_{false};
   Signal freed_;

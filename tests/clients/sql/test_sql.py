@@ -562,3 +562,57 @@ def test_long_cells_arrive_whole_in_every_form(server):
     answer = ask(server, vectors, limit=0)
     assert answer["row_count"] == len(answer["rows"]) == 3000
     assert all(len(row[1]) == 3072 for row in answer["rows"])
+
+
+def test_queries_whose_clients_went_away_give_their_slots_back(server):
+    marked = ENDLESS + f" AND 'left {uuid.uuid4().hex}' <> ''"
+    for _ in range(2):
+        with pytest.raises(requests.exceptions.ReadTimeout):
+            requests.post(
+                f"{server.http}/api/v1/sql",
+                json={"sql": marked},
+                headers=server.bearer(),
+                timeout=0.3,
+            )
+
+    def states():
+        answer = requests.get(
+            f"{server.http}/api/v1/sql/queries", headers=server.bearer(), timeout=30
+        )
+        return [q["state"] for q in answer.json()["queries"] if q["sql"] == marked]
+
+    assert wait_for(lambda: states() == ["cancelled"] * 2)
+
+
+def test_one_user_cannot_hold_every_slot(server):
+    user = name("greedy")
+    server.strata("user", "create", user, "--role", "member")
+    made = server.strata("token", "create", "--user", user, "-o", "json").stdout
+    token = json.loads(made)["token"]
+    ids = [uuid.uuid4().hex for _ in range(5)]
+    with concurrent.futures.ThreadPoolExecutor(len(ids)) as threads:
+        running = [
+            threads.submit(post, server, ENDLESS, token=token, query_id=query) for query in ids
+        ]
+
+        def state(query):
+            answer = requests.get(
+                f"{server.http}/api/v1/sql/queries/{query}", headers=server.bearer(), timeout=30
+            )
+            return answer.json().get("state")
+
+        def cancel(query):
+            requests.delete(
+                f"{server.http}/api/v1/sql/queries/{query}", headers=server.bearer(), timeout=30
+            )
+
+        try:
+            wanted = ["queued"] * 2 + ["running"] * 3
+            wait_for(lambda: sorted(str(state(query)) for query in ids) == wanted)
+            assert ask(server, "SELECT 1")["rows"] == [[1]]
+        finally:
+            while not all(done.done() for done in running):
+                for query in ids:
+                    cancel(query)
+        codes = {done.result().json()["error"]["code"] for done in running}
+        assert codes == {"cancelled"}
