@@ -16,7 +16,8 @@
 // engine kReady once more; then the server says kSession, with a socket along, for each query, and
 // kQuit at the end. On a session's socket the
 // server says kRun once and perhaps kCancel; the engine answers kProgress at any time, then kHead,
-// kData as often as needed and kDone, or kFailed in place of whatever is still to come.
+// kData as often as needed and kDone, or kFailed in place of whatever is still to come; or
+// kExhausted, which asks to be killed: its process takes ever more memory and cannot be stopped.
 namespace strata::wire::sql_engine {
 
 enum class Say : char {
@@ -31,6 +32,7 @@ enum class Say : char {
   kHead = 'H',
   kData = 'D',
   kDone = 'Z',
+  kExhausted = 'E',
 };
 
 enum class Format : std::uint8_t { kJson, kCsv, kArrow, kParquet };

@@ -1,5 +1,6 @@
 #include "engines/duckdb/engine.hpp"
 
+#include <array>
 #include <cerrno>
 
 #include <fcntl.h>
@@ -87,8 +88,21 @@ Result<std::unique_ptr<Engine>> Engine::open(const EngineOptions& options) {
     engine->library_->free(message);
     return Error(Code::kUnavailable, "the SQL engine does not start: " + reason);
   }
+  engine->memory_mb_ = options.memory_mb;
   STRATA_TRY(engine->configure(options));
   return engine;
+}
+
+std::int64_t Engine::resident_mb() {
+  std::array<char, 64> text{};
+  const int file = ::open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+  if (file < 0) return 0;
+  const auto got = ::read(file, text.data(), text.size());
+  ::close(file);
+  const std::string_view all(text.data(), got > 0 ? static_cast<std::size_t>(got) : 0);
+  const auto parts = split(all, ' ');
+  if (parts.size() < 2) return 0;
+  return to_int(parts[1]).value_or(0) * (::sysconf(_SC_PAGESIZE) >> 10U) >> 10U;
 }
 
 Engine::~Engine() {

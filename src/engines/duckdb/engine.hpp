@@ -65,6 +65,11 @@ class Engine {
   // Writes the log into the database file.
   Status checkpoint();
 
+  // What this process was given, and what it holds. The engine bounds what it keeps; a value or
+  // list under construction is beyond its books.
+  std::int64_t memory_mb() const { return memory_mb_; }
+  static std::int64_t resident_mb();
+
   // Processor time, shared out evenly among the queries that run at the same time.
   class Meter {
    public:
@@ -89,6 +94,7 @@ class Engine {
   std::mutex views_;
   std::map<std::string, std::string> view_sql_;
   Meter meter_;
+  std::int64_t memory_mb_ = 0;
 };
 
 // 'text' with its quotes doubled.

@@ -1,6 +1,7 @@
 #include "engines/duckdb/session.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <semaphore>
 #include <set>
@@ -16,6 +17,8 @@ using namespace wire::sql_engine;
 
 constexpr std::size_t kPieceBytes = 256U << 10U;
 constexpr int kProgressEveryMs = 200;
+constexpr int kLooksOver = 5;  // of kProgressEveryMs each, until an interrupt must have worked
+constexpr std::int64_t kSlackMb = 512;  // the library, its statics and what streams through
 // Newer than the header.
 constexpr auto kMergeInto = static_cast<duckdb_statement_type>(30);
 constexpr std::string_view kExplain = "EXPLAIN (FORMAT json) ";
@@ -113,10 +116,18 @@ class Session {
 
   duckdb_connection connection() const { return connection_.get(); }
 
+  // The statement holds more memory than there is; it is about to be interrupted. From any thread.
+  void exhaust() { exhausted_ = true; }
+
   void run() {
     const int metered = engine_.meter().begin();
     Outcome outcome = run_all();
     done_.cpu_ms = engine_.meter().end(metered);
+    if (!outcome && exhausted_) {
+      outcome.error().message = fmt::format(
+          "it builds values larger than the {} MiB that SQL has (sql.memory)", engine_.memory_mb());
+      set_kind(outcome.error(), "out_of_memory");
+    }
     if (!outcome) {
       if (in_transaction_)
         (void)engine_.run(connection_, "ROLLBACK");  // it failed already: this only frees it early
@@ -631,6 +642,7 @@ class Session {
   bool in_transaction_ = false;
   bool open_ = false;  // by the script's own BEGIN
   bool gone_ = false;
+  std::atomic<bool> exhausted_{false};
   std::set<std::pair<std::string, std::string>> reads_;  // of the statement
   std::vector<StatementEffect> effects_;                 // of the transaction
   // How often the transaction has changed each table; and before the statement.
@@ -639,8 +651,12 @@ class Session {
 
 // Listens while the statement runs: passes on how far it is, and interrupts it when the server says
 // so or is gone. Returns when the server has closed the socket.
-void watch(const Library& library, duckdb_connection connection, MessageSocket& socket,
+void watch(const Engine& engine, Session& session, MessageSocket& socket,
            const std::atomic<bool>& finished) {
+  const Library& library = engine.library();
+  const auto connection = session.connection();
+  const auto given = engine.memory_mb();
+  int over = 0;  // looks in a row
   while (true) {
     if (socket.readable(kProgressEveryMs)) {
       auto message = socket.receive();
@@ -649,6 +665,16 @@ void watch(const Library& library, duckdb_connection connection, MessageSocket& 
       continue;
     }
     if (finished) continue;
+    const auto held = Engine::resident_mb();
+    if (held <= given + given / 4 + kSlackMb) {
+      over = 0;
+    } else if (held <= 2 * given + kSlackMb && ++over <= kLooksOver) {
+      session.exhaust();
+      library.interrupt(connection);
+    } else {
+      // It is in the middle of one endless value.
+      if (!socket.send(static_cast<char>(Say::kExhausted), "")) return;
+    }
     // -1 while the engine cannot tell; the server also learns that the engine is alive.
     const double percent = library.query_progress(connection).percentage;
     if (!socket.send(static_cast<char>(Say::kProgress), std::to_string(percent))) return;
@@ -673,7 +699,7 @@ void serve_session(Engine& engine, MessageSocket socket, BlockingPool& threads) 
   std::atomic<bool> finished{false};
   std::binary_semaphore gone(0);
   threads.submit([&] {
-    watch(engine.library(), session.connection(), socket, finished);
+    watch(engine, session, socket, finished);
     gone.release();
   });
   session.run();

@@ -327,6 +327,19 @@ Task<Result<bool>> Warehouse::advance(std::shared_ptr<Run> run) {
       host_.release(*run->session, true);
       run->session.reset();
     }
+  } else if (message->kind == static_cast<char>(Say::kExhausted)) {
+    error =
+        Error(Code::kResourceExhausted,
+              "the SQL engine needed far more memory than it has (sql.memory) while it ran this "
+              "statement; the next statement gets a new one");
+    auto kill = [&] {
+      const std::lock_guard lock(run->mutex);
+      host_.kill(run->session->engine);
+      host_.release(*run->session, true);
+      run->session.reset();
+      return true;
+    };
+    co_await ports_.pool.run(kill);
   } else {
     auto done = wire::sql_engine::decode_done(message->payload);
     if (done) run->done = std::move(*done);

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import signal
 import threading
 import time
@@ -20,6 +21,7 @@ import pyarrow.parquet
 import pytest
 import requests
 from s3_client import client_for
+from strata_server import Server
 
 ARROW = "application/vnd.apache.arrow.stream"
 ENDLESS = (
@@ -616,3 +618,48 @@ def test_one_user_cannot_hold_every_slot(server):
                     cancel(query)
         codes = {done.result().json()["error"]["code"] for done in running}
         assert codes == {"cancelled"}
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT list(repeat('x', 1000) || i) FROM range(20000000) t(i)",
+        "SELECT length(repeat('x', 4000000) || i) FROM range(20000) t(i) ORDER BY 1 DESC LIMIT 1",
+        "SELECT max(length(list_aggregate(list_transform(range(200000000), lambda x: x || 'y'), "
+        "'string_agg', ','))) FROM range(3)",
+    ],
+)
+def test_the_engine_does_not_outgrow_its_memory(small_sql_server, sql):
+    """Values under construction are beyond the engine's own books."""
+    most, ended = 0, threading.Event()
+
+    def look():
+        nonlocal most
+        while not ended.wait(0.02):
+            pid = engine_pid(small_sql_server)
+            try:
+                status = pathlib.Path(f"/proc/{pid}/status").read_text()
+            except OSError:
+                continue
+            held = re.search(r"VmHWM:\s+(\d+) kB", status)
+            most = max(most, int(held.group(1)) if held else 0)
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    answer = post(small_sql_server, sql, timeout_ms=60000)
+    ended.set()
+    watcher.join()
+    if answer.status_code != 200:
+        error = answer.json()["error"]
+        assert error["code"] == "resource_exhausted", error
+        assert "memory" in error["message"]
+    assert most < 2.5 * 1024 * 1024, f"{most} kB"
+    assert ask(small_sql_server, "SELECT 1")["rows"] == [[1]]
+
+
+@pytest.fixture(scope="module")
+def small_sql_server(tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("small"), "--sql-memory", "256MiB").start()
+    yield server
+    assert server.stop() == 0
+    server.strata("stop", "--now", check=False)
