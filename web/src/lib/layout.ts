@@ -13,7 +13,9 @@ export interface Placed {
 
 export function layered(ids: string[], edges: Edge[]): Placed[] {
   const known = new Set(ids);
-  const kept = edges.filter((e) => known.has(e.from) && known.has(e.to) && e.from !== e.to);
+  const kept = without_cycles(
+    edges.filter((e) => known.has(e.from) && known.has(e.to) && e.from !== e.to),
+  );
   const layer = layers_of(ids, kept);
   const rows: string[][] = [];
   for (const id of ids) (rows[layer.get(id)!] ??= []).push(id);
@@ -26,6 +28,27 @@ export function layered(ids: string[], edges: Edge[]): Placed[] {
     for (const i of order) sort_row(rows, i, down ? before : after);
   }
   return rows.flatMap((row, i) => row.map((id, j) => ({ id, layer: i, row: j })));
+}
+
+// Leaves out each edge that would close a cycle with those before it: a task that reads back what
+// it wrote still stands before that.
+function without_cycles(edges: Edge[]): Edge[] {
+  const after = new Map<string, string[]>();
+  const leads = (from: string, to: string): boolean => {
+    const seen = new Set([from]);
+    for (const id of seen) {
+      if (id === to) return true;
+      for (const next of after.get(id) ?? []) seen.add(next);
+    }
+    return false;
+  };
+  return edges.filter(({ from, to }) => {
+    if (leads(to, from)) return false;
+    const list = after.get(from);
+    if (list) list.push(to);
+    else after.set(from, [to]);
+    return true;
+  });
 }
 
 function layers_of(ids: string[], edges: Edge[]): Map<string, number> {
