@@ -572,7 +572,7 @@ Task<Result<std::unique_ptr<ByteSource>>> Workflows::logs(const Caller& caller,
                                       nearest.empty() ? "" : ". Did you mean '" + nearest + "'?"));
     }
   }
-  co_return open_logs(impl_->ports, impl_->draining, caller.project.str(), request);
+  co_return open_logs(impl_->ports, impl_->draining, caller, request);
 }
 
 Task<Result<Workflows::OutputFile>> Workflows::output(const Caller& caller, const std::string& run,
