@@ -389,6 +389,32 @@ def test_an_object_put_starts_the_pipelines_that_wait_for_it(flows, client_env):
     assert "inbox/new/y.csv" in graph
 
 
+def test_a_trigger_that_could_not_start_a_run_says_so_in_the_events_of_its_pipeline(
+    flows, client_env
+):
+    name, bucket = f"gone-{uuid.uuid4().hex[:8]}", f"gone-{uuid.uuid4().hex[:8]}"
+    flows.server.strata("user", "create", name, "--role", "member")
+    made = flows.server.strata("token", "create", "--user", name, "-o", "json").stdout
+    spec = (
+        f"name: {name}\nsteps: {{a: {{command: 'true'}}}}\n"
+        f"triggers: [{{event: object.created, bucket: {bucket}}}]\n"
+    )
+    flows.call("PUT", f"/api/v1/flows/{name}", spec.encode(), token=json.loads(made)["token"])
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket=bucket)
+    flows.server.strata("user", "disable", name)
+    s3.put_object(Bucket=bucket, Key="k", Body=b"1")
+    deadline = time.monotonic() + 30
+    told: list[dict] = []
+    while not told:
+        assert time.monotonic() < deadline
+        events = flows.call("GET", f"/api/v1/events?subject=flow:{name}")["events"]
+        told = [event for event in events if event["type"] == "flow.trigger_failed"]
+    assert told[0]["data"]["cause"] == f"event object.created {bucket}/k"
+    assert name in told[0]["data"]["error"]
+    assert flows.call("GET", f"/api/v1/flow-runs?flow={name}")["runs"] == []
+
+
 SILENT = """name: silent
 steps:
   wait:
