@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -39,6 +41,60 @@ def test_a_statement_that_changes_something_happens_at_once_and_once(client):
     assert strata.sql(f"SELECT count(*) FROM {table}", client=client).scalar() == 2
 
 
+@pytest.mark.parametrize(
+    ("kind", "value", "text"),
+    [
+        ("DATE", date(2020, 1, 31), "2020-01-31"),
+        ("TIME", time(23, 59, 59, 123456), "23:59:59.123456"),
+        ("TIMESTAMP", datetime(2020, 1, 31, 1, 2, 3, 4), "2020-01-31 01:02:03.000004"),
+        ("TIMESTAMP", pd.Timestamp("2020-01-31 01:02:03"), "2020-01-31 01:02:03"),
+        ("TIMESTAMP", np.datetime64("2020-01-31T01:02:03", "ns"), "2020-01-31 01:02:03"),
+        (
+            "TIMESTAMP",
+            datetime(2020, 1, 31, 2, tzinfo=timezone(timedelta(hours=2))),
+            "2020-01-31 00:00:00",
+        ),
+        ("DECIMAL(38, 18)", Decimal("12345678901234567.000000000000000001"), None),
+        ("UUID", uuid.UUID("8c5f2f0e-0000-4000-8000-000000000001"), None),
+        ("BLOB", b"a\x00\xff\\x41'", "a\\x00\\xFF\\x5Cx41\\x27"),
+        ("INTEGER", np.int32(7), "7"),
+        ("DOUBLE", np.float32(0.5), "0.5"),
+        ("BOOLEAN", np.bool_(True), "true"),
+        ("HUGEINT", 2**100, None),
+        ("DOUBLE", float("inf"), "inf"),
+        ("DOUBLE", -np.inf, "-inf"),
+        ("INTEGER[]", np.array([1, 2]), "[1, 2]"),
+    ],
+)
+def test_values_of_python_and_numpy_are_parameters_and_stay_exact(client, kind, value, text):
+    table = f"sdk_{uuid.uuid4().hex[:8]}"
+    strata.sql(f"CREATE TABLE {table} (v {kind})", client=client)
+    strata.sql(f"INSERT INTO {table} VALUES (?)", [value], client=client)
+    stored = strata.sql(f"SELECT v::VARCHAR FROM {table}", client=client).scalar()
+    assert stored == (str(value) if text is None else text)
+    for where, params in (("?", [value]), ("$it", {"it": value})):
+        found = strata.sql(
+            f"SELECT count(*) FROM {table} WHERE v = {where}::{kind}", params, client=client
+        )
+        assert found.scalar() == 1
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), np.float64("nan"), pd.NaT, pd.NA])
+def test_what_is_missing_is_null(client, missing):
+    assert strata.sql("SELECT ? IS NULL", [missing], client=client).scalar() is True
+
+
+def test_a_parameter_that_cannot_be_one_is_named(client):
+    for params, name in (
+        ([1, object()], r"params\[1\]: .*object"),
+        ({"when": timedelta(1)}, r"params\['when'\]: .*timedelta"),
+        ([[1, {2}]], r"params\[0\]\[1\]: .*set"),
+        ("text", "params: "),
+    ):
+        with pytest.raises(TypeError, match=name):
+            strata.sql("SELECT ?", params, client=client)
+
+
 def test_wrong_sql_says_what_is_wrong(client):
     with pytest.raises(strata.InvalidArgumentError, match="no_such_column"):
         _ = strata.sql("SELECT no_such_column FROM range(1)", client=client).rows
@@ -60,8 +116,10 @@ def test_a_prediction_agrees_with_the_model_and_can_be_asked_why(client, flights
 
 
 def test_data_that_does_not_fit_is_refused_with_the_column(client, flights):
-    with pytest.raises(strata.InvalidArgumentError, match="wind"):
+    with pytest.raises(strata.InvalidArgumentError, match="wind") as raised:
         strata.endpoint(flights.name, client=client).predict(pd.DataFrame({"distance": [1.0]}))
+    assert "error_code" not in str(raised.value) and "{" not in str(raised.value)
+    assert raised.value.code
 
 
 def test_a_client_of_a_project_sees_that_project(server):

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import time
+import uuid
 
 import boto3
 import pytest
@@ -107,6 +108,77 @@ def test_events_are_only_of_what_the_token_may_read(server, stream):
     assert client.post(path, json={"name": "for-models"}, timeout=30).ok
     _, seen = narrow.until("model.created", "model:for-models")
     assert [e["subject"] for e in seen] == ["model:for-models"]
+
+
+class Person:
+    """A user with a token in a project of its own, and what an administrator may do to both."""
+
+    def __init__(self, server, *token_options, role="member"):
+        self.server = server
+        self.name = f"p-{uuid.uuid4().hex[:8]}"
+        server.strata("user", "create", self.name, "--role", "viewer")
+        server.strata("project", "create", self.name)
+        server.strata("project", "grant", self.name, "--user", self.name, "--role", role)
+        made = server.strata(
+            "token", "create", "--user", self.name, "--project", self.name, *token_options,
+            "-o", "json",
+        )  # fmt: skip
+        issued = json.loads(made.stdout)
+        self.id, self.token = issued["id"], issued["token"]
+
+    def make(self, name):
+        """An event in the person's project, by an administrator."""
+        made = requests.post(
+            self.server.http + "/api/v1/lake/buckets",
+            headers=self.server.bearer() | {"Strata-Project": self.name},
+            json={"name": f"{self.name}-{name}"},
+            timeout=30,
+        )
+        assert made.status_code == 201, made.text
+        return f"bucket:{self.name}-{name}"
+
+
+def subjects_to_the_end(live):
+    seen = []
+    deadline = time.monotonic() + 30
+    while (fields := live.read()) is not None:
+        assert time.monotonic() < deadline, "the stream goes on"
+        if "data" in fields and not fields.get("event"):
+            seen.append(json.loads(fields["data"])["subject"])
+    return seen
+
+
+@pytest.mark.parametrize("how", ["revoked", "disabled", "without-a-role"])
+def test_a_stream_ends_with_the_rights_of_who_opened_it(server, stream, how):
+    person = Person(server)
+    live = stream(token=person.token)
+    live.until("bucket.created", person.make("before"))
+    if how == "revoked":
+        server.strata("token", "revoke", person.id)
+    elif how == "disabled":
+        server.strata("user", "disable", person.name)
+    else:
+        server.strata("project", "revoke", person.name, "--user", person.name)
+    after = person.make("after")
+    assert after not in subjects_to_the_end(live)
+    assert stream(token=person.token).answer.status_code in (401, 403)
+
+
+def test_a_stream_ends_when_its_token_expires(server, stream):
+    person = Person(server, "--expires", "3s")
+    live = stream(token=person.token)
+    assert subjects_to_the_end(live) == []  # nothing happens: the end comes by itself
+    assert stream(token=person.token).answer.status_code == 401
+
+
+def test_a_stream_of_another_token_of_the_same_user_goes_on(server, stream):
+    person = Person(server)
+    again = server.strata(
+        "token", "create", "--user", person.name, "--project", person.name, "-o", "json"
+    ).stdout
+    live = stream(token=json.loads(again)["token"])
+    server.strata("token", "revoke", person.id)
+    live.until("bucket.created", person.make("after"))
 
 
 def test_who_is_not_signed_in_or_asks_nonsense_is_refused(server, stream):

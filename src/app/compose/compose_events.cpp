@@ -11,7 +11,8 @@ namespace {
 class EventsPart final : public Part {
  public:
   EventsPart(Core& core, doors::rest::RestDoor& rest) : events_(core.events) {
-    rest.add(doors::rest::event_routes(core.events, core.audit, core.clock, draining_));
+    rest.add(
+        doors::rest::event_routes(core.events, core.audit, core.identity, core.clock, draining_));
   }
   void drain() override {
     draining_ = true;

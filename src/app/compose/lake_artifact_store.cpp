@@ -69,6 +69,7 @@ Task<Result<ArtifactInfo>> LakeArtifactStore::put(const Caller& caller, std::str
   auto name = ObjectName::make(bucket, path);
   if (!name) co_return std::move(name).error();
   storage::lake::PutOptions options;
+  options.in_tree = true;  // clients keep artifacts as files of a folder
   auto stored = co_await lake_.put(rights, *name, body, std::move(options));
   if (!stored) co_return std::move(stored).error();
   co_return ArtifactInfo{std::move(path), stored->size, hex_of(stored->digest), false};

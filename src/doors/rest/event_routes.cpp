@@ -14,6 +14,7 @@ using http::Response;
 using http::Route;
 using kernel::Event;
 using kernel::EventBus;
+using kernel::Identity;
 using kernel::Permission;
 
 namespace {
@@ -35,9 +36,10 @@ Json event_json(const Event& event) {
 
 class EventStream final : public ByteSource {
  public:
-  EventStream(EventBus& events, const Clock& clock, const std::atomic<bool>& draining,
-              kernel::Caller caller, std::int64_t cursor)
+  EventStream(EventBus& events, const Identity& identity, const Clock& clock,
+              const std::atomic<bool>& draining, kernel::Caller caller, std::int64_t cursor)
       : events_(events),
+        identity_(identity),
         clock_(clock),
         draining_(draining),
         caller_(std::move(caller)),
@@ -51,11 +53,15 @@ class EventStream final : public ByteSource {
       piece_ = fmt::format("retry: 1000\nid: {}\n\n", cursor_);
       co_return std::string_view(piece_);
     }
-    while (!draining_.load()) {
+    while (!draining_.load() && renew()) {
       const std::uint64_t generation = events_.generation();
       if (generation != seen_) {
         auto page = co_await events_.visible_since(caller_, cursor_);
         if (!page) co_return std::move(page).error();
+        // What happened after a revocation may be in a page that was asked for before it.
+        const auto permissions = caller_.permissions;
+        if (!renew()) break;
+        if (caller_.permissions != permissions) continue;
         if (!page->more) seen_ = generation;
         piece_ = text_of(*page);
         cursor_ = page->cursor;
@@ -78,6 +84,15 @@ class EventStream final : public ByteSource {
   void cancel() override { cancelled_ = true; }
 
  private:
+  // Whether the caller still is one. A whole end and no error where it is not: the client's next
+  // attempt is told why.
+  bool renew() {
+    auto caller = identity_.renewed(caller_);
+    if (!caller) return false;
+    caller_ = *std::move(caller);
+    return true;
+  }
+
   static std::string text_of(const kernel::EventPage& page) {
     std::string text;
     if (page.gap) text += fmt::format("event: gap\nid: {}\ndata: {{}}\n\n", page.cursor);
@@ -87,9 +102,10 @@ class EventStream final : public ByteSource {
   }
 
   EventBus& events_;
+  const Identity& identity_;
   const Clock& clock_;
   const std::atomic<bool>& draining_;
-  const kernel::Caller caller_;
+  kernel::Caller caller_;
   std::int64_t cursor_;
   std::uint64_t seen_ = ~std::uint64_t{0};  // nothing was looked at yet
   std::chrono::steady_clock::time_point spoke_;
@@ -107,11 +123,12 @@ Task<Result<std::int64_t>> cursor_of(const http::Request& request, EventBus& eve
                     fmt::format("Last-Event-ID: '{}' is no id of an event", last->substr(0, 40)));
 }
 
-Task<Response> stream(const Authorized& call, EventBus& events, const Clock& clock,
-                      const std::atomic<bool>& draining) {
+Task<Response> stream(const Authorized& call, EventBus& events, const Identity& identity,
+                      const Clock& clock, const std::atomic<bool>& draining) {
   const auto cursor = co_await cursor_of(call.request(), events);
   if (!cursor) co_return error_response(cursor.error(), call.request());
-  auto source = std::make_unique<EventStream>(events, clock, draining, call.caller(), *cursor);
+  auto source =
+      std::make_unique<EventStream>(events, identity, clock, draining, call.caller(), *cursor);
   Response response = Response::stream(std::move(source), "text/event-stream");
   response.headers.set("Cache-Control", "no-store");
   co_return response;
@@ -158,10 +175,10 @@ Task<Response> list_events(const Authorized& call, EventBus& events) {
 
 }  // namespace
 
-std::vector<Route> event_routes(EventBus& events, kernel::Audit& audit, const Clock& clock,
-                                const std::atomic<bool>& draining) {
-  const auto handle = [&events, &clock, &draining](const Authorized& call) {
-    return stream(call, events, clock, draining);
+std::vector<Route> event_routes(EventBus& events, kernel::Audit& audit, const Identity& identity,
+                                const Clock& clock, const std::atomic<bool>& draining) {
+  const auto handle = [&events, &identity, &clock, &draining](const Authorized& call) {
+    return stream(call, events, identity, clock, draining);
   };
   constexpr std::string_view kPage =
       "before:integer:only those with a smaller sequence;limit:integer:at most so many, 1 to 500";

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "base/bytes.hpp"
+#include "base/digest.hpp"
 #include "doors/s3/answer.hpp"
 #include "doors/s3/operations.hpp"
 #include "doors/s3/request.hpp"
@@ -78,6 +79,36 @@ void add_entries(wire::XmlWriter& writer, const Query& query, const Listing& lis
   }
 }
 
+constexpr std::size_t kSeal = 8;
+
+// What a position is bound to. One that was damaged, or of another listing, would skip what lies
+// before it, and its client would believe that the listing was complete.
+std::string seal_of(std::string_view bucket, std::string_view prefix, std::string_view after) {
+  // Lengths first, so that no two triples read the same.
+  return sha256(fmt::format("list-objects-v2 {} {} {}{}{}", bucket.size(), prefix.size(), bucket,
+                            prefix, after))
+      .substr(0, kSeal);
+}
+
+std::string make_token(std::string_view bucket, const ListOptions& options,
+                       const std::string& next) {
+  return to_base64url(seal_of(bucket, options.prefix, next) + next);
+}
+
+// The position in a token of make_token().
+Result<std::string> read_token(std::string_view bucket, const ListOptions& options,
+                               std::string_view token) {
+  const auto bytes = from_base64(token);
+  if (bytes && bytes->size() > kSeal) {
+    std::string after = bytes->substr(kSeal);
+    if (bytes->starts_with(seal_of(bucket, options.prefix, after))) return after;
+  }
+  return invalid("continuation-token",
+                 fmt::format("continuation-token: '{}' is none that a listing of this bucket and "
+                             "prefix gave. Start again without a token",
+                             printable(token)));
+}
+
 }  // namespace
 
 Answer list_objects(const Authorized& request, Lake& lake) {
@@ -104,17 +135,13 @@ Answer list_objects_v2(const Authorized& request, Lake& lake) {
   }
   const auto start_after = query_text(request.request(), "start-after");
   const auto token = request.request().query_value("continuation-token");
+  const auto bucket = request.param("bucket");
   query->options.after = start_after;
   if (token) {
-    auto after = from_base64(*token);
-    if (token->empty() || !after) {
-      co_return invalid(
-          "continuation-token",
-          fmt::format("continuation-token: '{}' is none that a listing gave", printable(*token)));
-    }
+    auto after = read_token(bucket, query->options, *token);
+    if (!after) co_return std::move(after).error();
     query->options.after = *std::move(after);
   }
-  const auto bucket = request.param("bucket");
   const auto listing = co_await lake.list(request.caller(), bucket, query->options);
   if (!listing) co_return listing.error();
   wire::XmlWriter writer("ListBucketResult", kNamespace);
@@ -122,7 +149,9 @@ Answer list_objects_v2(const Authorized& request, Lake& lake) {
   writer.element("KeyCount",
                  static_cast<std::uint64_t>(listing->objects.size() + listing->prefixes.size()));
   if (token) writer.element("ContinuationToken", *token);
-  if (listing->truncated) writer.element("NextContinuationToken", to_base64url(listing->next));
+  if (listing->truncated) {
+    writer.element("NextContinuationToken", make_token(bucket, query->options, listing->next));
+  }
   if (!start_after.empty()) writer.element("StartAfter", query->show(start_after));
   add_entries(writer, *query, *listing, query_text(request.request(), "fetch-owner") == "true");
   co_return xml_answer(writer);

@@ -134,6 +134,7 @@ Status Identity::reload(Reader& reader) {
     if (const auto at = row.maybe_integer(7)) token.info.expires = Instant{*at};
     if (const auto at = row.maybe_integer(8)) token.info.revoked = Instant{*at};
     state->hash_by_access_key.emplace(row.text(4), row.text(3));
+    state->hash_by_id.emplace(token.info.id, row.text(3));
     state->by_hash.emplace(row.text(3), std::move(token));
   }
   STRATA_TRY(load_tenants(reader, *state));
@@ -181,6 +182,19 @@ Result<Caller> Identity::authenticate(std::string_view token, std::string_view p
   if (!project.empty() && project != task->second.project.str())
     return Error(Code::kPermissionDenied, "a task acts in the project of its run only");
   return caller_of(task->second);
+}
+
+Result<Caller> Identity::renewed(const Caller& earlier) const {
+  const std::shared_lock lock(mutex_);
+  if (!earlier.task.empty()) {
+    const auto task = tasks_.find(task_hash(earlier.token.str()));
+    if (task == tasks_.end()) return Error(Code::kUnauthenticated, "the task has ended");
+    return caller_of(task->second);
+  }
+  const auto hash = state_->hash_by_id.find(earlier.token);
+  if (hash == state_->hash_by_id.end())
+    return Error(Code::kUnauthenticated, "the token is not known");
+  return caller_of(*state_, state_->by_hash.find(hash->second)->second, earlier.project.str());
 }
 
 std::string Identity::secret_of(std::string_view access_key_id) const {
@@ -392,6 +406,14 @@ std::string Identity::task_secret(std::string_view purpose, std::string_view nam
   return to_hex(hmac_sha256(master_key_, fmt::format("{}:{}", purpose, name)));
 }
 
+std::string Identity::task_token(std::string_view name) const {
+  return "strata_task_" + task_secret("task-token", name);
+}
+
+std::string Identity::task_hash(std::string_view name) const {
+  return to_hex(sha256(task_token(name)));
+}
+
 // The caller holds the mutex.
 Result<Caller> Identity::caller_of(const TaskAttempt& attempt) const {
   const auto id = state_->user_ids.find(attempt.user_name);
@@ -403,12 +425,13 @@ Result<Caller> Identity::caller_of(const TaskAttempt& attempt) const {
        {Permission::kAdmin, Permission::kProjectAdmin, Permission::kAuditRead})
     caller->permissions.reset(static_cast<std::size_t>(kept));
   caller->task = attempt.task;
+  caller->token = TokenId(attempt.name);
   return caller;
 }
 
 Result<IssuedToken> Identity::admit_task(const TaskAttempt& attempt) {
   IssuedToken issued;
-  issued.token = "strata_task_" + task_secret("task-token", attempt.name);
+  issued.token = task_token(attempt.name);
   issued.info.user_name = attempt.user_name;
   issued.info.access_key_id =
       "STRT" + to_upper_key(task_secret("task-key", attempt.name).substr(0, 24));
@@ -416,14 +439,14 @@ Result<IssuedToken> Identity::admit_task(const TaskAttempt& attempt) {
   const std::unique_lock lock(mutex_);
   const auto caller = caller_of(attempt);
   if (!caller) return caller.error();
-  tasks_[to_hex(sha256(issued.token))] = attempt;
+  tasks_[task_hash(attempt.name)] = attempt;
   tasks_[issued.info.access_key_id] = attempt;
   return issued;
 }
 
 void Identity::dismiss_task(const std::string& name) {
   const std::unique_lock lock(mutex_);
-  tasks_.erase(to_hex(sha256("strata_task_" + task_secret("task-token", name))));
+  tasks_.erase(task_hash(name));
   tasks_.erase("STRT" + to_upper_key(task_secret("task-key", name).substr(0, 24)));
 }
 

@@ -27,7 +27,7 @@ struct Caller {
   std::string user_name;
   std::string team;   // the team that owns what this caller makes
   ProjectId project;  // the tenant all names are looked up in
-  TokenId token;
+  TokenId token;      // of a running task: the name of its attempt
   Permissions permissions;
   std::string task{};  // "<flow run>/<step>" when a running task calls, else empty
   bool may(Permission p) const { return permissions.test(static_cast<std::size_t>(p)); }
@@ -114,6 +114,9 @@ class Identity {
   // The caller in `project`, or without one in the token's own. Errors: kUnauthenticated (unknown),
   // kExpired, kPermissionDenied (disabled user, no role in that project).
   Result<Caller> authenticate(std::string_view token, std::string_view project = {}) const;
+  // What authenticate() would make of an earlier caller's credentials now: asked again by whatever
+  // goes on answering for as long as its caller stays. Costs as authenticate(). Errors: the same.
+  Result<Caller> renewed(const Caller& earlier) const;
   struct AccessKey {
     std::string secret;
     Caller caller;
@@ -177,6 +180,9 @@ class Identity {
   struct State;
   Result<Caller> caller_of(const TaskAttempt& attempt) const;
   std::string task_secret(std::string_view purpose, std::string_view name) const;
+  // Of an attempt: its token, and what tasks_ has it under.
+  std::string task_token(std::string_view name) const;
+  std::string task_hash(std::string_view name) const;
   Result<Caller> caller_of(const State& state, const Token& token, std::string_view project) const;
   Result<Caller> caller_in(const State& state, const User& user, const ProjectId& project) const;
   Status check_token_request(const Caller& by, const User& owner, const TokenRequest& request,

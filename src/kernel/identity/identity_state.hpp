@@ -19,6 +19,7 @@ struct Identity::State {
   std::map<std::string, UserId, std::less<>> user_ids;
   std::map<std::string, Token, std::less<>> by_hash;
   std::map<std::string, std::string, std::less<>> hash_by_access_key;
+  std::map<TokenId, std::string> hash_by_id;
   std::map<std::string, Team, std::less<>> teams;
   std::map<std::string, Project, std::less<>> projects;
 

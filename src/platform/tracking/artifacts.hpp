@@ -33,7 +33,8 @@ class ArtifactStore {
  public:
   virtual ~ArtifactStore() = default;
   // Streams `body` into the file, hashing as it goes; visible and durable as a whole, or not at
-  // all.
+  // all. Errors: kInvalidArgument where a directory has that path, or a file that of one of its
+  // directories.
   virtual Task<Result<ArtifactInfo>> put(const kernel::Caller& caller, std::string path,
                                          ByteSource& body) = 0;
   // Errors: kNotFound.

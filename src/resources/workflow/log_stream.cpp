@@ -15,11 +15,11 @@ constexpr std::size_t kPiece = 256 << 10;
 
 class LogStream final : public ByteSource {
  public:
-  LogStream(const Ports& ports, const std::atomic<bool>& draining, std::string project,
+  LogStream(const Ports& ports, const std::atomic<bool>& draining, kernel::Caller caller,
             Workflows::LogRequest request)
       : ports_(ports),
         draining_(draining),
-        project_(std::move(project)),
+        caller_(std::move(caller)),
         request_(std::move(request)) {}
 
   Task<Result<std::string_view>> next() override {
@@ -31,6 +31,7 @@ class LogStream final : public ByteSource {
       };
       const Status looked = co_await ports_.pool.run(look);
       if (!looked) co_return looked.error();
+      if (request_.follow) STRATA_CO_TRY(may_follow());
       if (!piece_.empty()) co_return std::string_view(piece_);
       if (finished_) co_return std::string_view();
       if (cancelled_) co_return Error(Code::kCancelled, "nobody follows any more");
@@ -43,6 +44,15 @@ class LogStream final : public ByteSource {
   void cancel() override { cancelled_ = true; }
 
  private:
+  // Asked after each read and before what it gave is handed out.
+  Status may_follow() const {
+    const auto caller = ports_.identity.renewed(caller_);
+    if (!caller) return caller.error();
+    if (caller->may(kernel::Permission::kFlowRead)) return {};
+    return Error(Code::kPermissionDenied,
+                 fmt::format("'{}' may no longer read runs", caller->user_name));
+  }
+
   // One step on: chooses an attempt, or reads on in the one that is open. Blocks.
   Status advance() {
     piece_.clear();
@@ -71,7 +81,7 @@ class LogStream final : public ByteSource {
 
   Result<scheduler::Run> read_run() {
     const auto read = [&](kernel::Reader& r) -> Result<scheduler::Run> {
-      auto row = tables::find_run(r, project_, request_.run);
+      auto row = tables::find_run(r, caller_.project.str(), request_.run);
       if (!row) return row.error();
       if (!*row) return not_found(fmt::format("there is no run '{}'", request_.run));
       STRATA_TRY(tables::read_tasks(r, (*row)->run));
@@ -138,7 +148,7 @@ class LogStream final : public ByteSource {
 
   const Ports& ports_;
   const std::atomic<bool>& draining_;
-  std::string project_;
+  kernel::Caller caller_;
   Workflows::LogRequest request_;
   std::set<std::string> seen_;
   std::optional<std::string> current_;
@@ -151,9 +161,9 @@ class LogStream final : public ByteSource {
 }  // namespace
 
 std::unique_ptr<ByteSource> open_logs(const Ports& ports, const std::atomic<bool>& draining,
-                                      const std::string& project,
+                                      const kernel::Caller& caller,
                                       const Workflows::LogRequest& request) {
-  return std::make_unique<LogStream>(ports, draining, project, request);
+  return std::make_unique<LogStream>(ports, draining, caller, request);
 }
 
 }  // namespace strata::resources::workflow

@@ -52,7 +52,8 @@ constexpr std::string_view kRunColumns =
 Result<wire::FlowSpec> parse_spec(const std::string& text) {
   const auto json = parse_json(text);
   if (!json) return json.error();
-  return wire::read_flow_json(*json, {});
+  const wire::FlowReadOptions options{.file = {}, .zone_known = {}, .stored = true};
+  return wire::read_flow_json(*json, options);
 }
 
 Result<FlowRow> flow_of(const kernel::Row& row) {

@@ -176,26 +176,28 @@ struct Workflows::Impl {
     }
   }
 
-  // A pipeline's owner runs what triggers start. A disabled or unknown one starts nothing.
+  // A pipeline's owner runs what triggers start. A disabled or unknown one starts nothing; an event
+  // of the pipeline says so, and a fault that lasts must not hold up all others.
   Status start_by_trigger(Writer& w, const tables::FlowRow& row, Order order) {
     const auto owner = ports.identity.act_as(row.owner, ProjectId(row.project));
-    if (!owner) {
-      log::warn("workflow.trigger",
-                Json::object({{"flow", row.name}, {"error", owner.error().message}}));
-      return {};
-    }
+    if (!owner) return trigger_failed(w, row, order, owner.error());
     order.project = row.project;
     order.user = row.owner;
     order.flow = &row;
     const auto made = create(w, order);
     if (made) return {};
-    // A run that cannot be made (a parameter without a default) must not hold up all others.
-    log::warn("workflow.trigger",
-              Json::object({{"flow", row.name}, {"error", made.error().message}}));
     if (made.error().code == Code::kInvalidArgument ||
         made.error().code == Code::kResourceExhausted)
-      return {};
+      return trigger_failed(w, row, order, made.error());
     return made.error();
+  }
+
+  Status trigger_failed(Writer& w, const tables::FlowRow& row, const Order& order,
+                        const Error& why) {
+    log::warn("workflow.trigger", Json::object({{"flow", row.name}, {"error", why.message}}));
+    return ports.events.publish(w, ProjectId(row.project), "flow.trigger_failed",
+                                "flow:" + row.name,
+                                Json::object({{"cause", order.cause}, {"error", why.message}}));
   }
 
   Task<Status> fire_schedules() {
@@ -365,9 +367,8 @@ struct Workflows::Impl {
                            const std::string& key) {
     Json out = Json::object();
     for (const auto& parameter : spec.parameters) {
-      if (parameter.type != wire::FlowParameterType::kString) continue;
-      if (parameter.name == "bucket") out.set("bucket", bucket);
-      if (parameter.name == "key") out.set("key", key);
+      if (wire::given_by_event(parameter))
+        out.set(parameter.name, parameter.name == "key" ? key : bucket);
     }
     return out;
   }
@@ -572,7 +573,7 @@ Task<Result<std::unique_ptr<ByteSource>>> Workflows::logs(const Caller& caller,
                                       nearest.empty() ? "" : ". Did you mean '" + nearest + "'?"));
     }
   }
-  co_return open_logs(impl_->ports, impl_->draining, caller.project.str(), request);
+  co_return open_logs(impl_->ports, impl_->draining, caller, request);
 }
 
 Task<Result<Workflows::OutputFile>> Workflows::output(const Caller& caller, const std::string& run,

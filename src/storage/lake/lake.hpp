@@ -81,7 +81,8 @@ class Lake {
 
   // Stores `body`, reading it once and hashing as it goes; nothing is visible unless all of it
   // arrived and was as expected. Errors: kPreconditionFailed (`when` does not hold at commit),
-  // kChecksumMismatch, kNoSpace, and what the body reports. Spec: Amazon S3 API, PutObject.
+  // kInvalidArgument (no place in the tree), kChecksumMismatch, kNoSpace, and what the body
+  // reports. Spec: Amazon S3 API, PutObject.
   Task<Result<ObjectInfo>> put(const Caller& caller, const ObjectName& name, ByteSource& body,
                                PutOptions options);
   // Errors: kNotModified, kPreconditionFailed, kOutOfRange (field "range" or "part").

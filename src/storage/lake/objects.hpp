@@ -96,6 +96,9 @@ struct PutOptions {
   Pairs tags;
   Conditions when;
   Expected expected;
+  // The key must have its place in a tree of files beside all others: no key below it, and none
+  // that is one of its folders. S3 itself knows no folders.
+  bool in_tree = false;
 };
 
 // Bytes first..last, or the last `last` ones when `first` is absent (RFC 9110, 14.1.2).

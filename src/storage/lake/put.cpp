@@ -126,13 +126,13 @@ Task<Result<ObjectInfo>> Lake::put(const Caller& caller, const ObjectName& name,
   STRATA_CO_TRY(require(caller, Permission::kLakeWrite));
   // Before much is received: a bucket that is not there is no reason to take gigabytes. What is
   // small goes ahead, and the commit decides alone.
-  if (body.length().value_or(kChunk) > BlobStore::kMaxPacked) {
-    const auto look = [&](Reader& reader) {
-      return find_bucket(reader, caller, name.bucket());
-    };
-    const auto bucket = co_await ports_.records.read(look);
-    if (!bucket) co_return bucket.error();
-  }
+  const auto has_place = [&](Reader& reader) -> Status {
+    const auto bucket = find_bucket(reader, caller, name.bucket());
+    if (!bucket) return bucket.error();
+    return options.in_tree ? check_in_tree(reader, *bucket, name.key()) : Status();
+  };
+  if (body.length().value_or(kChunk) > BlobStore::kMaxPacked)
+    STRATA_CO_TRY(co_await ports_.records.read(has_place));
   const auto kind = options.expected.checksum.value_or(ChecksumKind::kCrc64Nvme);
   const BlobOwner owner{name.bucket(), name.key(), "", 0};
   std::vector<ChecksumKind> kinds{kind};
@@ -148,7 +148,8 @@ Task<Result<ObjectInfo>> Lake::put(const Caller& caller, const ObjectName& name,
   stored.digest = "sha256:" + to_hex(received->sha256);
   stored.checksum = StoredChecksum{kind, to_base64(received->checksums.front().second), true};
   stored.blobs = received->refs();
-  const auto commit = [&](Writer& writer) {
+  const auto commit = [&](Writer& writer) -> Result<ObjectInfo> {
+    if (options.in_tree) STRATA_TRY(has_place(writer));
     return commit_object(writer, caller, name, stored, options.when);
   };
   auto info = co_await ports_.records.write(commit);

@@ -108,6 +108,26 @@ Result<std::optional<ObjectRow>> find_object(Reader& reader, std::int64_t bucket
   return std::optional<ObjectRow>(*std::move(object));
 }
 
+Status check_in_tree(Reader& reader, std::int64_t bucket, std::string_view key) {
+  for (std::size_t at = key.find('/'); at != std::string_view::npos; at = key.find('/', at + 1)) {
+    const auto folder = reader.first("SELECT 1 FROM lake_objects WHERE bucket = ? AND key = ?",
+                                     {bucket, blob(key.substr(0, at))});
+    if (!folder) return folder.error();
+    if (*folder) {
+      return invalid("path", fmt::format("'{}' cannot lie below '{}', which is a file", key,
+                                         key.substr(0, at)));
+    }
+  }
+  // '0' follows '/' in ASCII: all keys below this one.
+  const auto below =
+      reader.first("SELECT key FROM lake_objects WHERE bucket = ? AND key >= ? AND key < ?",
+                   {bucket, blob(fmt::format("{}/", key)), blob(fmt::format("{}0", key))});
+  if (!below) return below.error();
+  if (!*below) return {};
+  return invalid("path", fmt::format("'{}' is a folder, which holds '{}', and cannot be a file",
+                                     key, (*below)->blob(0)));
+}
+
 kernel::NodeRef lineage_ref(const ObjectName& name, std::string_view digest) {
   const auto hex = digest.substr(digest.find(':') + 1);
   return {"object", name.to_string(), std::string(hex.substr(0, 16))};

@@ -34,6 +34,9 @@ Result<std::int64_t> find_bucket(kernel::Reader& reader, const kernel::Caller& c
 // Errors: kDataLoss.
 Result<std::optional<ObjectRow>> find_object(kernel::Reader& reader, std::int64_t bucket,
                                              std::string_view key);
+// Whether a tree of files has room for `key`; costs a look-up for each of its folders and one.
+// Errors: kInvalidArgument.
+Status check_in_tree(kernel::Reader& reader, std::int64_t bucket, std::string_view key);
 Result<ObjectRow> read_object(const kernel::Row& row);  // of kObjectColumns
 
 // The object's version in the lineage graph.

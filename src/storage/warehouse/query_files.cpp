@@ -1,6 +1,9 @@
 // The lake objects of one query, as files that the engine may read and write.
 #include <filesystem>
+#include <set>
 
+#include "base/bytes.hpp"
+#include "base/digest.hpp"
 #include "base/text.hpp"
 #include "runtime/files.hpp"
 #include "storage/warehouse/run.hpp"
@@ -36,26 +39,99 @@ class FileSource final : public ByteSource {
   std::uint64_t offset_ = 0;
 };
 
+constexpr std::size_t kMaxPart = 255;  // bytes of a file name
+
 // Why this key cannot be a path, or nothing. The engine sees keys as paths, so that patterns and
 // partitions work.
 std::string unfit(const std::string& key) {
   for (const auto& part : split(key, '/')) {
     if (part.empty()) return "has an empty part between slashes";
     if (part == "." || part == "..") return "has a part '" + part + "'";
-    if (part.size() > 255) return "has a part longer than 255 bytes";
+    if (part.size() > kMaxPart) return "has a part longer than 255 bytes";
   }
   return key.contains('\0') ? "has a zero byte" : "";
 }
 
+// A file name for a part of a key that cannot be one. It keeps what it begins and ends with, so
+// that the engine still knows its format and most patterns still fit; `mark` makes it unique.
+std::string marked(std::string_view part, const std::string& mark) {
+  if (part.empty() || part == "." || part == "..") return mark;
+  constexpr std::size_t kKept = 100;
+  std::size_t head = part.find('.', 1);  // the first one: ".csv.gz" is one ending
+  if (head == std::string_view::npos) head = part.size();
+  std::size_t tail = head;
+  if (part.size() + mark.size() > kMaxPart) {
+    head = kKept;
+    tail = part.size() - kKept;
+  }
+  // Never inside of a UTF-8 sequence.
+  const auto inside = [&](std::size_t at) {
+    return at < part.size() && (static_cast<unsigned char>(part[at]) & 0xC0U) == 0x80;
+  };
+  while (inside(head))
+    --head;
+  while (inside(tail))
+    ++tail;
+  return fmt::format("{}{}{}", part.substr(0, head), mark, part.substr(tail));
+}
+
+// The path of each key, all different and none below another; the key itself wherever it can be.
+// Two objects of a query may lie side by side as "a" and "a/b", which files cannot.
+std::vector<std::string> paths_of(const std::vector<std::string>& keys) {
+  std::set<std::string, std::less<>> taken(keys.begin(), keys.end());
+  for (const auto& key : keys) {
+    for (auto at = key.find('/'); at != std::string::npos; at = key.find('/', at + 1))
+      taken.insert(key.substr(0, at));
+  }
+  std::vector<std::string> paths;
+  for (const auto& key : keys) {
+    const auto below = taken.lower_bound(key + "/");
+    const bool is_folder = below != taken.end() && below->starts_with(key + "/");
+    if (!is_folder && unfit(key).empty()) {
+      paths.push_back(key);
+      continue;
+    }
+    std::string path;
+    for (int attempt = 0; path.empty() || !taken.insert(path).second; ++attempt) {
+      path.clear();
+      const std::string mark =
+          "~" + to_hex(sha256(fmt::format("{} {}", attempt, key))).substr(0, 16);
+      const auto parts = split(key, '/');
+      for (std::size_t i = 0; i < parts.size(); ++i) {
+        const bool last = i + 1 == parts.size();
+        if (i > 0) path += '/';
+        path += !unfit(parts[i]).empty() || (last && is_folder) ? marked(parts[i], mark) : parts[i];
+      }
+    }
+    paths.push_back(std::move(path));
+  }
+  return paths;
+}
+
+// The text that the engine takes for this path alone.
+std::string without_pattern(const std::string& path) {
+  std::string out;
+  for (const char c : path)
+    out += c == '*' || c == '?' || c == '[' ? fmt::format("[{}]", c) : std::string(1, c);
+  return out;
+}
+
 // A call that names files gives them as the user knows them: our copies are our own affair.
-void show_file_names(const std::string& folder, const Statement& statement,
-                     std::vector<RewrittenSql::Change>& changes) {
+void show_file_names(const std::string& folder,
+                     const std::vector<std::pair<std::string, std::string>>& renamed,
+                     const Statement& statement, std::vector<RewrittenSql::Change>& changes) {
   for (const auto& call : statement.file_names) {
     const std::string column = quote_sql_name(call.column);
-    changes.push_back({call.begin, call.begin,
-                       fmt::format("(SELECT * REPLACE (regexp_replace({0}, {1}, 's3://') AS {0}) "
-                                   "FROM ",
-                                   column, quote_sql_text("^.*" + folder + "/[0-9]+/"))});
+    std::string shown = fmt::format("regexp_replace({}, {}, 's3://')", column,
+                                    quote_sql_text("^.*" + folder + "/[0-9]+/"));
+    if (!renamed.empty()) {
+      std::string cases;
+      for (const auto& [path, name] : renamed)
+        cases += fmt::format(" WHEN {} THEN {}", quote_sql_text(path), quote_sql_text(name));
+      shown = fmt::format("CASE {0}{1} ELSE {0} END", shown, cases);
+    }
+    changes.push_back(
+        {call.begin, call.begin, fmt::format("(SELECT * REPLACE ({} AS {}) FROM ", shown, column)});
     changes.push_back({call.end, call.end, ")"});
   }
 }
@@ -67,9 +143,8 @@ std::string literal_prefix(const std::string& pattern) {
 Status make_folder_of(const std::string& path) {
   std::error_code fault;
   fs::create_directories(fs::path(path).parent_path(), fault);
-  if (!fault) return {};
-  return Error(Code::kInvalidArgument,
-               "two of the query's objects cannot lie side by side as files: " + fault.message());
+  if (fault) return from_errno(fault.value(), "create", "query folder");
+  return {};
 }
 
 }  // namespace
@@ -98,9 +173,14 @@ std::string Warehouse::Run::clean(std::string text, const std::string& data) con
   return text;
 }
 
-// The keys that a path means now; the caller sees only what it may list.
-Task<Result<std::vector<std::string>>> Warehouse::keys_of(std::shared_ptr<Run> run, LakePath path) {
-  if (!has_pattern(path.key)) co_return std::vector<std::string>{path.key};
+// The keys that a path means now; the caller sees only what it may list. A key with brackets is
+// legal: where there is such an object it is meant, and no pattern.
+Task<Result<Warehouse::Keys>> Warehouse::keys_of(std::shared_ptr<Run> run, LakePath path) {
+  if (!has_pattern(path.key)) co_return Keys{{path.key}, false};
+  if (path.key.find_first_of("*?") == std::string::npos) {
+    const auto same = co_await ports_.objects.list(run->caller, path.bucket, path.key, 1);
+    if (same && !same->empty() && same->front().key == path.key) co_return Keys{{path.key}, false};
+  }
   const std::string name = "s3://" + path.bucket + "/" + path.key;
   auto listed = co_await ports_.objects.list(run->caller, path.bucket, literal_prefix(path.key),
                                              kMaxObjects + 1);
@@ -110,11 +190,13 @@ Task<Result<std::vector<std::string>>> Warehouse::keys_of(std::shared_ptr<Run> r
                     fmt::format("more than {} objects begin like '{}'; name them more closely",
                                 kMaxObjects, name));
   }
-  std::vector<std::string> keys;
+  Keys keys{{}, true};
   for (const auto& object : *listed) {
-    if (matches_pattern(path.key, object.key)) keys.push_back(object.key);
+    // An empty object "a/" stands for a folder with clients that show some: nothing to read.
+    if (object.size == 0 && object.key.ends_with('/')) continue;
+    if (matches_pattern(path.key, object.key)) keys.all.push_back(object.key);
   }
-  if (keys.empty()) co_return not_found("no object matches '" + name + "'");
+  if (keys.all.empty()) co_return not_found("no object matches '" + name + "'");
   co_return keys;
 }
 
@@ -125,13 +207,22 @@ Task<Result<std::string>> Warehouse::materialise_path(std::shared_ptr<Run> run,
   auto keys = co_await keys_of(run, path);
   if (!keys) co_return std::move(keys).error();
   const std::string root = run->folder + "/" + std::to_string(number) + "/";
-  run->shown.emplace_back(root, "s3://");
-  for (const auto& key : *keys) {
+  const auto paths = paths_of(keys->all);
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    const std::string& key = keys->all[i];
     const std::string name = "s3://" + path.bucket + "/" + key;
-    if (const auto why = unfit(key); !why.empty()) {
-      co_return invalid("", "SQL cannot read '" + name + "': its key " + why);
+    if (paths[i] != key) {
+      const bool found = !keys->by_pattern || matches_pattern(path.key, paths[i]);
+      if (!found || key.contains('\0')) {
+        const std::string why = unfit(key);
+        co_return invalid("",
+                          "SQL cannot read '" + name + "' by this pattern: its key " +
+                              (why.empty() ? "is also the beginning of another object's" : why));
+      }
+      run->renamed.emplace_back("s3://" + path.bucket + "/" + paths[i], name);
+      run->shown.emplace_back(root + path.bucket + "/" + paths[i], name);
     }
-    const std::string file = data_ + "/" + root + path.bucket + "/" + key;
+    const std::string file = data_ + "/" + root + path.bucket + "/" + paths[i];
     auto folder = [&] {
       return make_folder_of(file);
     };
@@ -140,7 +231,8 @@ Task<Result<std::string>> Warehouse::materialise_path(std::shared_ptr<Run> run,
     if (!object) co_return object.error().wrap(name);
     run->facts[statement].objects_read.push_back(std::move(*object));
   }
-  co_return root + path.bucket + "/" + path.key;
+  run->shown.emplace_back(root, "s3://");
+  co_return root + path.bucket + "/" + (keys->by_pattern ? path.key : without_pattern(paths[0]));
 }
 
 // Where COPY ... TO writes before its files become objects; the text that names that place.
@@ -183,7 +275,7 @@ Task<Result<void>> Warehouse::materialise(std::shared_ptr<Run> run) {
       }
       changes.push_back({paths[i].begin, paths[i].end, quote_sql_text(*text)});
     }
-    show_file_names(run->folder, statement, changes);
+    show_file_names(run->folder, run->renamed, statement, changes);
     std::sort(changes.begin(), changes.end(),
               [](const auto& a, const auto& b) { return a.begin < b.begin; });
     run->texts.emplace_back(run->request.sql, statement.begin, statement.end, changes);

@@ -32,6 +32,8 @@ struct Warehouse::Run {
   std::vector<StatementFacts> facts;  // of each statement
   std::vector<Output> outputs;
   std::vector<std::pair<std::string, std::string>> shown;  // path of ours -> what the user wrote
+  // Objects whose keys cannot be paths: what the engine reads them as -> how the user knows them.
+  std::vector<std::pair<std::string, std::string>> renamed;
   wire::sql_engine::Head head;
   wire::sql_engine::Done done;  // of a failed query only the effects
   std::string buffer;

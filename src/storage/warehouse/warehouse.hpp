@@ -170,7 +170,11 @@ class Warehouse {
   Task<Result<void>> prepare(std::shared_ptr<Run> run);
   Task<Result<void>> begin(std::shared_ptr<Run> run);
   Task<Result<void>> materialise(std::shared_ptr<Run> run);
-  Task<Result<std::vector<std::string>>> keys_of(std::shared_ptr<Run> run, LakePath path);
+  struct Keys {
+    std::vector<std::string> all;
+    bool by_pattern = false;
+  };
+  Task<Result<Keys>> keys_of(std::shared_ptr<Run> run, LakePath path);
   Task<Result<std::string>> materialise_path(std::shared_ptr<Run> run, std::size_t statement,
                                              LakePath path, std::size_t number);
   Task<Result<std::string>> prepare_output(std::shared_ptr<Run> run, std::size_t statement,

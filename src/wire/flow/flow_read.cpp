@@ -185,6 +185,7 @@ class SpecReader {
     read_parameters(doc, spec);
     read_steps(doc, spec);
     read_triggers(doc, spec);
+    if (!options_.stored) check_triggers(doc, spec);
     return spec;
   }
 
@@ -414,6 +415,21 @@ class SpecReader {
     if (out.bucket.empty()) fail(item, path + ".bucket", "the trigger needs a bucket");
     out.prefix = text(item, path, "prefix");
     return out;
+  }
+
+  // Nobody is there to name a value when a trigger starts a run.
+  void check_triggers(const Doc& doc, const FlowSpec& spec) {
+    for (std::size_t i = 0; i < spec.triggers.size(); ++i) {
+      const bool event = std::holds_alternative<EventTrigger>(spec.triggers[i]);
+      for (const auto& parameter : spec.parameters) {
+        if (parameter.fallback || (event && given_by_event(parameter))) continue;
+        fail(*doc.find("parameters")->find(parameter.name), "parameters." + parameter.name,
+             fmt::format(
+                 "triggers[{}] starts runs without a value for '{}': give it a 'default'{}", i,
+                 parameter.name,
+                 event ? "; an event fills the string parameters 'bucket' and 'key' only" : ""));
+      }
+    }
   }
 
   void check_graph(const FlowSpec& spec, const Doc& doc) {

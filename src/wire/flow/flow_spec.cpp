@@ -115,6 +115,11 @@ Result<Json> converted(const FlowParameter& parameter, const Json& value) {
 
 }  // namespace
 
+bool given_by_event(const FlowParameter& parameter) {
+  return parameter.type == FlowParameterType::kString &&
+         (parameter.name == "bucket" || parameter.name == "key");
+}
+
 std::string_view flow_parameter_type_name(FlowParameterType type) {
   return kTypes[static_cast<std::size_t>(type)];
 }

@@ -67,6 +67,8 @@ struct EventTrigger {
   std::string bucket;
   std::string prefix;
 };
+// Whether an event gives the parameter its value: `bucket` and `key` of the object, as text.
+bool given_by_event(const FlowParameter& parameter);
 using FlowTrigger = std::variant<CronTrigger, EventTrigger>;
 
 struct FlowSpec {
@@ -89,6 +91,8 @@ struct FlowReadOptions {
   std::string file = "flow.yaml";  // for messages
   // Whether a time zone of that name is known; every name is taken when empty.
   std::function<bool(const std::string&)> zone_known;
+  // It was taken once and must stay readable: what only keeps new mistakes out is not checked.
+  bool stored = false;
 };
 
 // Both forms are read by the same rules. Errors: kMalformed, kInvalidArgument with the field's

@@ -1,5 +1,6 @@
 #include "wire/flow/flow_spec.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -127,6 +128,37 @@ TEST(FlowSpec, An_unknown_time_zone_is_refused) {
                                   return z == "UTC";
                                 }};
   EXPECT_THAT(read_flow_yaml(kDaily, options).error().message, HasSubstr("Europe/Berlin"));
+}
+
+// What is declared, what starts the pipeline, and whether it then has all values.
+std::string error_of_trigger(std::string_view parameter, std::string_view trigger) {
+  return error_of(
+      fmt::format("name: x\nparameters:\n  {}\nsteps: {{a: {{command: [x]}}}}\n"
+                  "triggers:\n  - {}\n",
+                  parameter, trigger));
+}
+
+TEST(FlowSpec, A_trigger_starts_runs_that_need_no_value_from_anyone) {
+  constexpr std::string_view kCron = R"({cron: "0 6 * * *"})";
+  constexpr std::string_view kEvent = "{event: object.created, bucket: raw}";
+  for (const auto trigger : {kCron, kEvent}) {
+    EXPECT_THAT(error_of_trigger("n: {type: integer}", trigger),
+                StartsWith("daily.yaml:3:6: parameters.n:"));
+    EXPECT_EQ(error_of_trigger("n: {type: integer, default: 1}", trigger), "");
+  }
+  for (const auto* const given : {"bucket: {type: string}", "key: {type: string}"}) {
+    EXPECT_EQ(error_of_trigger(given, kEvent), "");
+    EXPECT_NE(error_of_trigger(given, kCron), "");
+  }
+  EXPECT_NE(error_of_trigger("key: {type: integer}", kEvent), "");
+}
+
+TEST(FlowSpec, What_was_stored_before_a_rule_came_can_still_be_read) {
+  constexpr std::string_view kOld =
+      "name: x\nparameters: {n: {type: integer}}\nsteps: {a: {command: [x]}}\n"
+      "triggers: [{cron: '0 6 * * *'}]\n";
+  EXPECT_NE(error_of(kOld), "");
+  EXPECT_TRUE(read_flow_yaml(kOld, {.file = "f", .zone_known = {}, .stored = true}).ok());
 }
 
 TEST(FlowSpec, Broken_or_hostile_yaml_is_an_error_with_a_place) {

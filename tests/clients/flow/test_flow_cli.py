@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 PIPELINE = """name: cli-{name}
 source: .
 parameters: {{word: hello}}
@@ -64,6 +66,26 @@ def test_a_typo_is_told_with_file_line_and_column_and_exit_code_2(server, tmp_pa
     assert (
         "p.yaml:6:5: steps.say: 'comand' is not known here. Did you mean 'command'?" in done.stderr
     )
+
+
+@pytest.mark.parametrize(
+    "trigger", ['{cron: "0 6 * * *"}', "{event: object.created, bucket: raw, prefix: x/}"]
+)
+def test_a_trigger_that_could_never_start_a_run_is_refused_with_its_place(
+    server, tmp_path, trigger
+):
+    file = tmp_path / "p.yaml"
+    text = (
+        "name: cli-untriggered\nparameters:\n  n: {type: integer}\n"
+        "steps:\n  a: {command: 'true'}\ntriggers:\n"
+    )
+    file.write_text(f"{text}  - {trigger}\n")
+    for options in ((), ("--dry-run",)):
+        done = server.strata("flow", "apply", "p.yaml", *options, check=False, cwd=tmp_path)
+        assert done.returncode == 2
+        assert "p.yaml:3:6: parameters.n:" in done.stderr and "'default'" in done.stderr
+    listed = json.loads(server.strata("flow", "list", "-o", "json").stdout)["flows"]
+    assert "cli-untriggered" not in [flow["name"] for flow in listed]
 
 
 def test_cancel(server, tmp_path):

@@ -11,6 +11,7 @@ import tarfile
 import threading
 import time
 import urllib.request
+import uuid
 
 import boto3
 import pytest
@@ -130,6 +131,50 @@ def test_logs_can_be_followed_while_the_step_runs(flows, tmp_path):
         assert flows.get(run)["state"] == "running"
         (tmp_path / "go").touch()
         assert stream.read() == b"last\n"
+
+
+@pytest.mark.parametrize("how", ["revoked", "disabled", "without-a-role", "expired"])
+def test_a_followed_log_ends_with_the_rights_of_who_follows(flows, how):
+    server = flows.server
+    name = f"f-{uuid.uuid4().hex[:8]}"
+    server.strata("user", "create", name, "--role", "viewer")
+    server.strata("project", "create", name)
+    server.strata("project", "grant", name, "--user", name, "--role", "member")
+    mine = server.bearer() | {"Strata-Project": name}
+
+    def as_admin(method, path, body=b""):
+        request = urllib.request.Request(
+            server.http + path, data=body or None, method=method, headers=mine
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.loads(answer.read())
+
+    as_admin("PUT", "/api/v1/flows/silent", SILENT.encode())
+    run = as_admin("POST", "/api/v1/flows/silent/runs", b"{}")
+    logs = f"{server.http}/api/v1/flow-runs/{run['id']}/logs?follow=1"
+    try:
+        with urllib.request.urlopen(urllib.request.Request(logs, headers=mine)) as log:
+            assert b"begun" in log.readline() + log.readline()
+        expires = ("--expires", "3s") if how == "expired" else ()
+        made = server.strata(
+            "token", "create", "--user", name, "--project", name, *expires, "-o", "json"
+        ).stdout
+        token = json.loads(made)
+        request = urllib.request.Request(logs, headers=server.bearer(token["token"]))
+        with urllib.request.urlopen(request, timeout=30) as log:
+            assert b"begun" in log.readline() + log.readline()  # it follows
+            if how == "revoked":
+                server.strata("token", "revoke", token["id"])
+            elif how == "disabled":
+                server.strata("user", "disable", name)
+            elif how == "without-a-role":
+                server.strata("project", "revoke", name, "--user", name)
+            # Cut short, and not the end of the run.
+            with pytest.raises(http.client.IncompleteRead):
+                log.read()
+        assert as_admin("GET", f"/api/v1/flow-runs/{run['id']}")["state"] == "running"
+    finally:
+        as_admin("POST", f"/api/v1/flow-runs/{run['id']}/cancel", b"{}")
 
 
 def test_the_same_idempotency_key_gives_the_same_run(flows):
@@ -342,6 +387,32 @@ def test_an_object_put_starts_the_pipelines_that_wait_for_it(flows, client_env):
     assert len(flows.call("GET", "/api/v1/flow-runs?flow=on-arrival")["runs"]) == 1
     graph = json.dumps(flows.call("GET", f"/api/v1/why/flow_run:{runs[0]['id']}"))
     assert "inbox/new/y.csv" in graph
+
+
+def test_a_trigger_that_could_not_start_a_run_says_so_in_the_events_of_its_pipeline(
+    flows, client_env
+):
+    name, bucket = f"gone-{uuid.uuid4().hex[:8]}", f"gone-{uuid.uuid4().hex[:8]}"
+    flows.server.strata("user", "create", name, "--role", "member")
+    made = flows.server.strata("token", "create", "--user", name, "-o", "json").stdout
+    spec = (
+        f"name: {name}\nsteps: {{a: {{command: 'true'}}}}\n"
+        f"triggers: [{{event: object.created, bucket: {bucket}}}]\n"
+    )
+    flows.call("PUT", f"/api/v1/flows/{name}", spec.encode(), token=json.loads(made)["token"])
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket=bucket)
+    flows.server.strata("user", "disable", name)
+    s3.put_object(Bucket=bucket, Key="k", Body=b"1")
+    deadline = time.monotonic() + 30
+    told: list[dict] = []
+    while not told:
+        assert time.monotonic() < deadline
+        events = flows.call("GET", f"/api/v1/events?subject=flow:{name}")["events"]
+        told = [event for event in events if event["type"] == "flow.trigger_failed"]
+    assert told[0]["data"]["cause"] == f"event object.created {bucket}/k"
+    assert name in told[0]["data"]["error"]
+    assert flows.call("GET", f"/api/v1/flow-runs?flow={name}")["runs"] == []
 
 
 SILENT = """name: silent

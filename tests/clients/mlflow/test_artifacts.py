@@ -56,6 +56,36 @@ def test_a_large_file_streams_through(client, experiment, server, tmp_path):
     assert answer.headers["content-disposition"].startswith("attachment")
 
 
+def test_a_path_is_a_file_or_a_directory_and_never_both(client, experiment, server):
+    run = client.create_run(experiment)
+    root = f"{experiment}/{run.info.run_id}/artifacts"
+
+    def put(path, body=b"x"):
+        return requests.put(
+            f"{server.http}/api/2.0/mlflow-artifacts/artifacts/{root}/{path}",
+            data=body,
+            headers=server.bearer(),
+            timeout=60,
+        )
+
+    def refused(answer):
+        return answer.status_code == 400 and answer.json()["error_code"]
+
+    assert put("a.txt").status_code == 200
+    for below in ("a.txt/b", "a.txt/b/c/d"):
+        assert refused(put(below)) == "INVALID_PARAMETER_VALUE"
+    assert refused(put("a.txt/large", b"x" * (4 << 20))) == "INVALID_PARAMETER_VALUE"
+    assert put("d/e/f").status_code == 200
+    for above in ("d", "d/e"):
+        assert refused(put(above)) == "INVALID_PARAMETER_VALUE"
+    # What only begins alike is no folder, and a file is replaced as ever.
+    for path in ("a.txt", "a.tx", "a.txt0", "a.txt-", "d-", "d0", "d/e0", "d/e/f"):
+        assert put(path).status_code == 200, path
+    listed = {f.path for f in client.list_artifacts(run.info.run_id)}
+    assert listed == {"a.txt", "a.tx", "a.txt0", "a.txt-", "d", "d-", "d0"}
+    client.download_artifacts(run.info.run_id, "")
+
+
 def test_artifacts_are_deleted_by_the_client(client, experiment):
     run = client.create_run(experiment).info.run_id
     client.log_text(run, "a", "d/a.txt")

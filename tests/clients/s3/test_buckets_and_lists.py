@@ -1,5 +1,6 @@
 """Buckets, their empty settings, and listings: order, delimiters, pages and encodings."""
 
+import base64
 import uuid
 
 import pytest
@@ -117,8 +118,28 @@ def test_markers_may_name_keys_that_do_not_exist(s3, bucket):
     ]
     assert [e["Key"] for e in s3.list_objects(Bucket=bucket, Marker="c")["Contents"]] == ["e"]
     assert s3.list_objects_v2(Bucket=bucket, MaxKeys=0)["KeyCount"] == 0
-    with pytest.raises(ClientError) as raised:
-        s3.list_objects_v2(Bucket=bucket, ContinuationToken="!!")
+
+
+def test_a_token_that_no_listing_gave_is_refused_and_not_taken_for_the_end(s3, bucket):
+    keys = [f"p/{n}" for n in range(9)] + ["q"]
+    fill(s3, bucket, keys)
+    page = s3.list_objects_v2(Bucket=bucket, Prefix="p/", MaxKeys=2)
+    token = page["NextContinuationToken"]
+    again = s3.list_objects_v2(Bucket=bucket, Prefix="p/", MaxKeys=3, ContinuationToken=token)
+    assert [entry["Key"] for entry in again["Contents"]] == keys[2:5]
+    assert again["ContinuationToken"] == token
+    pages = s3.get_paginator("list_objects_v2").paginate(
+        Bucket=bucket, Prefix="p/", PaginationConfig={"PageSize": 2}
+    )
+    assert [e["Key"] for one in pages for e in one["Contents"]] == keys[:9]
+    flipped = ("A" if token[0] != "A" else "B") + token[1:]
+    plain = base64.urlsafe_b64encode(b"p/3").decode().rstrip("=")
+    for bad in ("!!", "garbage", "", plain, token[:-2], flipped, token + "AAAA"):
+        with pytest.raises(ClientError) as raised:
+            s3.list_objects_v2(Bucket=bucket, Prefix="p/", ContinuationToken=bad)
+        assert code_of(raised) == ("InvalidArgument", 400), bad
+    with pytest.raises(ClientError) as raised:  # of another listing
+        s3.list_objects_v2(Bucket=bucket, Prefix="a/", ContinuationToken=token)
     assert code_of(raised) == ("InvalidArgument", 400)
 
 

@@ -340,11 +340,7 @@ def test_a_killed_engine_fails_its_statement_only(server):
     table = name("kept")
     ask(server, f"CREATE TABLE {table} AS SELECT 7 AS i")
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        running = pool.submit(
-            refused,
-            server,
-            ENDLESS,
-        )
+        running = pool.submit(refused, server, ENDLESS)
         url = f"{server.http}/api/v1/sql/queries"
         wait_for(
             lambda: any(
@@ -521,6 +517,44 @@ def test_pivot_finds_its_columns_in_the_data(server, s3, bucket, tmp_path):
     assert "IN (val1, val2" in refused(server, parameter, params=[1])["message"]
     listed = ask(server, f"PIVOT (FROM {table} WHERE x > ?) ON k IN ('b') USING sum(x)", params=[2])
     assert listed["rows"] == [[5]]
+
+
+def test_keys_that_cannot_be_paths_are_read_with_all_others(server, s3, bucket):
+    long = "n" * 300 + ".csv"
+    keys = ["a.csv", "a/b.csv", "a//b.csv", "a/./c.csv", "a", f"a/{long}", "ü" * 200 + ".csv"]
+    for i, key in enumerate(keys):
+        s3.put_object(Bucket=bucket, Key=f"odd/{key}", Body=f"x\n{2**i}\n".encode())
+    s3.put_object(Bucket=bucket, Key="odd/marker/", Body=b"")
+    pattern = f"s3://{bucket}/odd/**"
+    every = 2 ** len(keys) - 1
+    reader = f"read_csv('{pattern}', filename = true, header = true)"
+    assert ask(server, f"SELECT sum(x)::INT, count(*) FROM {reader}")["rows"] == [
+        [every, len(keys)]
+    ]
+    named = ask(server, f"SELECT filename, x FROM {reader} ORDER BY x")["rows"]
+    assert named == [[f"s3://{bucket}/odd/{key}", 2**i] for i, key in enumerate(keys)]
+    narrow = f"SELECT x FROM 's3://{bucket}/odd/a/n*.csv'"
+    assert ask(server, narrow)["rows"] == [[2 ** keys.index(f"a/{long}")]]
+    for i, key in enumerate(keys):
+        one = f"SELECT x FROM read_csv('s3://{bucket}/odd/{key}', header = true)"
+        assert ask(server, one)["rows"] == [[2**i]], key
+    s3.put_object(Bucket=bucket, Key="odd/a//broken.csv", Body=b"x\nword\n")
+    wrong = refused(server, f"SELECT * FROM read_csv('{pattern}', columns = {{'x': 'INT'}})")
+    assert f"s3://{bucket}/odd/a//broken.csv" in wrong["message"]
+    # A pattern that no file name of ours could fit is refused rather than short of an object.
+    s3.put_object(Bucket=bucket, Key="deep/" + "m" * 290 + "-" + "m" * 290 + ".csv", Body=b"x\n1\n")
+    assert "255" in refused(server, f"SELECT * FROM 's3://{bucket}/deep/m*-*.csv'")["message"]
+
+
+def test_a_key_with_brackets_is_that_object_and_else_a_pattern(server, s3, bucket):
+    s3.put_object(Bucket=bucket, Key="set/f[12].csv", Body=b"x\n12\n")
+    read = f"SELECT x FROM 's3://{bucket}/set/f[12].csv'"
+    assert ask(server, read)["rows"] == [[12]]
+    for n in (1, 2, 3):
+        s3.put_object(Bucket=bucket, Key=f"set/f{n}.csv", Body=f"x\n{n}\n".encode())
+    assert ask(server, read)["rows"] == [[12]]
+    s3.delete_object(Bucket=bucket, Key="set/f[12].csv")
+    assert sorted(ask(server, read)["rows"]) == [[1], [2]]
 
 
 def test_files_are_named_as_the_caller_named_them(server, s3, bucket):

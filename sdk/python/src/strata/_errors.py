@@ -66,6 +66,8 @@ _BY_STATUS: dict[int, type[StrataError]] = {
 def error_for(status: int, body: object) -> StrataError:
     """The exception for an answer with an error status."""
     detail = body.get("error") if isinstance(body, dict) else None
+    if isinstance(body, dict) and "error_code" in body:  # MLflow's form, of scoring
+        detail = {"message": body.get("message"), "code": body["error_code"]}
     if isinstance(detail, dict):
         message = str(detail.get("message", ""))
         code, field = str(detail.get("code", "")), str(detail.get("field", ""))

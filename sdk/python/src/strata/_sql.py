@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._client import Client, connect
 from ._errors import StrataError
+from ._params import encode_params
 
 if TYPE_CHECKING:
     import pandas
@@ -96,12 +97,17 @@ def sql(
 ) -> QueryResult:
     """Runs one statement on the warehouse, at once; ``?`` and ``$name`` stand for ``params``.
 
-    Raises InvalidArgumentError for wrong SQL.
+    A parameter is a number, text, bool, None, date, time, datetime, Decimal, UUID, bytes, or a
+    scalar of NumPy or pandas; NaN, NaT and NA are NULL. What JSON has no type for goes as exact
+    text, which SQL casts where it meets a column of the type; write the cast where there is none:
+    ``?::DATE``, ``?::DECIMAL(18, 4)``, ``?::TIMESTAMPTZ``, ``?::BLOB``.
+
+    Raises InvalidArgumentError for wrong SQL, TypeError for a parameter of another type.
     """
     client = client or connect()
     body: dict[str, Any] = {"sql": query}
     if params is not None:
-        body["params"] = dict(params) if isinstance(params, Mapping) else list(params)
+        body["params"] = encode_params(params)
     result = QueryResult(client, body)
     # A statement that changes something must happen now and once, not when its answer is looked at.
     if (
