@@ -118,14 +118,14 @@ def test_what_is_named_in_a_path_is_not_there_for_a_stranger(server, tenants):
     headers = server.bearer(tenants["stranger"]["token"])
     names = {"id": tenants["things"]["flow_run"], "run": tenants["things"]["run"]}
     for path, item in document["paths"].items():
-        if "get" not in item or "{" not in path:
-            continue
+        if "get" not in item or "{" not in path or "the browser UI" in item["get"]["tags"]:
+            continue  # a page is the same for everybody; what it shows it asks for
         filled = re.sub(r"\{([^}]*)\}", lambda match: names.get(match[1], tenants["secret"]), path)
         answer = requests.get(server.http + filled, headers=headers, timeout=20)
         if answer.status_code == 200:  # a list of what belongs to a name: it is empty
             assert all(value == [] for value in answer.json().values()), (path, answer.text)
         else:
-            assert answer.status_code in (400, 403, 404, 405), (path, answer.text)
+            assert answer.status_code in (400, 403, 404, 405, 501), (path, answer.text)
 
 
 def test_mlflow_and_lineage_do_not_cross_projects(server, tenants):
