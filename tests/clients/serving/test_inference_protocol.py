@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pathlib
 import struct
 
 import numpy as np
@@ -222,7 +223,7 @@ def test_loading_by_hand_is_refused_with_the_way_to_do_it(client, server, linear
 
 def test_a_request_of_many_rows_is_logged_and_read_in_little_memory(server, linear):
     def peak() -> int:
-        status = open(f"/proc/{server.process.pid}/status").read()
+        status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
         return int(status.split("VmHWM:")[1].split()[0]) >> 10
 
     rows = 600_000
