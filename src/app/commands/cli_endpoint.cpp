@@ -51,7 +51,8 @@ Result<Json> wait_until_ready(ApiClient& client, const std::string& path,
     if (!endpoint) return endpoint;
     const auto state = endpoint->text("state");
     if (state == "ready") return endpoint;
-    if (state == "failed") return Error(Code::kUnavailable, endpoint->text("error"));
+    if (state == "failed" || state == "degraded")
+      return Error(Code::kUnavailable, endpoint->text("error"));
     if (clock.steady() < end) continue;
     return Error(Code::kDeadlineExceeded,
                  fmt::format("the endpoint is still loading its model after {}; it goes on: strata "

@@ -275,7 +275,7 @@ TEST_F(EndpointsTest, A_broken_or_damaged_version_leaves_the_old_one_answering_a
     source_.point(version);
     server.announce();
     const auto info = server.wait([&](const EndpointInfo& i) {
-      return i.state == EndpointState::kFailed && i.error.find(reason) != std::string::npos;
+      return i.state == EndpointState::kDegraded && i.error.find(reason) != std::string::npos;
     });
     EXPECT_EQ(info.wanted_version, version);
     EXPECT_EQ(server.ask(1), std::pair(11.0, std::string("1")));
@@ -291,7 +291,7 @@ TEST_F(EndpointsTest, After_a_restart_the_last_version_answers_even_without_the_
   source_.lose();
   Server server(folder_, source_);
   const auto info = server.wait(
-      [](const EndpointInfo& i) { return i.live && i.state == EndpointState::kFailed; });
+      [](const EndpointInfo& i) { return i.live && i.state == EndpointState::kDegraded; });
   EXPECT_EQ(info.live->identity->deployment, 1);
   EXPECT_EQ(server.ask(2).first, 12);
 }

@@ -1,3 +1,6 @@
+#include <fmt/format.h>
+
+#include "base/bytes.hpp"
 #include "doors/oip/oip.hpp"
 
 namespace strata::doors::oip {
@@ -87,8 +90,8 @@ Result<std::shared_ptr<const LiveModel>> model_of(const Authorized& call,
 
 Task<Response> server_metadata(const Authorized&) {
   Json extensions = Json::array();
-  for (const auto* name : {"binary_tensor_data", "model_repository", "model_configuration",
-                           "statistics", "parameters"}) {
+  for (const auto* name :
+       {"binary_tensor_data", "model_configuration", "statistics", "parameters"}) {
     extensions.push(name);
   }
   co_return Response::json(
@@ -113,6 +116,18 @@ Task<Response> repository_index(const Authorized& call, Endpoints& endpoints) {
          {"reason", endpoint.error}}));
   }
   co_return Response::json(index);
+}
+
+// What a client of a repository asks for is done by moving the alias.
+Task<Response> refuse_to_move(const Authorized& call, Endpoints&) {
+  const std::string name = printable(call.param("name"));
+  co_return error_response(
+      Error(Code::kUnsupported,
+            fmt::format("models are not loaded or unloaded by hand: endpoint '{0}' follows the "
+                        "reference that it was created with; move that alias in the model "
+                        "registry to change what answers, or delete the endpoint with strata "
+                        "endpoint delete {0}",
+                        name)));
 }
 
 Task<Response> model_metadata(const Authorized& call, Endpoints& endpoints) {

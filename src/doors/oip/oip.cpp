@@ -1,5 +1,7 @@
 #include "doors/oip/oip.hpp"
 
+#include <fmt/format.h>
+
 namespace strata::doors::oip {
 
 using http::Authorized;
@@ -54,6 +56,10 @@ std::vector<Route> OipDoor::routes() {
       {"oipAllStatistics", "How many requests each model answered", "inference"});
   add(Method::kPost, "/v2/repository/index", Permission::kEndpointRead, kSmall, &repository_index,
       {"oipRepositoryIndex", "All endpoints with their live version and state", "inference"});
+  for (const auto* verb : {"load", "unload"}) {
+    add(Method::kPost, fmt::format("/v2/repository/models/{{name}}/{}", verb),
+        Permission::kEndpointRead, kInference, &refuse_to_move, {});
+  }
   for (const bool versioned : {false, true}) {
     const std::string model =
         versioned ? "/v2/models/{name}/versions/{version}" : "/v2/models/{name}";

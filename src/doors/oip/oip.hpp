@@ -35,6 +35,8 @@ Task<http::Response> list_models(const http::Authorized& call,
                                  platform::deployment::Endpoints& endpoints);
 Task<http::Response> repository_index(const http::Authorized& call,
                                       platform::deployment::Endpoints& endpoints);
+Task<http::Response> refuse_to_move(const http::Authorized& call,
+                                    platform::deployment::Endpoints& endpoints);
 Task<http::Response> model_metadata(const http::Authorized& call,
                                     platform::deployment::Endpoints& endpoints);
 Task<http::Response> model_ready(const http::Authorized& call,

@@ -134,8 +134,8 @@ constexpr Type kTypes[] = {
     {"Prediction",
      "id: string, time: string, endpoint: string, model: string, version: string, "
      "digest: string, deployment: integer, latency_us: integer, status: string, "
-     "rows: PredictionRow[]"},
-    {"Predictions", "predictions: Prediction[]"},
+     "row_count: integer, rows: PredictionRow[]"},
+    {"Predictions", "predictions: Prediction[], unreadable_files: integer"},
     {"LineageNode",
      "ref: string, kind: string, name: string, version: string, digest: string, owner: string, "
      "time: string, facts: {any}"},

@@ -88,6 +88,7 @@ Json prediction_json(const Prediction& prediction) {
                        {"deployment", prediction.deployment},
                        {"latency_us", prediction.latency_us},
                        {"status", prediction.status},
+                       {"row_count", prediction.row_count},
                        {"rows", rows}});
 }
 
@@ -132,9 +133,10 @@ Task<Response> list_predictions(const Authorized& call, Endpoints& endpoints, Bl
   const auto predictions = co_await pool.run(read);
   if (!predictions) co_return error_response(predictions.error(), call.request());
   Json list = Json::array();
-  for (const auto& prediction : *predictions)
+  for (const auto& prediction : predictions->predictions)
     list.push(prediction_json(prediction));
-  co_return Response::json(Json::object({{"predictions", list}}));
+  co_return Response::json(
+      Json::object({{"predictions", list}, {"unreadable_files", predictions->unreadable_files}}));
 }
 
 Task<Response> get_prediction(const Authorized& call, Endpoints& endpoints, BlockingPool& pool) {

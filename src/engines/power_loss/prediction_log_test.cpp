@@ -89,9 +89,9 @@ class Life {
     for (const auto& path : log_.files("default")) {
       const auto bytes = disk_.read_all(path);
       ASSERT_TRUE(bytes.ok()) << path;
-      const auto table = wire::decode_parquet(*bytes);
+      auto table = wire::decode_parquet(*bytes);
       ASSERT_TRUE(table.ok()) << path << ": " << table.error().message;
-      for (const auto& prediction : predictions_of(*table)) {
+      for (const auto& prediction : predictions_of(std::move(*table))) {
         ++rows[prediction.id];
         const auto known = memory_.flushed.find(prediction.id);
         const auto lost = memory_.lost.find(prediction.id);

@@ -63,6 +63,8 @@ std::string_view state_name(EndpointState state) {
       return "loading";
     case EndpointState::kReady:
       return "ready";
+    case EndpointState::kDegraded:
+      return "degraded";
     case EndpointState::kFailed:
       break;
   }

@@ -65,7 +65,8 @@ struct LiveModel {
   std::shared_ptr<const EndpointMeters> meters;
 };
 
-enum class EndpointState : std::uint8_t { kLoading, kReady, kFailed };
+// Degraded: a version answers, but what the reference names now cannot be followed.
+enum class EndpointState : std::uint8_t { kLoading, kReady, kDegraded, kFailed };
 std::string_view state_name(EndpointState state);
 
 struct EndpointInfo {

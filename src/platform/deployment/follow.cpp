@@ -82,7 +82,10 @@ Task<void> Endpoints::follow(std::shared_ptr<Endpoint> endpoint) {
     {
       const std::lock_guard lock(mutex_);
       endpoint->error = done ? std::string() : done.error().to_string();
-      endpoint->state = done ? EndpointState::kReady : EndpointState::kFailed;
+      // What answers goes on answering; only an endpoint that has nothing to answer with failed.
+      endpoint->state = done             ? EndpointState::kReady
+                        : endpoint->live ? EndpointState::kDegraded
+                                         : EndpointState::kFailed;
       if (!done) endpoint->retry_at = ports_.clock.steady() + kRetryAfter;
     }
     settled_.notify_all();

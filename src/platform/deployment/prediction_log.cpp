@@ -14,7 +14,10 @@ namespace {
 // So many files of about the same size are joined into one, unless that would become larger than
 // kMaxJoined.
 constexpr std::size_t kJoinCount = 16;
-constexpr std::uint64_t kMaxJoined = 32U << 20U;
+constexpr std::uint64_t kMaxJoined = 16U << 20U;
+constexpr std::size_t kMaxJoinedRows = 1U << 18U;
+static_assert(kMaxJoinedRows <= wire::kMaxParquetRows);
+static_assert(PredictionLog::kSegmentRows <= wire::kMaxParquetRows);
 constexpr std::size_t kMaxPredictionsListed = 1000;
 
 // 0 for a file of one flush, 1 for 16 flushes joined, 2 for 256 ...
@@ -134,7 +137,7 @@ void PredictionLog::append(std::shared_ptr<const Exchange> exchange) {
 void PredictionLog::take_all() {
   const auto before = static_cast<std::ptrdiff_t>(batch_.size());
   for (Node* node = head_.exchange(nullptr, std::memory_order_acquire); node != nullptr;) {
-    batch_.push_back(std::move(node->exchange));
+    batch_.push_back({std::move(node->exchange), 0});
     delete std::exchange(node, node->next);
   }
   std::reverse(batch_.begin() + before, batch_.end());
@@ -161,42 +164,72 @@ Status PredictionLog::flush() {
   return written;
 }
 
-// Writes one file for each model and takes out of `batch` what was written, so that a retry repeats
-// nothing.
+// Writes the rows that wait, by model, a file at a time, and notes what was written, so that a
+// retry repeats nothing.
 Status PredictionLog::write() {
-  std::map<const ModelIdentity*, std::vector<const Exchange*>> by_model;
-  for (const auto& exchange : batch_)
-    by_model[exchange->model.get()].push_back(exchange.get());
+  std::map<const ModelIdentity*, std::vector<Waiting*>> by_model;
+  for (auto& waiting : batch_)
+    by_model[waiting.exchange->model.get()].push_back(&waiting);
   Status status;
-  for (const auto& [model, exchanges] : by_model) {
-    status = write_segment(*model, exchanges);
-    if (!status) break;
-    join_small(key_of(model->project, model->endpoint));
+  for (const auto& [model, group] : by_model) {
+    std::vector<ExchangeSlice> slices;
+    std::size_t rows = 0;
     std::size_t bytes = 0;
-    for (auto& exchange : batch_) {
-      if (exchange == nullptr || exchange->model.get() != model) continue;
-      bytes += exchange->bytes();
-      // The identity must outlive its group; the last exchange of a group may be its last owner.
-      if (exchange.get() != exchanges.back()) exchange = nullptr;
+    const auto write_slices = [&] {
+      if (rows == 0) return;
+      status = write_segment(*model, slices);
+      if (status) {
+        for (auto* waiting : group) {
+          for (const auto& slice : slices) {
+            if (slice.exchange == waiting->exchange.get())
+              waiting->written = slice.first + slice.rows;
+          }
+        }
+        join_small(key_of(model->project, model->endpoint));
+      }
+      slices.clear();
+      rows = bytes = 0;
+    };
+    for (auto* waiting : group) {
+      const auto& exchange = *waiting->exchange;
+      const std::size_t of_row = exchange.bytes() / std::max<std::size_t>(1, exchange.inputs.rows);
+      for (std::size_t at = waiting->written; at < exchange.inputs.rows && status;) {
+        const std::size_t room = bytes >= kSegmentBytes ? 0 : (kSegmentBytes - bytes) / of_row;
+        const std::size_t fits = std::min(kSegmentRows - rows, room);
+        if (fits == 0 && rows > 0) {
+          write_slices();
+          continue;
+        }
+        const std::size_t count =
+            std::min(std::max<std::size_t>(1, fits), exchange.inputs.rows - at);
+        slices.push_back({&exchange, at, count});
+        rows += count;
+        bytes += count * of_row;
+        at += count;
+      }
+      if (!status) break;
     }
-    std::replace_if(
-        batch_.begin(), batch_.end(), [&](const auto& e) { return e.get() == exchanges.back(); },
-        nullptr);
-    pending_.fetch_sub(bytes, std::memory_order_relaxed);
+    if (status) write_slices();
+    if (!status) break;
   }
-  std::erase(batch_, nullptr);
+  std::size_t done = 0;
+  std::erase_if(batch_, [&](const Waiting& waiting) {
+    if (waiting.written < waiting.exchange->inputs.rows) return false;
+    done += waiting.exchange->bytes();
+    return true;
+  });
+  pending_.fetch_sub(done, std::memory_order_relaxed);
   return status;
 }
 
 Status PredictionLog::write_segment(const ModelIdentity& model,
-                                    const std::vector<const Exchange*>& exchanges) {
-  const auto table = table_of(model, exchanges);
-  if (table.rows == 0) return {};
+                                    std::span<const ExchangeSlice> slices) {
+  const auto table = table_of(model, slices);
   Segment segment;
-  segment.first_ms = segment.last_ms = exchanges.front()->time.millis();
-  for (const auto* exchange : exchanges) {
-    segment.first_ms = std::min(segment.first_ms, exchange->time.millis());
-    segment.last_ms = std::max(segment.last_ms, exchange->time.millis());
+  segment.first_ms = segment.last_ms = slices.front().exchange->time.millis();
+  for (const auto& slice : slices) {
+    segment.first_ms = std::min(segment.first_ms, slice.exchange->time.millis());
+    segment.last_ms = std::max(segment.last_ms, slice.exchange->time.millis());
   }
   const std::string key = key_of(model.project, model.endpoint);
   {
@@ -238,16 +271,16 @@ void PredictionLog::join_small(const std::string& key) {
   std::vector<Segment> joined;
   wire::ParquetTable table;
   for (const auto& segment : group) {
-    auto bytes = files_.read_all(segment.path);
-    auto next =
-        bytes ? wire::decode_parquet(*bytes) : Result<wire::ParquetTable>(std::move(bytes).error());
+    auto next = reader_of(segment).and_then(
+        [](const wire::ParquetReader& reader) { return reader.read(0, reader.rows()); });
     if (!next) {
       // The file stays as it is; the next level starts without it.
       log::error("predictions.join",
                  Json::object({{"file", segment.path}, {"error", next.error().to_string()}}));
     }
     const bool fits = next && !joined.empty() && table.same_layout(*next) &&
-                      joined.back().bytes + segment.bytes <= kMaxJoined;
+                      joined.back().bytes + segment.bytes <= kMaxJoined &&
+                      table.rows + next->rows <= kMaxJoinedRows;
     if (fits) {
       auto& last = joined.back();
       table.append(*next);
@@ -321,13 +354,66 @@ std::vector<PredictionLog::Segment> PredictionLog::segments_of(std::string_view 
   return out;
 }
 
-Result<std::vector<Prediction>> PredictionLog::read(const Segment& segment) const {
-  auto bytes = files_.read_all(segment.path);
-  if (!bytes) return std::move(bytes).error();
-  auto table = wire::decode_parquet(*bytes);
-  if (!table)
-    return table.error().wrap("the prediction log file " + segment.path + " cannot be read");
-  return predictions_of(*table);
+Result<wire::ParquetReader> PredictionLog::reader_of(const Segment& segment) const {
+  auto opened = files_.open(segment.path);
+  if (!opened) return std::move(opened).error();
+  const std::shared_ptr<File> file = *std::move(opened);
+  const auto size = file->size();
+  if (!size) return size.error();
+  return wire::ParquetReader::open(
+      *size, [file](std::uint64_t offset, std::size_t count) -> Result<std::string> {
+        std::string bytes(count, '\0');
+        const auto got = file->read_at(bytes, offset);
+        if (!got) return got.error();
+        if (*got != count) return Error(Code::kDataLoss, "the file is cut off");
+        return bytes;
+      });
+}
+
+// Which rows of a file belong to which prediction; only the ids are read. A failure is logged with
+// the file's name, which no client needs to know.
+Result<std::vector<wire::ParquetReader::Run>> PredictionLog::runs_of(const Segment& segment) const {
+  auto runs =
+      reader_of(segment).and_then([](const wire::ParquetReader& reader) { return reader.runs(0); });
+  if (!runs) {
+    log::error("predictions.read",
+               Json::object({{"file", segment.path}, {"error", runs.error().to_string()}}));
+  }
+  return runs;
+}
+
+// The predictions in some rows of a file, in their order. A failure is logged.
+Result<std::vector<Prediction>> PredictionLog::read_rows(const Segment& segment, std::size_t first,
+                                                         std::size_t count) const {
+  auto table = reader_of(segment).and_then(
+      [&](const wire::ParquetReader& reader) { return reader.read(first, count); });
+  if (table) return predictions_of(*std::move(table));
+  log::error("predictions.read",
+             Json::object({{"file", segment.path}, {"error", table.error().to_string()}}));
+  return Error(Code::kDataLoss, "a file of the prediction log cannot be read");
+}
+
+// The first rows of a prediction. Errors: kDataLoss when a file with such rows cannot be read.
+Result<Prediction> PredictionLog::read(const Place& place, std::size_t limit) const {
+  Prediction out;
+  std::size_t total = 0;
+  for (const auto& part : place.parts) {
+    total += part.count;
+    if (!out.id.empty() && out.rows.size() >= limit) continue;
+    const std::size_t left = limit > out.rows.size() ? limit - out.rows.size() : 1;
+    auto read = read_rows(*part.segment, part.first, std::min(part.count, left));
+    if (!read) return std::move(read).error();
+    if (read->size() != 1) return Error(Code::kDataLoss, "a file of the prediction log is damaged");
+    auto& found = read->front();
+    if (out.id.empty()) {
+      out = std::move(found);
+    } else {
+      out.rows.insert(out.rows.end(), std::make_move_iterator(found.rows.begin()),
+                      std::make_move_iterator(found.rows.end()));
+    }
+  }
+  out.row_count = total;
+  return out;
 }
 
 Result<Prediction> PredictionLog::find(std::string_view project, std::string_view id) {
@@ -336,30 +422,80 @@ Result<Prediction> PredictionLog::find(std::string_view project, std::string_vie
     return not_found(
         fmt::format("there is no prediction '{}'; ids are UUIDs of version 7", id.substr(0, 64)));
   if (pending_.load(std::memory_order_relaxed) > 0) STRATA_TRY(flush());
-  for (const auto& segment : segments_of(project, {})) {
+  const auto segments = segments_of(project, {});
+  Place place{std::string(id), {}};
+  std::size_t unreadable = 0;
+  for (const auto& segment : segments) {
     if (segment.first_ms > *made || segment.last_ms < *made) continue;
-    auto predictions = read(segment);
-    if (!predictions) return std::move(predictions).error();
-    for (auto& prediction : *predictions) {
-      if (prediction.id == id) return std::move(prediction);
+    const auto runs = runs_of(segment);
+    if (!runs) ++unreadable;
+    if (!runs) continue;
+    for (const auto& run : *runs) {
+      if (run.text == id) place.parts.push_back({&segment, run.first, run.count});
     }
+  }
+  if (!place.parts.empty()) return read(place, kRowsShown);
+  if (unreadable > 0) {
+    return Error(Code::kDataLoss,
+                 fmt::format("{} files of the prediction log that may hold prediction '{}' cannot "
+                             "be read; the server's log names them",
+                             unreadable, id));
   }
   return not_found(fmt::format("there is no prediction '{}' in the log", id));
 }
 
-Result<std::vector<Prediction>> PredictionLog::newest(std::string_view project,
-                                                      std::string_view endpoint,
-                                                      std::size_t limit) {
+Result<PredictionList> PredictionLog::newest(std::string_view project, std::string_view endpoint,
+                                             std::size_t limit) {
   if (pending_.load(std::memory_order_relaxed) > 0) STRATA_TRY(flush());
   limit = std::min(limit, kMaxPredictionsListed);
-  std::vector<Prediction> out;
+  PredictionList out;
   const auto segments = segments_of(project, endpoint);
-  for (auto it = segments.rbegin(); it != segments.rend() && out.size() < limit; ++it) {
-    auto predictions = read(*it);
-    if (!predictions) return std::move(predictions).error();
-    for (auto p = predictions->rbegin(); p != predictions->rend() && out.size() < limit; ++p) {
-      out.push_back(std::move(*p));
+  std::vector<Place> places;
+  bool full = limit == 0;
+  for (auto it = segments.rbegin(); it != segments.rend() && !full; ++it) {
+    const auto runs = runs_of(*it);
+    if (!runs) ++out.unreadable_files;
+    if (!runs) continue;
+    for (auto run = runs->rbegin(); run != runs->rend() && !full; ++run) {
+      // What a request has in an earlier file stands before what it has in a later one.
+      const bool more = !places.empty() && places.back().id == run->text;
+      full = !more && places.size() == limit;
+      if (full) break;
+      if (!more) places.push_back({run->text, {}});
+      auto& parts = places.back().parts;
+      parts.insert(parts.begin(), {&*it, run->first, run->count});
     }
+  }
+  std::size_t left = kRowsListed;
+  for (std::size_t i = 0; i < places.size();) {
+    // Whole predictions that stand together in one file are read together.
+    const Part& last = places[i].parts.front();
+    std::size_t first = last.first + last.count;
+    std::size_t end = i;
+    for (; end < places.size(); ++end) {
+      const Part& part = places[end].parts.front();
+      const bool joins = places[end].parts.size() == 1 && part.segment == last.segment &&
+                         part.first + part.count == first && part.count <= kRowsShown &&
+                         last.first + last.count - part.first <= left;
+      if (!joins) break;
+      first = part.first;
+    }
+    if (end == i) {
+      auto one = read(places[i++], std::min(kRowsShown, left));
+      if (!one) ++out.unreadable_files;
+      if (!one) continue;
+      left -= std::min(left, one->rows.size());
+      out.predictions.push_back(*std::move(one));
+      continue;
+    }
+    i = end;
+    const std::size_t count = last.first + last.count - first;
+    auto read = read_rows(*last.segment, first, count);
+    if (!read) ++out.unreadable_files;
+    if (!read) continue;
+    left -= count;
+    out.predictions.insert(out.predictions.end(), std::make_move_iterator(read->rbegin()),
+                           std::make_move_iterator(read->rend()));
   }
   return out;
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -66,7 +67,21 @@ struct Prediction {
   std::int64_t deployment = 0;
   std::int64_t latency_us = 0;
   std::string status;  // "ok", or what the model failed with
-  std::vector<PredictionRow> rows;
+  std::size_t row_count = 0;
+  std::vector<PredictionRow> rows;  // the first of them
+};
+
+// The newest predictions of an endpoint.
+struct PredictionList {
+  std::vector<Prediction> predictions;
+  std::size_t unreadable_files = 0;  // so many files of the log were passed over
+};
+
+// Rows [first, first + rows) of an exchange.
+struct ExchangeSlice {
+  const Exchange* exchange = nullptr;
+  std::size_t first = 0;
+  std::size_t rows = 0;
 };
 
 // The log of all predictions: Parquet files below one folder,
@@ -77,13 +92,21 @@ struct Prediction {
 // the log is closed; a file is complete or absent. A killed process loses what it took since the
 // last flush. No prediction is dropped while the server runs: when kMaxPending bytes wait, append()
 // refuses and the caller must not answer. Small files are joined into larger ones; the joined ones
-// stay readable for kGrace, so that a query that began with files() ends. Threads: append() takes
-// no lock; everything else may be called from any thread and blocks.
+// stay readable for kGrace, so that a query that began with files() ends. A request of more than
+// kSegmentRows rows or kSegmentBytes lies in several files, of which a killed process may leave the
+// first. Memory: writing and reading hold one file's rows at a time. Threads: append() takes no
+// lock; everything else may be called from any thread and blocks.
 class PredictionLog {
  public:
   static constexpr std::chrono::milliseconds kFlushEvery{1000};
   static constexpr std::chrono::milliseconds kGrace{60'000};
   static constexpr std::size_t kMaxPending = 64U << 20U;
+  // What one flush puts into a file at most, though at least one row.
+  static constexpr std::size_t kSegmentRows = 1U << 16U;
+  static constexpr std::size_t kSegmentBytes = 8U << 20U;
+  // How many rows of one prediction are given, and of all predictions in a list together.
+  static constexpr std::size_t kRowsShown = 1000;
+  static constexpr std::size_t kRowsListed = 10'000;
 
   PredictionLog(std::string folder, Files& files, const Clock& clock, metrics::Registry& metrics);
   ~PredictionLog();
@@ -102,11 +125,13 @@ class PredictionLog {
   // said; nothing is lost then, the next flush tries again.
   Status flush();
 
-  // Errors: kNotFound.
+  // With its first kRowsShown rows. A file that cannot be read is passed over. Errors: kNotFound,
+  // kDataLoss when the prediction may be in a file that cannot be read.
   Result<Prediction> find(std::string_view project, std::string_view id);
-  // Newest first, at most `limit` requests.
-  Result<std::vector<Prediction>> newest(std::string_view project, std::string_view endpoint,
-                                         std::size_t limit);
+  // Newest first, at most `limit` requests, with their first rows. Files that cannot be read are
+  // passed over and counted.
+  Result<PredictionList> newest(std::string_view project, std::string_view endpoint,
+                                std::size_t limit);
   // The files that together hold every row that was flushed, each once; of one endpoint or of all.
   std::vector<std::string> files(std::string_view project, std::string_view endpoint = {});
 
@@ -131,9 +156,23 @@ class PredictionLog {
     std::chrono::steady_clock::time_point when;
   };
 
+  struct Waiting {
+    std::shared_ptr<const Exchange> exchange;
+    std::size_t written = 0;  // so many of its rows are in files
+  };
+  // A prediction's rows in one file.
+  struct Part {
+    const Segment* segment = nullptr;
+    std::size_t first = 0, count = 0;
+  };
+  struct Place {
+    std::string id;
+    std::vector<Part> parts;  // in the order of the rows
+  };
+
   void take_all();
   Status write();
-  Status write_segment(const ModelIdentity& model, const std::vector<const Exchange*>& exchanges);
+  Status write_segment(const ModelIdentity& model, std::span<const ExchangeSlice> slices);
   Status store(const std::string& key, const wire::ParquetTable& table, Segment& segment);
   void join_small(const std::string& key);
   bool finish_join(const std::string& key, const wire::ParquetTable& table, Segment& segment);
@@ -141,7 +180,11 @@ class PredictionLog {
                         std::vector<Segment> fresh);
   void drop_joined(Series& series);
   void remove_obsolete();
-  Result<std::vector<Prediction>> read(const Segment& segment) const;
+  Result<wire::ParquetReader> reader_of(const Segment& segment) const;
+  Result<std::vector<wire::ParquetReader::Run>> runs_of(const Segment& segment) const;
+  Result<std::vector<Prediction>> read_rows(const Segment& segment, std::size_t first,
+                                            std::size_t count) const;
+  Result<Prediction> read(const Place& place, std::size_t limit) const;
   std::vector<Segment> segments_of(std::string_view project, std::string_view endpoint);
 
   const std::string folder_;
@@ -154,8 +197,8 @@ class PredictionLog {
   std::atomic<std::size_t> pending_{0};
   Signal half_full_;
 
-  std::mutex writing_;  // held for the whole of a flush; over batch_
-  std::vector<std::shared_ptr<const Exchange>> batch_;  // taken from the queue, not written yet
+  std::mutex writing_;          // held for the whole of a flush; over batch_
+  std::vector<Waiting> batch_;  // taken from the queue, not wholly written yet
 
   std::mutex mutex_;  // over what follows; never held while a file is written
   std::map<std::string, Series, std::less<>> series_;  // by "<project>/<endpoint>"
@@ -163,8 +206,8 @@ class PredictionLog {
 };
 
 // The rows of some exchanges with one model as a table.
-wire::ParquetTable table_of(const ModelIdentity& model, std::span<const Exchange* const> exchanges);
+wire::ParquetTable table_of(const ModelIdentity& model, std::span<const ExchangeSlice> slices);
 // The other way: one prediction for each id, in the order of the table.
-std::vector<Prediction> predictions_of(const wire::ParquetTable& table);
+std::vector<Prediction> predictions_of(wire::ParquetTable table);
 
 }  // namespace strata::platform::deployment

@@ -113,8 +113,60 @@ TEST_F(PredictionLogTest, Many_flushes_leave_few_files_and_every_row_once) {
   EXPECT_TRUE(log_->find("default", ids[17]));
   const auto newest = log_->newest("default", "flights", 3);
   ASSERT_TRUE(newest);
-  ASSERT_EQ(newest->size(), 3U);
-  EXPECT_EQ(newest->front().id, ids.back());
+  ASSERT_EQ(newest->predictions.size(), 3U);
+  EXPECT_EQ(newest->predictions.front().id, ids.back());
+}
+
+TEST_F(PredictionLogTest, A_request_of_many_rows_lies_in_several_files_and_reads_as_one) {
+  const auto before = add({1});
+  const std::size_t rows = 2 * PredictionLog::kSegmentRows + 10;
+  std::vector<double> winds(rows);
+  for (std::size_t i = 0; i < rows; ++i)
+    winds[i] = static_cast<double>(i);
+  const auto large = add(winds);
+  const auto after = add({2});
+  ASSERT_TRUE(log_->flush());
+  std::size_t stored = 0;
+  for (const auto& path : log_->files("default")) {
+    const auto table = wire::decode_parquet(*files_.read_all(path));
+    ASSERT_TRUE(table);
+    EXPECT_LE(table->rows, PredictionLog::kSegmentRows);
+    stored += table->rows;
+  }
+  EXPECT_EQ(stored, rows + 2);
+  reopen();
+  const auto found = log_->find("default", large);
+  ASSERT_TRUE(found) << found.error().message;
+  EXPECT_EQ(found->row_count, rows);
+  ASSERT_EQ(found->rows.size(), PredictionLog::kRowsShown);
+  EXPECT_EQ(found->rows.back().row, 999);
+  EXPECT_EQ(found->rows.back().inputs.dump(), R"({"wind":999.0,"origin":"JFK"})");
+  const auto newest = log_->newest("default", "flights", 2);
+  ASSERT_TRUE(newest);
+  ASSERT_EQ(newest->predictions.size(), 2U);
+  EXPECT_EQ(newest->predictions[0].id, after);
+  EXPECT_EQ(newest->predictions[1].id, large);
+  EXPECT_EQ(newest->predictions[1].row_count, rows);
+  EXPECT_EQ(newest->predictions[1].rows.front().row, 0);
+  EXPECT_EQ(log_->find("default", before)->row_count, 1U);
+}
+
+TEST_F(PredictionLogTest, A_file_that_cannot_be_read_takes_nothing_else_down) {
+  const auto lost = add({1});
+  ASSERT_TRUE(log_->flush());
+  const auto kept = add({2});
+  ASSERT_TRUE(log_->flush());
+  ASSERT_TRUE(files_.replace(log_->files("default").front(), "PAR1 no more"));
+  const auto newest = log_->newest("default", "flights", 5);
+  ASSERT_TRUE(newest);
+  ASSERT_EQ(newest->predictions.size(), 1U);
+  EXPECT_EQ(newest->predictions[0].id, kept);
+  EXPECT_EQ(newest->unreadable_files, 1U);
+  EXPECT_TRUE(log_->find("default", kept));
+  const auto missing = log_->find("default", lost);
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().code, Code::kDataLoss);
+  EXPECT_EQ(missing.error().to_string().find(folder_), std::string::npos);
 }
 
 TEST_F(PredictionLogTest, Appends_from_many_threads_are_all_written) {
@@ -136,7 +188,7 @@ TEST_F(PredictionLogTest, Appends_from_many_threads_are_all_written) {
   ASSERT_TRUE(log_->flush());
   const auto all = log_->newest("default", "flights", 1000);
   ASSERT_TRUE(all);
-  EXPECT_EQ(all->size(), 1000U);
+  EXPECT_EQ(all->predictions.size(), 1000U);
 }
 
 }  // namespace

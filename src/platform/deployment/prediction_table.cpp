@@ -86,15 +86,16 @@ ParquetColumn plain(std::string name, ParquetType type) {
   return column;
 }
 
-void add_text(ParquetColumn& column, const std::string& text) {
-  column.present.push_back(true);
-  column.texts.push_back(text);
+void add_texts(ParquetColumn& column, std::string_view text, std::size_t rows) {
+  column.present.insert(column.present.end(), rows, true);
+  column.add_run(text, rows);
 }
 
 template <class T>
-void add_number(ParquetColumn& column, T value) {
-  column.present.push_back(true);
-  append_raw(column.fixed, value);
+void add_numbers(ParquetColumn& column, T value, std::size_t rows) {
+  column.present.insert(column.present.end(), rows, true);
+  for (std::size_t i = 0; i < rows; ++i)
+    append_raw(column.fixed, value);
 }
 
 // The places of the columns that every log file begins with.
@@ -157,27 +158,31 @@ void add_slice(ParquetColumn& column, const Tensor* tensor, std::size_t row, std
   if (present) append_elements(column, *tensor, first, count);
 }
 
-void add_row(wire::ParquetTable& table, const ModelIdentity& model, const Exchange& exchange,
-             std::size_t row) {
+void add_rows(wire::ParquetTable& table, const ModelIdentity& model, const ExchangeSlice& slice) {
   auto& columns = table.columns;
-  ++table.rows;
-  add_text(columns[kId], exchange.id);
-  add_number(columns[kRow], static_cast<std::int32_t>(row));
-  add_number(columns[kTime], exchange.time.micros);
-  add_text(columns[kEndpoint], model.endpoint);
-  add_text(columns[kModel], model.model);
-  add_text(columns[kVersion], model.version);
-  add_text(columns[kDigest], model.digest);
-  add_number(columns[kDeployment], model.deployment);
-  add_number(columns[kLatency], exchange.latency_us);
-  add_text(columns[kStatus], exchange.failure.empty() ? "ok" : exchange.failure);
+  const Exchange& exchange = *slice.exchange;
+  table.rows += slice.rows;
+  add_texts(columns[kId], exchange.id, slice.rows);
+  columns[kRow].present.insert(columns[kRow].present.end(), slice.rows, true);
+  for (std::size_t i = 0; i < slice.rows; ++i)
+    append_raw(columns[kRow].fixed, static_cast<std::int32_t>(slice.first + i));
+  add_numbers(columns[kTime], exchange.time.micros, slice.rows);
+  add_texts(columns[kEndpoint], model.endpoint, slice.rows);
+  add_texts(columns[kModel], model.model, slice.rows);
+  add_texts(columns[kVersion], model.version, slice.rows);
+  add_texts(columns[kDigest], model.digest, slice.rows);
+  add_numbers(columns[kDeployment], model.deployment, slice.rows);
+  add_numbers(columns[kLatency], exchange.latency_us, slice.rows);
+  add_texts(columns[kStatus], exchange.failure.empty() ? "ok" : exchange.failure, slice.rows);
+  const auto fill = [&](ParquetColumn& column, const Tensor* tensor) {
+    for (std::size_t i = 0; i < slice.rows; ++i)
+      add_slice(column, tensor, slice.first + i, exchange.inputs.rows);
+  };
   std::size_t at = kFixedColumns;
   for (const auto& tensor : exchange.inputs.tensors)
-    add_slice(columns[at++], &tensor, row, exchange.inputs.rows);
-  for (std::size_t i = 0; i < model.contract.outputs.size(); ++i) {
-    const Tensor* output = i < exchange.outputs.size() ? &exchange.outputs[i] : nullptr;
-    add_slice(columns[at++], output, row, exchange.inputs.rows);
-  }
+    fill(columns[at++], &tensor);
+  for (std::size_t i = 0; i < model.contract.outputs.size(); ++i)
+    fill(columns[at++], i < exchange.outputs.size() ? &exchange.outputs[i] : nullptr);
 }
 
 template <class T>
@@ -222,20 +227,23 @@ std::size_t Exchange::bytes() const {
   return total;
 }
 
-wire::ParquetTable table_of(const ModelIdentity& model,
-                            std::span<const Exchange* const> exchanges) {
+wire::ParquetTable table_of(const ModelIdentity& model, std::span<const ExchangeSlice> slices) {
   wire::ParquetTable table;
   table.columns = columns_of(model);
-  for (const auto* exchange : exchanges) {
-    for (std::size_t row = 0; row < exchange->inputs.rows; ++row)
-      add_row(table, model, *exchange, row);
+  for (const auto& slice : slices)
+    add_rows(table, model, slice);
+  // Ids of requests with one row each gain nothing from being runs.
+  for (auto& column : table.columns) {
+    if (column.texts.size() * 2 > column.elements()) column.unroll();
   }
   return table;
 }
 
-std::vector<Prediction> predictions_of(const wire::ParquetTable& table) {
+std::vector<Prediction> predictions_of(wire::ParquetTable table) {
   std::vector<Prediction> out;
-  const auto& columns = table.columns;
+  auto& columns = table.columns;
+  for (auto& column : columns)
+    column.unroll();
   if (columns.size() < kFixedColumns) return out;
   for (std::size_t c = 0; c < kFixedColumns; ++c) {
     if (columns[c].elements() != table.rows) return out;
@@ -255,6 +263,7 @@ std::vector<Prediction> predictions_of(const wire::ParquetTable& table) {
       p.latency_us = number_at<std::int64_t>(columns[kLatency], row);
       p.status = columns[kStatus].texts[row];
     }
+    ++out.back().row_count;
     auto& to = out.back().rows.emplace_back();
     to.row = number_at<std::int32_t>(columns[kRow], row);
     to.inputs = Json::object();

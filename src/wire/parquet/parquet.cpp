@@ -1,6 +1,11 @@
 #include "wire/parquet/parquet.hpp"
 
+#include <bit>
 #include <cstring>
+#include <limits>
+#include <memory>
+#include <numeric>
+#include <optional>
 
 #include "wire/parquet/thrift_compact.hpp"
 
@@ -192,12 +197,43 @@ void append_values(std::string& page, const ParquetColumn& column) {
   }
 }
 
-bool all_alike(const ParquetColumn& column) {
-  if (column.type != ParquetType::kText || column.list || column.texts.size() < 2) return false;
-  for (const auto& text : column.texts) {
-    if (text != column.texts.front()) return false;
+// Whether the values stand in a dictionary: texts that come in runs, numbers that are all alike.
+bool wants_dictionary(const ParquetColumn& column) {
+  if (column.list) return false;
+  if (column.type == ParquetType::kText) return !column.repeats.empty();
+  const std::size_t size = column.element_bytes();
+  return column.type != ParquetType::kBool && column.fixed.size() > size &&
+         std::memcmp(column.fixed.data(), column.fixed.data() + size, column.fixed.size() - size) ==
+             0;
+}
+
+unsigned index_bits(std::size_t entries) {
+  return std::max(1U, static_cast<unsigned>(std::bit_width(entries - 1)));
+}
+
+// Entry i of the dictionary is the text of run i.
+std::size_t append_dictionary(std::string& page, const ParquetColumn& column) {
+  if (column.type != ParquetType::kText) {
+    page.append(column.fixed, 0, column.element_bytes());
+    return 1;
   }
-  return true;
+  for (const auto& text : column.texts) {
+    append_u32(page, static_cast<std::uint32_t>(text.size()));
+    page += text;
+  }
+  return column.texts.size();
+}
+
+void append_indices(std::string& page, const ParquetColumn& column, std::size_t entries) {
+  const unsigned bits = index_bits(entries);
+  page += static_cast<char>(bits);
+  for (std::size_t i = 0; i < entries; ++i) {
+    const std::size_t times =
+        column.type == ParquetType::kText ? column.repeats[i] : column.elements();
+    append_varint(page, static_cast<std::uint64_t>(times) << 1U);
+    for (unsigned byte = 0; byte < (bits + 7) / 8; ++byte)
+      page += static_cast<char>(i >> (8 * byte));
+  }
 }
 
 void append_page(std::string& out, const std::string& page, Page type, std::size_t entries,
@@ -230,20 +266,18 @@ struct Chunk {
 Chunk append_chunk(std::string& out, const ParquetColumn& column) {
   Chunk chunk;
   chunk.start = static_cast<std::int64_t>(out.size());
-  chunk.dictionary = all_alike(column);
+  chunk.dictionary = wants_dictionary(column);
   std::string page;
+  std::size_t words = 0;
   if (chunk.dictionary) {
-    append_u32(page, static_cast<std::uint32_t>(column.texts.front().size()));
-    page += column.texts.front();
-    append_page(out, page, kDictionaryPage, 1, kPlain);
+    words = append_dictionary(page, column);
+    append_page(out, page, kDictionaryPage, words, kPlain);
     page.clear();
   }
   chunk.data_page = static_cast<std::int64_t>(out.size());
   const std::size_t entries = append_levels(page, column);
   if (chunk.dictionary) {
-    page += '\1';  // indices of one bit, all of them 0
-    append_varint(page, static_cast<std::uint64_t>(column.texts.size()) << 1U);
-    page += '\0';
+    append_indices(page, column, words);
   } else {
     append_values(page, column);
   }
@@ -320,44 +354,204 @@ Result<std::vector<ParquetColumn>> read_schema(const std::vector<ThriftValue>& e
   return columns;
 }
 
-// Levels of one page, undone from their runs.
-Result<std::vector<std::uint8_t>> read_levels(std::string_view& page, std::size_t entries) {
-  if (page.size() < 4 || read_u32(page) > page.size() - 4) return damaged("levels are cut off");
-  std::string_view runs = page.substr(4, read_u32(page));
-  page.remove_prefix(4 + runs.size());
-  std::vector<std::uint8_t> levels;
-  while (levels.size() < entries) {
-    const auto head = take_varint(runs);
-    if (!head || runs.empty()) return damaged("levels are cut off");
-    if ((*head & 1U) != 0) return foreign("bit-packed levels are not written here");
-    if ((*head >> 1U) > entries - levels.size())
-      return damaged("a page has more levels than entries");
-    levels.insert(levels.end(), *head >> 1U, static_cast<std::uint8_t>(runs[0]));
-    runs.remove_prefix(1);
+// The levels of one page as runs, taken from the front.
+class LevelRuns {
+ public:
+  // Cuts the levels off the page. Errors: kDataLoss.
+  static Result<LevelRuns> take(std::string_view& page) {
+    if (page.size() < 4 || read_u32(page) > page.size() - 4) return damaged("levels are cut off");
+    LevelRuns out;
+    out.bytes_ = page.substr(4, read_u32(page));
+    page.remove_prefix(4 + out.bytes_.size());
+    return out;
   }
-  return levels;
+  // Makes a run current that has something left.
+  Status fill() {
+    while (left_ == 0) {
+      const auto head = take_varint(bytes_);
+      if (!head || bytes_.empty()) return damaged("levels are cut off");
+      if ((*head & 1U) != 0) return foreign("bit-packed levels are not written here");
+      left_ = *head >> 1U;
+      level_ = static_cast<std::uint8_t>(bytes_[0]);
+      bytes_.remove_prefix(1);
+    }
+    return {};
+  }
+  std::uint64_t left() const { return left_; }
+  std::uint8_t level() const { return level_; }
+  void use(std::uint64_t count) { left_ -= count; }
+
+ private:
+  std::string_view bytes_;
+  std::uint64_t left_ = 0;
+  std::uint8_t level_ = 0;
+};
+
+struct Range {
+  std::size_t first = 0, count = 0;
+  std::size_t end() const { return first + count; }
+  // How many of [at, at + n) lie before it and in it.
+  std::size_t before(std::size_t at, std::size_t n) const {
+    return at >= first ? 0 : std::min(n, first - at);
+  }
+  std::size_t inside(std::size_t at, std::size_t n) const {
+    const std::size_t from = std::max(at, first);
+    const std::size_t to = std::min(at + n, end());
+    return to > from ? to - from : 0;
+  }
+};
+
+// Puts the rows of a range that the levels describe into a column, by runs: what lies outside the
+// range costs no memory. Gives which of the page's values belong to the range.
+class RowPlacer {
+ public:
+  RowPlacer(ParquetColumn& column, Range rows) : column_(column), rows_(rows) {}
+
+  Status place(std::string_view& page, std::size_t entries) {
+    LevelRuns repetition;
+    if (column_.list) {
+      auto taken = LevelRuns::take(page);
+      if (!taken) return std::move(taken).error();
+      repetition = *taken;
+    }
+    auto definition = LevelRuns::take(page);
+    if (!definition) return std::move(definition).error();
+    const std::uint8_t highest = column_.list ? 2 : 1;
+    while (entries > 0) {
+      STRATA_TRY(definition->fill());
+      std::uint64_t count = definition->left();
+      if (column_.list) {
+        STRATA_TRY(repetition.fill());
+        count = std::min(count, repetition.left());
+      }
+      if (count > entries) return damaged("a page has more levels than entries");
+      const std::uint8_t level = definition->level();
+      if (level > highest) return damaged("a level is too high");
+      if (column_.list && repetition.level() != 0) {
+        // Only behind an element can there be one more of the same row.
+        if (level != 2 || !in_list_) return damaged("an element has no row");
+        STRATA_TRY(add_elements(count));
+      } else {
+        add_rows(level, count);
+      }
+      in_list_ = level == 2;
+      entries -= count;
+      definition->use(count);
+      if (column_.list) repetition.use(count);
+    }
+    return {};
+  }
+
+  std::size_t rows() const { return row_; }
+  Range values() const { return values_; }
+
+ private:
+  void add_rows(std::uint8_t level, std::size_t count) {
+    const std::size_t before = rows_.before(row_, count);
+    const std::size_t inside = rows_.inside(row_, count);
+    column_.present.insert(column_.present.end(), inside, level > 0);
+    if (column_.list) column_.lengths.insert(column_.lengths.end(), inside, level == 2 ? 1 : 0);
+    if (level == (column_.list ? 2 : 1)) {
+      values_.first += before;
+      values_.count += inside;
+    }
+    row_ += count;
+  }
+  Status add_elements(std::size_t count) {
+    if (row_ <= rows_.first) {
+      values_.first += count;
+    } else if (row_ <= rows_.end()) {
+      if (count > std::numeric_limits<std::uint32_t>::max() - column_.lengths.back())
+        return damaged("a row has too many elements");
+      column_.lengths.back() += static_cast<std::uint32_t>(count);
+      values_.count += count;
+    }
+    return {};
+  }
+
+  ParquetColumn& column_;
+  Range rows_;
+  Range values_;
+  std::size_t row_ = 0;   // rows that began so far
+  bool in_list_ = false;  // the last entry was an element
+};
+
+// The next text of a plain page; nothing when it is cut off.
+std::optional<std::string_view> take_text(std::string_view& page) {
+  if (page.size() < 4 || read_u32(page) > page.size() - 4) return std::nullopt;
+  const std::string_view text = page.substr(4, read_u32(page));
+  page.remove_prefix(4 + text.size());
+  return text;
 }
 
-Status read_texts(std::string_view page, std::size_t count, std::vector<std::string>& out) {
-  for (std::size_t i = 0; i < count; ++i) {
-    if (page.size() < 4 || read_u32(page) > page.size() - 4) return damaged("texts are cut off");
-    const std::size_t length = read_u32(page);
-    out.emplace_back(page.substr(4, length));
-    page.remove_prefix(4 + length);
+Status read_plain(std::string_view page, Range values, ParquetColumn& column) {
+  if (column.type == ParquetType::kText) {
+    for (std::size_t i = 0; i < values.end(); ++i) {
+      const auto text = take_text(page);
+      if (!text) return damaged("texts are cut off");
+      if (i >= values.first) column.texts.emplace_back(*text);
+    }
+    return {};
   }
-  return {};
-}
-
-Status read_values(std::string_view page, std::size_t count, ParquetColumn& column) {
-  if (column.type == ParquetType::kText) return read_texts(page, count, column.texts);
   if (column.type == ParquetType::kBool) {
-    if (page.size() < (count + 7) / 8) return damaged("values are cut off");
-    for (std::size_t i = 0; i < count; ++i)
+    if (page.size() < (values.end() + 7) / 8) return damaged("values are cut off");
+    for (std::size_t i = values.first; i < values.end(); ++i)
       column.fixed += static_cast<char>((page[i / 8] >> (i % 8)) & 1);
     return {};
   }
-  if (count > page.size() / column.element_bytes()) return damaged("values are cut off");
-  column.fixed = page.substr(0, count * column.element_bytes());
+  const std::size_t size = column.element_bytes();
+  if (values.end() > page.size() / size) return damaged("values are cut off");
+  column.fixed = page.substr(values.first * size, values.count * size);
+  return {};
+}
+
+Result<std::vector<std::string_view>> read_dictionary(std::string_view page, std::size_t entries,
+                                                      const ParquetColumn& column) {
+  std::vector<std::string_view> words;
+  const std::size_t size = column.element_bytes();
+  if (entries > page.size()) return damaged("a dictionary is cut off");
+  for (std::size_t i = 0; i < entries; ++i) {
+    if (size > page.size()) return damaged("a dictionary is cut off");
+    if (size > 0) {
+      words.push_back(page.substr(0, size));
+      page.remove_prefix(size);
+      continue;
+    }
+    const auto text = take_text(page);
+    if (!text) return damaged("a dictionary is cut off");
+    words.push_back(*text);
+  }
+  return words;
+}
+
+// Runs of indices into a dictionary, as append_indices() writes them.
+Status read_indexed(std::string_view page, Range values, const std::vector<std::string_view>& words,
+                    ParquetColumn& column) {
+  if (values.end() > 0 && page.empty()) return damaged("indices are cut off");
+  const std::size_t width = page.empty() ? 0 : (static_cast<std::uint8_t>(page[0]) + 7U) / 8;
+  if (width > 4) return damaged("indices are too wide");
+  if (!page.empty()) page.remove_prefix(1);
+  for (std::size_t at = 0; at < values.end();) {
+    const auto head = take_varint(page);
+    if (!head || page.size() < width) return damaged("indices are cut off");
+    if ((*head & 1U) != 0) return foreign("bit-packed indices are not written here");
+    std::size_t index = 0;
+    for (std::size_t byte = 0; byte < width; ++byte)
+      index |= static_cast<std::size_t>(static_cast<std::uint8_t>(page[byte])) << (8 * byte);
+    page.remove_prefix(width);
+    if (index >= words.size()) return damaged("an index lies outside its dictionary");
+    const std::size_t times = std::min<std::uint64_t>(*head >> 1U, values.end() - at);
+    const std::size_t wanted = values.inside(at, times);
+    at += times;
+    if (wanted == 0) continue;
+    if (column.type == ParquetType::kText) {
+      column.texts.emplace_back(words[index]);
+      column.repeats.push_back(static_cast<std::uint32_t>(wanted));
+      continue;
+    }
+    for (std::size_t i = 0; i < wanted; ++i)
+      column.fixed += words[index];
+  }
   return {};
 }
 
@@ -377,33 +571,20 @@ Result<PageView> take_page(std::string_view& bytes) {
   return page;
 }
 
-// Puts what the levels say into rows; gives how many values are stored.
-Result<std::size_t> place_rows(const std::vector<std::uint8_t>& repetition,
-                               const std::vector<std::uint8_t>& definition, ParquetColumn& column) {
-  std::size_t values = 0;
-  for (std::size_t i = 0; i < definition.size(); ++i) {
-    if (definition[i] > (column.list ? 2 : 1)) return damaged("a level is too high");
-    if (column.list && repetition[i] != 0) {
-      // Only behind an element can there be one more of the same row.
-      if (definition[i] != 2 || column.lengths.empty() || column.lengths.back() == 0)
-        return damaged("an element has no row");
-      ++column.lengths.back();
-    } else {
-      column.present.push_back(definition[i] > 0);
-      if (column.list) column.lengths.push_back(definition[i] == 2 ? 1 : 0);
-    }
-    if (definition[i] == (column.list ? 2 : 1)) ++values;
-  }
-  return values;
-}
-
-Status read_chunk(std::string_view bytes, std::size_t rows, ParquetColumn& column) {
-  std::vector<std::string> dictionary;
+// Rows `wanted` of the `rows` of a column.
+Status read_chunk(std::string_view bytes, std::size_t rows, Range wanted, ParquetColumn& column) {
+  std::vector<std::string_view> words;
   auto page = take_page(bytes);
   if (!page) return std::move(page).error();
   if (page->header.number(1, -1) == kDictionaryPage) {
-    if (column.type != ParquetType::kText) return foreign("only texts have a dictionary here");
-    STRATA_TRY(read_texts(page->content, 1, dictionary));
+    const ThriftValue* about = page->header.find(7);
+    if (column.list || column.type == ParquetType::kBool)
+      return foreign("a dictionary that is not written here");
+    auto read = read_dictionary(
+        page->content, about == nullptr ? 1 : static_cast<std::size_t>(about->number(1, 1)),
+        column);
+    if (!read) return std::move(read).error();
+    words = *std::move(read);
     page = take_page(bytes);
     if (!page) return std::move(page).error();
   }
@@ -414,24 +595,13 @@ Status read_chunk(std::string_view bytes, std::size_t rows, ParquetColumn& colum
   std::string_view content = page->content;
   // Runs of levels cost nothing in the file: an entry is a row, or an element of a bit at least.
   if (entries > rows + 8 * content.size()) return damaged("a page has more entries than values");
-  std::vector<std::uint8_t> repetition;
-  if (column.list) {
-    auto levels = read_levels(content, entries);
-    if (!levels) return std::move(levels).error();
-    repetition = *std::move(levels);
-  }
-  auto definition = read_levels(content, entries);
-  if (!definition) return std::move(definition).error();
-  const auto placed = place_rows(repetition, *definition, column);
-  if (!placed) return placed.error();
-  const std::size_t values = *placed;
-  if (data->number(2, -1) == kRleDictionary) {
-    if (dictionary.empty()) return damaged("a dictionary is missing");
-    column.texts.assign(values, dictionary.front());
-    return {};
-  }
+  RowPlacer placer(column, wanted);
+  STRATA_TRY(placer.place(content, entries));
+  if (placer.rows() != rows) return damaged("a column has another number of rows");
+  if (data->number(2, -1) == kRleDictionary && !words.empty())
+    return read_indexed(content, placer.values(), words, column);
   if (data->number(2, -1) != kPlain) return foreign("an encoding that is not written here");
-  return read_values(content, values, column);
+  return read_plain(content, placer.values(), column);
 }
 
 }  // namespace
@@ -451,7 +621,28 @@ std::size_t ParquetColumn::element_bytes() const {
 }
 
 std::size_t ParquetColumn::elements() const {
-  return type == ParquetType::kText ? texts.size() : fixed.size() / element_bytes();
+  if (type != ParquetType::kText) return fixed.size() / element_bytes();
+  if (repeats.empty()) return texts.size();
+  return std::accumulate(repeats.begin(), repeats.end(), std::size_t{0});
+}
+
+void ParquetColumn::add_run(std::string_view text, std::size_t times) {
+  if (times == 0) return;
+  if (texts.empty() || texts.back() != text) {
+    texts.emplace_back(text);
+    repeats.push_back(0);
+  }
+  repeats.back() += static_cast<std::uint32_t>(times);
+}
+
+void ParquetColumn::unroll() {
+  if (repeats.empty()) return;
+  std::vector<std::string> all;
+  all.reserve(elements());
+  for (std::size_t i = 0; i < texts.size(); ++i)
+    all.insert(all.end(), repeats[i], texts[i]);
+  texts = std::move(all);
+  repeats.clear();
 }
 
 bool ParquetTable::same_layout(const ParquetTable& other) const {
@@ -469,7 +660,15 @@ void ParquetTable::append(const ParquetTable& other) {
     mine.present.insert(mine.present.end(), theirs.present.begin(), theirs.present.end());
     mine.lengths.insert(mine.lengths.end(), theirs.lengths.begin(), theirs.lengths.end());
     mine.fixed += theirs.fixed;
-    mine.texts.insert(mine.texts.end(), theirs.texts.begin(), theirs.texts.end());
+    if (mine.repeats.empty() && theirs.repeats.empty()) {
+      mine.texts.insert(mine.texts.end(), theirs.texts.begin(), theirs.texts.end());
+      continue;
+    }
+    if (mine.repeats.empty()) mine.repeats.assign(mine.texts.size(), 1);
+    for (std::size_t t = 0; t < theirs.texts.size(); ++t)
+      mine.add_run(theirs.texts[t], theirs.repeats.empty() ? 1 : theirs.repeats[t]);
+    // Runs of hardly more than one text each only cost.
+    if (mine.texts.size() * 2 > mine.elements()) mine.unroll();
   }
 }
 
@@ -503,13 +702,30 @@ std::string encode_parquet(const ParquetTable& table) {
 }
 
 Result<ParquetTable> decode_parquet(std::string_view bytes) {
-  if (bytes.size() < kMagic.size() + kTail || !bytes.starts_with(kMagic) ||
-      !bytes.ends_with(kMagic)) {
+  auto fetch = [bytes](std::uint64_t offset, std::size_t size) -> Result<std::string> {
+    return std::string(bytes.substr(offset, size));
+  };
+  auto reader = ParquetReader::open(bytes.size(), fetch);
+  if (!reader) return std::move(reader).error();
+  return reader->read(0, reader->rows());
+}
+
+Result<ParquetReader> ParquetReader::open(std::uint64_t size, Fetch fetch) {
+  const auto no_file = [] {
     return damaged("the file does not begin and end with PAR1");
-  }
-  const std::size_t footer_size = read_u32(bytes.substr(bytes.size() - kTail));
-  if (footer_size > bytes.size() - kMagic.size() - kTail) return damaged("the footer is cut off");
-  std::string_view footer = bytes.substr(bytes.size() - kTail - footer_size, footer_size);
+  };
+  if (size < kMagic.size() + kTail) return no_file();
+  const auto head = fetch(0, kMagic.size());
+  if (!head) return head.error();
+  const auto tail = fetch(size - kTail, kTail);
+  if (!tail) return tail.error();
+  if (*head != kMagic || !tail->ends_with(kMagic)) return no_file();
+  const std::uint64_t body = size - kTail;
+  const std::size_t footer_size = read_u32(*tail);
+  if (footer_size > body - kMagic.size()) return damaged("the footer is cut off");
+  const auto text = fetch(body - footer_size, footer_size);
+  if (!text) return text.error();
+  std::string_view footer = *text;
   auto meta = ThriftValue::parse_struct(footer);
   if (!meta) return std::move(meta).error();
   const ThriftValue* schema = meta->find(2);
@@ -518,23 +734,65 @@ Result<ParquetTable> decode_parquet(std::string_view bytes) {
     return foreign("not one row group");
   auto columns = read_schema(schema->items);
   if (!columns) return std::move(columns).error();
-  ParquetTable table{static_cast<std::size_t>(meta->number(3, 0)), *std::move(columns)};
-  if (table.rows > kMaxParquetRows) return foreign("more rows than a file has here");
+  ParquetReader reader;
+  reader.columns_ = *std::move(columns);
+  reader.rows_ = static_cast<std::size_t>(std::max<std::int64_t>(0, meta->number(3, 0)));
+  // What is walked row by row ends.
+  if (reader.rows_ > std::size_t{1} << 28U) return foreign("more rows than a file has here");
   const ThriftValue* chunks = groups->items[0].find(1);
-  if (chunks == nullptr || chunks->items.size() != table.columns.size())
+  if (chunks == nullptr || chunks->items.size() != reader.columns_.size())
     return damaged("columns are missing");
-  for (std::size_t i = 0; i < table.columns.size(); ++i) {
-    const ThriftValue* chunk = chunks->items[i].find(3);
+  for (const auto& item : chunks->items) {
+    const ThriftValue* chunk = item.find(3);
     if (chunk == nullptr) return damaged("a column has no description");
     const std::int64_t start = chunk->number(chunk->find(11) == nullptr ? 9 : 11, -1);
-    if (start < 0 || static_cast<std::uint64_t>(start) > bytes.size())
+    const std::int64_t length = chunk->number(7, -1);
+    if (start < 0 || length < 0 || static_cast<std::uint64_t>(start) > body ||
+        static_cast<std::uint64_t>(length) > body - static_cast<std::uint64_t>(start))
       return damaged("a column lies outside");
-    STRATA_TRY(
-        read_chunk(bytes.substr(static_cast<std::size_t>(start)), table.rows, table.columns[i]));
-    if (table.columns[i].present.size() != table.rows)
-      return damaged("a column has another number of rows");
+    reader.extents_.push_back(
+        {static_cast<std::uint64_t>(start), static_cast<std::size_t>(length)});
+  }
+  reader.fetch_ = std::move(fetch);
+  return reader;
+}
+
+Result<ParquetTable> ParquetReader::read(std::size_t first, std::size_t count) const {
+  if (first > rows_ || count > rows_ - first) return damaged("there are fewer rows");
+  if (count > kMaxParquetRows) return foreign("more rows than are read at a time");
+  ParquetTable table{count, columns_};
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    const auto bytes = fetch_(extents_[i].start, extents_[i].size);
+    if (!bytes) return bytes.error();
+    STRATA_TRY(read_chunk(*bytes, rows_, {first, count}, table.columns[i]));
   }
   return table;
+}
+
+Result<std::vector<ParquetReader::Run>> ParquetReader::runs(std::size_t column) const {
+  if (column >= columns_.size() || columns_[column].type != ParquetType::kText ||
+      columns_[column].list)
+    return foreign("no such column of texts");
+  const auto bytes = fetch_(extents_[column].start, extents_[column].size);
+  if (!bytes) return bytes.error();
+  std::vector<Run> out;
+  // A bounded number of rows at a time: a file of long ago may hold millions of texts that are all
+  // alike.
+  constexpr std::size_t kStep = std::size_t{1} << 19;
+  for (std::size_t first = 0; first < rows_; first += kStep) {
+    ParquetColumn part = columns_[column];
+    const std::size_t count = std::min(kStep, rows_ - first);
+    STRATA_TRY(read_chunk(*bytes, rows_, {first, count}, part));
+    if (part.elements() != count) return damaged("a text is missing");
+    for (std::size_t i = 0, row = first; i < part.texts.size(); ++i) {
+      const std::size_t times = part.repeats.empty() ? 1 : part.repeats[i];
+      if (out.empty() || out.back().text != part.texts[i])
+        out.push_back({std::move(part.texts[i]), row, 0});
+      out.back().count += times;
+      row += times;
+    }
+  }
+  return out;
 }
 
 }  // namespace strata::wire

@@ -14,7 +14,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto& before = table->columns[i];
     const auto& after = again->columns[i];
     if (before.present != after.present || before.lengths != after.lengths ||
-        before.fixed != after.fixed || before.texts != after.texts)
+        before.fixed != after.fixed || before.texts != after.texts ||
+        before.repeats != after.repeats)
       __builtin_trap();
   }
   return 0;

@@ -81,7 +81,7 @@ def test_a_version_that_cannot_be_loaded_leaves_the_old_one_serving(two_versions
         "lightgbm", train(table[0].drop(columns=["origin"]), table[1], 2)
     )  # without a signature
     served.point(broken)
-    until(lambda: served.show()["state"] == "failed")
+    until(lambda: served.show()["state"] == "degraded")
     shown = served.show()
     assert shown["wanted_version"] == broken and "infer_signature" in shown["error"]
     assert shown["live"]["version"] == "1"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pathlib
 import struct
 
 import numpy as np
@@ -210,3 +211,40 @@ def test_strangers_and_unknown_models_are_refused_in_the_protocols_form(server, 
         f"{server.http}/v2/models/nobody/infer", json=x(), headers=server.bearer(), timeout=30
     )
     assert unknown.status_code == 404 and "nobody" in unknown.json()["error"]
+
+
+def test_loading_by_hand_is_refused_with_the_way_to_do_it(client, server, linear):
+    assert "model_repository" not in client.get_server_metadata()["extensions"]
+    for ask in (client.load_model, client.unload_model):
+        with pytest.raises(triton.InferenceServerException, match="alias"):
+            ask(linear.name, headers=server.bearer())
+    assert client.is_model_ready(linear.name, headers=server.bearer())
+
+
+def test_a_request_of_many_rows_is_logged_and_read_in_little_memory(server, linear):
+    def peak() -> int:
+        status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) >> 10
+
+    rows = 600_000
+    address = server.http.removeprefix("http://")
+    with triton.InferenceServerClient(address, network_timeout=60) as patient:
+        values = np.ones((rows, 4), "f4")
+        sent = [tensor("x", values, "FP32")]
+        patient.infer(linear.name, sent, headers=server.bearer())
+    before = peak()
+    listed = linear.get(f"/api/v1/endpoints/{linear.name}/predictions?limit=1").json()
+    newest = listed["predictions"][0]
+    assert newest["row_count"] == rows and len(newest["rows"]) == 1000
+    assert newest["rows"][999]["row"] == 999 and listed["unreadable_files"] == 0
+    found = linear.get(f"/api/v1/predictions/{newest['id']}").json()
+    assert found["rows"] == newest["rows"] and found["row_count"] == rows
+    # At half a kilobyte a row it would be 300 MiB.
+    assert peak() - before < 100, "MiB"
+    counted = server.strata(
+        "sql",
+        f"SELECT count(*) AS n FROM strata.predictions WHERE prediction_id = '{newest['id']}'",
+        "-o",
+        "json",
+    )
+    assert str(rows) in counted.stdout
