@@ -403,6 +403,7 @@ void add_logs(CLI::App& flow, CliContext& context) {
       return client.stream("GET", path, "", "text/plain", [](std::string_view piece) {
         std::fwrite(piece.data(), 1, piece.size(), stdout);
         std::fflush(stdout);
+        return true;
       });
     });
   });

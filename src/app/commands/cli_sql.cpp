@@ -1,13 +1,12 @@
 #include "app/commands/cli_sql.hpp"
 
 #include <atomic>
-#include <condition_variable>
-#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 
 #include <CLI/CLI.hpp>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -33,31 +32,41 @@ struct SqlOptions {
   std::string timeout = "5m";
 };
 
-std::atomic<int> interrupted{0};
-static_assert(std::atomic<int>::is_always_lock_free);  // a signal handler may set it
-void note_interrupt(int) {
-  interrupted = 1;
+// Ctrl-C and SIGTERM, but not where whoever started the command has them ignored, as nohup does.
+sigset_t ending_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int number : {SIGINT, SIGTERM}) {
+    struct sigaction now{};
+    ::sigaction(number, nullptr, &now);
+    if (now.sa_handler != SIG_IGN) sigaddset(&signals, number);
+  }
+  return signals;
 }
 
 // While the query runs: shows how far it is, on a terminal only, and cancels it on the server after
-// Ctrl-C.
+// Ctrl-C or SIGTERM. A second signal ends the command at once.
 class Companion {
  public:
   Companion(const CliContext& context, std::string id)
       : context_(context),
         id_(std::move(id)),
-        before_(std::signal(SIGINT, note_interrupt)) {
+        signals_(ending_signals()) {
+    // The thread inherits the mask, and waits for what is in it; SIGURG tells it that it may end.
+    waited_ = signals_;
+    sigaddset(&waited_, SIGURG);
+    ::pthread_sigmask(SIG_BLOCK, &waited_, &before_);
     thread_.submit([this] { follow(); });
   }
   ~Companion() {
-    {
-      const std::lock_guard lock(mutex_);
-      done_ = true;
-    }
-    changed_.notify_all();
+    done_ = true;
+    ::kill(::getpid(), SIGURG);
     thread_.stop();
-    std::signal(SIGINT, before_);
+    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
   }
+
+  // The signal that asked for an end; 0 for none.
+  int ended_by() const { return ended_by_; }
 
  private:
   void follow() {
@@ -67,14 +76,11 @@ class Companion {
     bool shown = false;
     auto client = ApiClient::connect(context_.data_dir, context_.project);
     if (!client) return;  // the query itself reports why
-    std::unique_lock lock(mutex_);
-    for (int turn = 1;
-         !changed_.wait_for(lock, std::chrono::milliseconds(100), [&] { return done_; }); ++turn) {
-      if (interrupted != 0 && !cancelled) {
-        cancelled = true;
-        // When it has just ended, there is nothing to cancel.
-        (void)client->remove("/api/v1/sql/queries/" + id_);
-      }
+    client->limit_waiting(std::chrono::seconds(5));
+    for (int turn = 1; !done_; ++turn) {
+      wait_for_signal();
+      if (done_) break;
+      if (ended_by_ != 0 && !cancelled) cancelled = cancel(*client);
       const auto elapsed = SystemClock().steady() - began;
       if (!terminal || elapsed < std::chrono::milliseconds(700) || turn % 3 != 0) continue;
       const auto query = client->get("/api/v1/sql/queries/" + id_);
@@ -83,6 +89,27 @@ class Companion {
       shown = true;
     }
     if (shown) std::fputs("\r\033[K", stderr);
+  }
+
+  // For a tenth of a second at most.
+  void wait_for_signal() {
+    constexpr timespec kTurn{0, 100'000'000};
+    const int number = ::sigtimedwait(&waited_, nullptr, &kTurn);
+    if (number != SIGINT && number != SIGTERM) return;
+    ended_by_ = number;
+    ::pthread_sigmask(SIG_UNBLOCK, &signals_, nullptr);  // so that a second one ends the command
+  }
+
+  // Whether there is nothing left to do. The server does not know the query while its request is on
+  // the way, nor after its end, so that is asked again for as long as there is no answer.
+  bool cancel(ApiClient& client) const {
+    const auto done = client.remove("/api/v1/sql/queries/" + id_);
+    if (done) return true;
+    if (done.error().code == Code::kNotFound) return false;
+    std::fprintf(stderr, "strata: the query could not be cancelled: %s\n",
+                 done.error().to_string().c_str());
+    ::kill(::getpid(), ended_by_);  // nothing will end it otherwise
+    return true;
   }
 
   static void show(const Json& query, std::chrono::seconds elapsed) {
@@ -104,10 +131,11 @@ class Companion {
 
   const CliContext& context_;
   std::string id_;
-  void (*before_)(int);
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool done_ = false;
+  sigset_t signals_;
+  sigset_t waited_{};
+  sigset_t before_{};
+  std::atomic<int> ended_by_{0};
+  std::atomic<bool> done_{false};
   BlockingPool thread_{1};
 };
 
@@ -268,7 +296,7 @@ class Target {
   int failed_ = 0;
 };
 
-Status run_sql(ApiClient& client, const CliContext& context, const SqlOptions& options) {
+Status run_sql(ApiClient& client, CliContext& context, const SqlOptions& options) {
   const auto script = script_of(options);
   if (!script) return script.error();
   const auto timeout = parse_duration(options.timeout);
@@ -292,13 +320,20 @@ Status run_sql(ApiClient& client, const CliContext& context, const SqlOptions& o
   std::string table;
   {
     const Companion companion(context, id);
-    STRATA_TRY(client.stream("POST", "/api/v1/sql", body.dump(), media_of(options.output),
-                             [&](std::string_view piece) {
-                               if (options.output == "table")
-                                 table += piece;
-                               else
-                                 target.write(piece);
-                             }));
+    bool cut = false;
+    const auto take = [&](std::string_view piece) {
+      if (options.output == "table")
+        table += piece;
+      else
+        target.write(piece);
+      cut = companion.ended_by() != 0;
+      return !cut;
+    };
+    auto done = client.stream("POST", "/api/v1/sql", body.dump(), media_of(options.output), take);
+    const int signal = companion.ended_by();
+    if (cut) done = Error(Code::kCancelled, "the query was cancelled");
+    if (!done && signal != 0) context.ended_by = signal;
+    STRATA_TRY(done);
   }
   if (options.output == "table") {
     const auto answer = parse_json(table);

@@ -94,6 +94,7 @@ Result<ApiAnswer> ApiClient::request(std::string_view method, const std::string&
   request.method = method;
   request.url = url_ + path;
   request.body = body;
+  request.timeout = limit_;
   request.headers = headers(accept);
   if (!body.empty()) request.headers.emplace_back("Content-Type", std::string(content_type));
   ApiAnswer answer;
@@ -127,7 +128,7 @@ Result<Json> ApiClient::remove(const std::string& path) {
 
 Status ApiClient::stream(std::string_view method, const std::string& path, const std::string& body,
                          std::string_view accept,
-                         const std::function<void(std::string_view)>& on_piece) {
+                         const std::function<bool(std::string_view)>& on_piece) {
   ClientRequest request;
   request.method = method;
   request.url = url_ + path;
@@ -137,11 +138,8 @@ Status ApiClient::stream(std::string_view method, const std::string& path, const
   if (!body.empty()) request.headers.emplace_back("Content-Type", "application/json");
   std::string refused;
   const auto done = http_exchange(request, [&](const ClientAnswer& answer, std::string_view piece) {
-    if (answer.status >= 400) {
-      refused += piece;
-    } else {
-      on_piece(piece);
-    }
+    if (answer.status < 400) return on_piece(piece);
+    refused += piece;
     return true;
   });
   if (!done) return done.error();
@@ -151,7 +149,7 @@ Status ApiClient::stream(std::string_view method, const std::string& path, const
 
 void CliContext::fail(const Error& error) {
   std::fprintf(stderr, "strata: %s\n", error.to_string().c_str());
-  exit_code = exit_code_of(error.code);
+  exit_code = ended_by != 0 ? kExitSignal + ended_by : exit_code_of(error.code);
 }
 
 void CliContext::with_client(const std::function<Status(ApiClient&)>& f) {
