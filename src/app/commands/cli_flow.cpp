@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "app/commands/cells.hpp"
 #include "base/text.hpp"
 #include "base/time.hpp"
 #include "resources/workflow/workflow.hpp"
@@ -218,8 +219,8 @@ class Progress {
     for (const Json& step : run["steps"].as_array()) {
       const Json cells = step_cells(step);
       const std::string line =
-          fmt::format("  {:<24} {:<10} {:>9}  {}", cells.text("step"), cells.text("state"),
-                      cells.text("took"), cells.text("reason"));
+          one_line(fmt::format("  {:<24} {:<10} {:>9}  {}", cells.text("step"), cells.text("state"),
+                               cells.text("took"), cells.text("reason")));
       if (terminal) {
         fmt::print(stderr, "\x1b[2K{}\n", line);
         ++lines_;
@@ -376,9 +377,9 @@ void add_status(CLI::App& flow, CliContext& context) {
         return {};
       }
       const std::string cost = cost_text(*run);
-      std::printf("%s of %s: %s%s%s%s\n", id.c_str(), run->text("flow").c_str(),
-                  run->text("state").c_str(), run->text("reason").empty() ? "" : ", ",
-                  run->text("reason").c_str(), cost == "-" ? "" : (", cost " + cost).c_str());
+      print_line(fmt::format("{} of {}: {}{}{}{}", id, run->text("flow"), run->text("state"),
+                             run->text("reason").empty() ? "" : ", ", run->text("reason"),
+                             cost == "-" ? "" : ", cost " + cost));
       context.print(step_table(*run), "steps", kStepColumns);
       return {};
     });

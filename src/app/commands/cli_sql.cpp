@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "app/commands/cells.hpp"
 #include "app/commands/cli.hpp"
 #include "base/text.hpp"
 #include "runtime/clock.hpp"
@@ -28,7 +29,7 @@ struct SqlOptions {
   std::string file;
   std::string output;
   std::string out;
-  std::int64_t limit = -1;
+  std::optional<std::int64_t> limit;
   std::string timeout = "5m";
 };
 
@@ -122,7 +123,7 @@ class Companion {
             std::string(static_cast<std::size_t>(kBar - full), ' ') +
             fmt::format("] {:3.0f} %", percent);
     } else {
-      bar = query.text("state", "running");
+      bar = one_line(query.text("state", "running"));
     }
     std::fprintf(stderr, "\r\033[K%s  %lld s", bar.c_str(),
                  static_cast<long long>(elapsed.count()));
@@ -139,33 +140,9 @@ class Companion {
   BlockingPool thread_{1};
 };
 
-std::size_t width_of(std::string_view text) {  // characters, as good as columns for most scripts
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
-  }));
-}
-
-std::string cut(const std::string& text, std::size_t width) {
-  if (width_of(text) <= width) return text;
-  std::string out;
-  std::size_t used = 0;
-  for (const char c : text) {
-    const bool starts = (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
-    if (starts && ++used >= width) break;
-    out += c;
-  }
-  return out + "\u2026";
-}
-
 std::string cell(const Json& value) {
-  std::string text = value.is_null()     ? "NULL"
-                     : value.is_string() ? value.as_string()
-                                         : value.dump();
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F)
-      c = ' ';  // a cell is one line and sends no terminal codes
-  }
-  return text;
+  if (value.is_null()) return "NULL";
+  return one_line(value.is_string() ? value.as_string() : value.dump());
 }
 
 int terminal_width() {
@@ -309,12 +286,7 @@ Status run_sql(ApiClient& client, CliContext& context, const SqlOptions& options
   }
   const std::string id = SystemRandom().uuid7(SystemClock().now());
   Json body = Json::object({{"sql", *script}, {"timeout_ms", timeout->count()}, {"query_id", id}});
-  if (options.limit >= 0)
-    body.set("limit", options.limit);
-  else if (options.output == "table")
-    body.set("limit", 1000);
-  else
-    body.set("limit", 0);
+  body.set("limit", options.limit.value_or(options.output == "table" ? 1000 : 0));
   Target target(options.out);
   STRATA_TRY(target.ready());
   std::string table;
@@ -357,7 +329,8 @@ void add_sql_commands(CLI::App& app, CliContext& context) {
   sql->add_option("-o,--output", options.output, "table, csv, json, arrow or parquet")
       ->check(CLI::IsMember({"table", "csv", "json", "arrow", "parquet"}));
   sql->add_option("--out", options.out, "Write the answer to this file");
-  sql->add_option("--limit", options.limit, "Rows at most; 0 for all (table: 1000)");
+  sql->add_option("--limit", options.limit, "Rows at most; 0 for all (table: 1000)")
+      ->check(CLI::NonNegativeNumber);
   sql->add_option("--timeout", options.timeout,
                   "Stop the statement after this time, for example 90s");
   sql->callback([&context] {

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "app/commands/cells.hpp"
 #include "app/commands/cli.hpp"
 #include "app/commands/yaml.hpp"
 #include "app/data_dir.hpp"
@@ -148,7 +149,7 @@ Status ApiClient::stream(std::string_view method, const std::string& path, const
 }
 
 void CliContext::fail(const Error& error) {
-  std::fprintf(stderr, "strata: %s\n", error.to_string().c_str());
+  std::fprintf(stderr, "strata: %s\n", one_line(error.to_string()).c_str());
   exit_code = ended_by != 0 ? kExitSignal + ended_by : exit_code_of(error.code);
 }
 
@@ -167,8 +168,7 @@ namespace {
 
 std::string cell_text(const Json& value) {
   if (value.is_null()) return "-";
-  if (value.is_string()) return value.as_string();
-  return value.dump();
+  return one_line(value.is_string() ? value.as_string() : value.dump());
 }
 
 }  // namespace
@@ -188,12 +188,13 @@ void CliContext::print(const Json& answer, std::string_view items,
   std::vector<std::size_t> widths(columns.size(), 0);
   for (const auto& line : lines) {
     for (std::size_t i = 0; i < line.size(); ++i)
-      widths[i] = std::max(widths[i], line[i].size());
+      widths[i] = std::max(widths[i], width_of(line[i]));
   }
   for (const auto& line : lines) {
     std::string text;
     for (std::size_t i = 0; i < line.size(); ++i) {
-      text += i + 1 < line.size() ? fmt::format("{:<{}}  ", line[i], widths[i]) : line[i];
+      text += line[i];
+      if (i + 1 < line.size()) text += std::string(widths[i] - width_of(line[i]) + 2, ' ');
     }
     std::printf("%s\n", text.c_str());
   }
