@@ -115,3 +115,34 @@ def test_tables_and_trees_send_no_terminal_codes_and_stand_in_columns(server):
     assert json.loads(exact)["description"] == f"{hostile}\nsecond line"
     table = server.strata("sql", "SELECT '名前' AS a, 'x' AS b UNION ALL SELECT 'abcd', 'y'").stdout
     assert sorted(table.splitlines()[2:]) == ["abcd  y", "名前  x"]
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["--bogus"],
+        ["sql", "--bogus", "SELECT 1"],
+        ["sql", "-o", "yaml", "SELECT 1"],
+        ["sql", "--limit", "-1", "SELECT 1"],
+        ["flow", "logs", "some-run", "--attempt", "0"],
+        ["flow", "status", "--limit", "0"],
+        ["flow"],
+    ],
+)
+def test_wrong_usage_is_one_line_like_every_error(server, typed):
+    refused = server.strata(*typed, check=False)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("strata: ") and refused.stderr.count("\n") == 1
+    assert refused.stdout == ""
+
+
+def test_the_address_of_the_server_may_end_with_a_slash(server):
+    listed = subprocess.run(
+        [binary(), "user", "list"],
+        env=server.env | {"STRATA_URL": server.http + "/"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "admin" in listed.stdout

@@ -355,13 +355,20 @@ void add_list(CLI::App& flow, CliContext& context) {
 }
 
 void add_status(CLI::App& flow, CliContext& context) {
-  static std::string id;
+  static std::string id, name;
+  static int limit = 20;
   auto* const command = flow.add_subcommand("status", "The newest runs, or the steps of one");
-  command->add_option("run", id, "A run's id");
+  auto* const run_id = command->add_option("run", id, "A run's id");
+  command->add_option("--flow", name, "Only runs of this pipeline")->excludes(run_id);
+  command->add_option("--limit", limit, "Runs at most (default: 20)")
+      ->excludes(run_id)
+      ->check(CLI::Range(1, 1000));
   command->callback([&context] {
     context.with_client([&](ApiClient& client) -> Status {
       if (id.empty()) {
-        const auto runs = client.get("/api/v1/flow-runs?limit=20");
+        const auto runs =
+            client.get(fmt::format("/api/v1/flow-runs?limit={}{}", limit,
+                                   name.empty() ? "" : "&flow=" + encode_segment(name)));
         if (!runs) return runs.error();
         Json rows = Json::array();
         for (const Json& run : (*runs)["runs"].as_array())
@@ -393,7 +400,8 @@ void add_logs(CLI::App& flow, CliContext& context) {
   auto* const command = flow.add_subcommand("logs", "What the steps of a run printed");
   command->add_option("run", id, "A run's id")->required();
   command->add_option("step", step, "Only this step");
-  command->add_option("--attempt", attempt, "Only this attempt of the step");
+  command->add_option("--attempt", attempt, "Only this attempt of the step")
+      ->check(CLI::PositiveNumber);
   command->add_flag("-f,--follow", follow, "Go on until the run has ended");
   command->callback([&context] {
     context.with_client([&](ApiClient& client) -> Status {

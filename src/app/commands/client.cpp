@@ -46,8 +46,12 @@ std::string encode_segment(std::string_view text) {
 Result<ApiClient> ApiClient::connect(const std::string& data_dir, std::string project) {
   const char* url = std::getenv("STRATA_URL");
   const char* token = std::getenv("STRATA_TOKEN");
-  if (data_dir.empty() && url != nullptr && token != nullptr)
-    return ApiClient(url, token, std::move(project));
+  if (data_dir.empty() && url != nullptr && token != nullptr) {
+    std::string base = url;
+    while (base.ends_with('/'))  // paths begin with one
+      base.pop_back();
+    return ApiClient(std::move(base), token, std::move(project));
+  }
   SystemFiles files;
   const std::string dir = data_dir.empty() ? default_data_dir() : data_dir;
   const auto endpoints = read_endpoints(files, dir);
