@@ -146,3 +146,29 @@ def test_the_address_of_the_server_may_end_with_a_slash(server):
         check=True,
     )
     assert "admin" in listed.stdout
+
+
+def test_a_login_link_holds_a_token_of_the_caller_that_ends_and_can_be_revoked(server):
+    link = server.strata("login-link").stdout.strip()
+    address, _, token = link.partition("/#token=")
+    assert address == server.http
+    assert token not in (server.env["STRATA_TOKEN"], "")
+
+    def me():
+        return requests.get(server.http + "/api/v1/me", headers=server.bearer(token), timeout=20)
+
+    assert me().json()["user"] == "admin"
+    answer = json.loads(server.strata("login-link", "--expires", "5m", "-o", "json").stdout)
+    assert answer["expires"] and answer["url"].startswith(server.http + "/#token=")
+    tokens = json.loads(server.strata("token", "list", "-o", "json").stdout)["tokens"]
+    assert answer["id"] in [one["id"] for one in tokens]
+    newest = max((t for t in tokens if t["id"] != answer["id"]), key=lambda t: t["created"])
+    assert newest["expires"]
+    server.strata("token", "revoke", newest["id"])
+    assert me().status_code == 401
+
+
+def test_a_server_prints_the_command_for_a_link_and_no_token(server):
+    printed = (server.data / "stdout.txt").read_text()
+    assert f"strata login-link --data {server.data}" in printed
+    assert server.env["STRATA_TOKEN"] not in printed
