@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "app/commands/cells.hpp"
 #include "app/commands/cli.hpp"
 #include "app/commands/cli_admin.hpp"
 #include "app/commands/cli_endpoint.hpp"
@@ -61,6 +62,19 @@ int refuse_command(const CLI::App& app, const std::string& word) {
   return kExitUsage;
 }
 
+// One line, as for all errors, that names the help which fits.
+int refuse_usage(const CLI::App& app, const CLI::ParseError& error) {
+  std::string help = app.get_name();
+  const CLI::App* at = &app;
+  while (!at->get_subcommands().empty()) {
+    at = at->get_subcommands().front();
+    help += " " + at->get_name();
+  }
+  std::fprintf(stderr, "strata: %s; %s --help tells what it takes\n",
+               one_line(error.what()).c_str(), help.c_str());
+  return kExitUsage;
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Strata: a complete machine-learning infrastructure in one server", "strata");
   app.set_version_flag("--version", STRATA_VERSION);
@@ -92,8 +106,9 @@ int run(int argc, char** argv) {
     if (app.get_subcommands().empty() && argc > 1 && argv[1][0] != '-') {
       return refuse_command(app, argv[1]);
     }
-    const int shown = app.exit(error);
-    return shown == 0 ? kExitOk : kExitUsage;
+    if (error.get_exit_code() != 0) return refuse_usage(app, error);
+    app.exit(error);  // prints the help or the version
+    return kExitOk;
   }
   return context.exit_code;
 }

@@ -266,12 +266,10 @@ class Application {
     STRATA_TRY(write_endpoints(files_, data_, endpoints));
     std::printf(
         "Strata %s is ready.\n  UI and APIs  %s\n  S3           %s\n  data         %s\n"
-        "Set up this shell for all stock clients:  eval \"$(strata env --data %s)\"\n",
-        STRATA_VERSION, endpoints.http.c_str(), endpoints.s3.c_str(), data_.c_str(), data_.c_str());
-    if (const auto admin = read_admin(files_, data_); admin && ::isatty(1) != 0) {
-      std::printf("Open the UI as admin:  %s/#token=%s\n", endpoints.http.c_str(),
-                  admin->token.c_str());
-    }
+        "Set up this shell for all stock clients:  eval \"$(strata env --data %s)\"\n"
+        "Sign a browser in as admin:               strata login-link --data %s\n",
+        STRATA_VERSION, endpoints.http.c_str(), endpoints.s3.c_str(), data_.c_str(), data_.c_str(),
+        data_.c_str());
     std::fflush(stdout);
     log::info("serve.ready", Json::object({{"http", endpoints.http}, {"s3", endpoints.s3}}));
     return {};

@@ -1,18 +1,21 @@
 #include "runtime/http_client.hpp"
 
+#include <algorithm>
 #include <array>
+#include <cerrno>
+#include <climits>
 
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/error.hpp>
 #include <boost/asio/ssl/host_name_verification.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/http/buffer_body.hpp>
 #include <boost/beast/http/parser.hpp>
-#include <sys/socket.h>
-#include <sys/time.h>
+#include <poll.h>
 
 namespace strata {
 
@@ -54,18 +57,62 @@ Result<Url> parse_url(const std::string& text) {
 }
 
 Error failure(const Url& url, const ErrorCode& code) {
-  const bool slow = code == asio::error::would_block || code == asio::error::timed_out;
-  return Error(slow ? Code::kDeadlineExceeded : Code::kUnavailable,
-               "no answer from " + url.host + ":" + url.port + ": " + code.message());
+  const std::string peer = url.host + ":" + url.port;
+  if (code == asio::error::timed_out)
+    return Error(Code::kDeadlineExceeded, "no answer from " + peer + " within the time limit");
+  return Error(Code::kUnavailable, "no answer from " + peer + ": " + code.message());
 }
 
-void limit_waiting(tcp::socket& socket, std::chrono::milliseconds timeout) {
-  timeval limit{};
-  limit.tv_sec = timeout.count() / 1000;
-  limit.tv_usec = timeout.count() % 1000 * 1000;
-  ::setsockopt(socket.native_handle(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-  ::setsockopt(socket.native_handle(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-}
+// A connected socket whose reads and writes wait for `limit` at most, and go on after a signal:
+// Asio's own would wait for ever, and end with the signal, in the middle of a TLS record too.
+class PatientSocket {
+ public:
+  using executor_type = tcp::socket::executor_type;
+  using lowest_layer_type = tcp::socket::lowest_layer_type;
+
+  PatientSocket(tcp::socket socket, std::chrono::milliseconds limit)
+      : socket_(std::move(socket)),
+        limit_(limit) {}
+
+  executor_type get_executor() { return socket_.get_executor(); }
+  lowest_layer_type& lowest_layer() { return socket_.lowest_layer(); }
+  const lowest_layer_type& lowest_layer() const { return socket_.lowest_layer(); }
+
+  template <class Buffers>
+  std::size_t read_some(const Buffers& buffers, ErrorCode& code) {
+    return patiently(POLLIN, code, [&] { return socket_.read_some(buffers, code); });
+  }
+  template <class Buffers>
+  std::size_t write_some(const Buffers& buffers, ErrorCode& code) {
+    return patiently(POLLOUT, code, [&] { return socket_.write_some(buffers, code); });
+  }
+
+ private:
+  template <class Move>
+  std::size_t patiently(short event, ErrorCode& code, const Move& move) {
+    const auto end = std::chrono::steady_clock::now() + limit_;
+    while (true) {
+      const std::size_t moved = move();
+      if (code == asio::error::interrupted) continue;
+      if (code != asio::error::would_block && code != asio::error::try_again) return moved;
+      const auto left =
+          std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+      if (left.count() <= 0) {
+        code = asio::error::timed_out;
+        return 0;
+      }
+      pollfd ready{socket_.native_handle(), event, 0};
+      if (::poll(&ready, 1, static_cast<int>(std::min<long long>(left.count(), INT_MAX))) < 0 &&
+          errno != EINTR) {
+        code = ErrorCode(errno, boost::system::system_category());
+        return 0;
+      }
+    }
+  }
+
+  tcp::socket socket_;
+  std::chrono::milliseconds limit_;
+};
 
 std::string head_of(const ClientRequest& request, const Url& url) {
   std::string head = request.method + " " + url.target + " HTTP/1.1\r\nHost: " + url.host + ":" +
@@ -82,6 +129,17 @@ void take_head(const Parser& parser, ClientAnswer& answer) {
   for (const auto& field : parser.get()) {
     answer.headers.emplace_back(std::string(field.name_string()), std::string(field.value()));
   }
+}
+
+// The server has closed the connection: the end of an answer without a length, or a failure.
+Status end_of(Parser& parser, const Url& url) {
+  const std::string peer = url.host + ":" + url.port;
+  if (!parser.got_some())  // which Beast's put_eof() takes for granted
+    return Error(Code::kUnavailable, peer + " closed the connection without an answer");
+  ErrorCode code;
+  parser.put_eof(code);
+  if (code) return Error(Code::kUnavailable, peer + " closed the connection in mid-answer");
+  return {};
 }
 
 template <class Stream>
@@ -120,9 +178,8 @@ Result<ClientAnswer> exchange(
       return failure(url, code);
     if (parser.is_done() || (!more && !in.empty())) continue;
     const std::size_t got = stream.read_some(asio::buffer(piece), code);
-    if (code == asio::error::eof || got == 0) {
-      parser.put_eof(code);
-      if (code) return failure(url, code);
+    if (code == asio::error::eof || code == asio::ssl::error::stream_truncated) {
+      STRATA_TRY(end_of(parser, url));
       break;
     }
     if (code) return failure(url, code);
@@ -146,11 +203,13 @@ Result<ClientAnswer> http_exchange(
   tcp::socket socket(context);
   asio::connect(socket, found, code);
   if (code) return failure(*url, code);
-  limit_waiting(socket, request.timeout);
-  if (!url->secure) return exchange(socket, request, *url, on_body);
+  socket.non_blocking(true, code);
+  if (code) return failure(*url, code);
+  PatientSocket patient(std::move(socket), request.timeout);
+  if (!url->secure) return exchange(patient, request, *url, on_body);
   asio::ssl::context tls(asio::ssl::context::tls_client);
   tls.set_default_verify_paths(code);
-  asio::ssl::stream<tcp::socket> stream(std::move(socket), tls);
+  asio::ssl::stream<PatientSocket&> stream(patient, tls);
   stream.set_verify_mode(asio::ssl::verify_peer, code);
   stream.set_verify_callback(asio::ssl::host_name_verification(url->host), code);
   stream.handshake(asio::ssl::stream_base::client, code);

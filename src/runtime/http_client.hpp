@@ -26,8 +26,9 @@ struct ClientAnswer {
 
 // One HTTP/1.1 exchange on a connection of its own, for the command line and worker processes. The
 // body's pieces go to `on_body` as they arrive; returning false ends the exchange. HTTPS verifies
-// the server against the system's certificates. Blocks. Errors: kInvalidArgument for the URL,
-// kUnavailable when the server cannot be reached, kDeadlineExceeded.
+// the server against the system's certificates. Blocks, through signals too. Errors:
+// kInvalidArgument for the URL, kUnavailable when the server cannot be reached or breaks off,
+// kDeadlineExceeded.
 Result<ClientAnswer> http_exchange(
     const ClientRequest& request,
     const std::function<bool(const ClientAnswer&, std::string_view)>& on_body);

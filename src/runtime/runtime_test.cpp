@@ -1,10 +1,17 @@
 #include <atomic>
+#include <csignal>
 #include <set>
 #include <thread>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "runtime/files.hpp"
+#include "runtime/http_client.hpp"
 #include "runtime/loop.hpp"
 #include "runtime/pool.hpp"
 #include "runtime/random.hpp"
@@ -148,6 +155,125 @@ TEST_F(FilesTest, A_lock_is_held_once) {
   auto first = FileLock::acquire(dir_ + "/lock");
   ASSERT_TRUE(first.ok());
   EXPECT_EQ(FileLock::acquire(dir_ + "/lock").error().code, Code::kConflict);
+}
+
+using testing::HasSubstr;
+
+// Takes one connection, reads a request's head and lets `act` do the rest.
+class FakeServer {
+ public:
+  explicit FakeServer(std::function<void(int)> act) : listener_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    auto* const generic = reinterpret_cast<sockaddr*>(&address);
+    socklen_t size = sizeof address;
+    EXPECT_EQ(::bind(listener_, generic, size), 0);
+    EXPECT_EQ(::listen(listener_, 1), 0);
+    EXPECT_EQ(::getsockname(listener_, generic, &size), 0);
+    port_ = ntohs(address.sin_port);
+    thread_ = std::jthread([this, act = std::move(act)] {
+      const int peer = ::accept(listener_, nullptr, nullptr);
+      std::string head;
+      char next = 0;
+      while (!head.ends_with("\r\n\r\n") && ::read(peer, &next, 1) == 1)
+        head += next;
+      act(peer);
+      ::close(peer);
+    });
+  }
+  ~FakeServer() {
+    thread_.join();
+    ::close(listener_);
+  }
+
+  Result<std::string> ask(std::chrono::milliseconds timeout = std::chrono::seconds(30)) const {
+    ClientRequest request;
+    request.url = "http://127.0.0.1:" + std::to_string(port_) + "/";
+    request.timeout = timeout;
+    std::string body;
+    const auto done = http_exchange(request, [&](const ClientAnswer&, std::string_view piece) {
+      body += piece;
+      return true;
+    });
+    if (!done) return done.error();
+    return body;
+  }
+
+ private:
+  int listener_;
+  int port_ = 0;
+  std::jthread thread_;
+};
+
+void say(int peer, std::string_view text) {
+  EXPECT_EQ(::write(peer, text.data(), text.size()), static_cast<ssize_t>(text.size()));
+}
+
+TEST(HttpClient, A_connection_closed_without_an_answer_is_an_error) {
+  const FakeServer server([](int) {});
+  const auto answer = server.ask();
+  ASSERT_FALSE(answer.ok());
+  EXPECT_EQ(answer.error().code, Code::kUnavailable);
+  EXPECT_THAT(answer.error().message, HasSubstr("without an answer"));
+}
+
+TEST(HttpClient, Half_a_head_and_half_a_body_are_errors) {
+  for (const std::string_view half :
+       {"HTTP/1.1 200 OK\r\nConte", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfive!"}) {
+    const FakeServer server([&](int peer) { say(peer, half); });
+    const auto answer = server.ask();
+    ASSERT_FALSE(answer.ok()) << half;
+    EXPECT_THAT(answer.error().message, HasSubstr("mid-answer"));
+  }
+}
+
+TEST(HttpClient, A_body_without_a_length_ends_with_the_connection) {
+  const FakeServer server([](int peer) { say(peer, "HTTP/1.1 200 OK\r\n\r\nall of it"); });
+  EXPECT_EQ(*server.ask(), "all of it");
+}
+
+TEST(HttpClient, A_reset_connection_is_an_error) {
+  const FakeServer server([](int peer) {
+    const linger at_once{1, 0};  // so that close() resets
+    ::setsockopt(peer, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  });
+  const auto answer = server.ask();
+  ASSERT_FALSE(answer.ok());
+  EXPECT_EQ(answer.error().code, Code::kUnavailable);
+  EXPECT_THAT(answer.error().message, HasSubstr("reset"));
+}
+
+TEST(HttpClient, A_silent_server_is_an_error_after_the_time_limit) {
+  const FakeServer server([](int peer) {
+    char end = 0;
+    EXPECT_EQ(::read(peer, &end, 1), 0);  // until the client gives up
+  });
+  const auto answer = server.ask(std::chrono::milliseconds(50));
+  ASSERT_FALSE(answer.ok());
+  EXPECT_EQ(answer.error().code, Code::kDeadlineExceeded);
+}
+
+TEST(HttpClient, A_signal_does_not_end_the_wait_for_an_answer) {
+  static std::atomic<bool> handled;
+  handled = false;
+  struct sigaction note{};
+  note.sa_handler = [](int) {
+    handled = true;
+  };  // without SA_RESTART
+  struct sigaction before{};
+  ASSERT_EQ(::sigaction(SIGUSR1, &note, &before), 0);
+  const pthread_t asking = ::pthread_self();
+  const FakeServer server([&](int peer) {
+    ::pthread_kill(asking, SIGUSR1);
+    while (!handled)
+      std::this_thread::yield();
+    say(peer, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+  });
+  const auto answer = server.ask();
+  ::sigaction(SIGUSR1, &before, nullptr);
+  ASSERT_TRUE(answer.ok()) << answer.error().message;
+  EXPECT_EQ(*answer, "hi");
 }
 
 }  // namespace

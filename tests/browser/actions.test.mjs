@@ -33,6 +33,15 @@ it('signs in with the printed link, and hides the token at once', async () => {
   await check(page, 'home after the link');
 });
 
+it('signs in with a link that is opened where the sign-in page already stands', async () => {
+  page = await open(browser, server, { token: '' });
+  await page.goto(`${server.url}/`);
+  await page.getByRole('heading', { name: 'Sign in to Strata' }).waitFor();
+  await page.goto(`${server.url}/#token=${server.token}`);
+  await page.getByText('admin', { exact: true }).first().waitFor();
+  assert.equal(page.url(), `${server.url}/`);
+});
+
 it('refuses a wrong token with the reason, and takes the right one', async () => {
   page = await open(browser, server, { token: '' });
   await page.goto(`${server.url}/models`);

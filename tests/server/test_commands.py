@@ -11,11 +11,7 @@ from programs import binary
 
 def words(*typed):
     answer = subprocess.run(
-        [binary(), "complete-words", *typed],
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=True,
+        [binary(), "complete-words", *typed], capture_output=True, text=True, timeout=20, check=True
     )
     return answer.stdout.split()
 
@@ -73,11 +69,7 @@ def test_completion_offers_commands_options_and_values():
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts_are_printed_for_each_shell(shell):
     script = subprocess.run(
-        [binary(), "completion", shell],
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=True,
+        [binary(), "completion", shell], capture_output=True, text=True, timeout=20, check=True
     ).stdout
     assert "complete-words" in script
     if shell == "bash":
@@ -98,3 +90,85 @@ def test_waiting_for_an_endpoint_ends_after_the_given_time_at_the_latest(server)
     )
     assert answer.returncode == 2
     assert "--timeout" in answer.stderr
+
+
+def test_tables_and_trees_send_no_terminal_codes_and_stand_in_columns(server):
+    hostile = "名\x1b]0;pwned\x07\u202e\u009b2J"
+    server.strata("sql", 'CREATE TABLE "hostile\x1b[31m" AS SELECT 1 AS one')
+    for name, description in (("plain-model", "short"), ("wide-model", hostile)):
+        requests.post(
+            server.http + "/api/2.0/mlflow/registered-models/create",
+            json={"name": name, "description": f"{description}\nsecond line"},
+            headers=server.bearer(),
+            timeout=20,
+        ).raise_for_status()
+    shown = server.strata("model", "show", "wide-model").stdout
+    tree = server.strata("impact", "table:main.hostile\x1b[31m").stdout
+    audit = server.strata("audit").stdout
+    refused = server.strata("flow", "status", "none\x1b[31m\nsuch", check=False).stderr
+    assert "pwned" in shown and "hostile" in tree and "such" in refused
+    for text in (shown, tree, audit, refused):
+        assert not any(c in text for c in "\x1b\x07\x9b\u202e"), repr(text)
+    assert "second line" in shown.splitlines()
+    assert refused.count("\n") == 1
+    exact = server.strata("model", "show", "wide-model", "-o", "json").stdout
+    assert json.loads(exact)["description"] == f"{hostile}\nsecond line"
+    table = server.strata("sql", "SELECT '名前' AS a, 'x' AS b UNION ALL SELECT 'abcd', 'y'").stdout
+    assert sorted(table.splitlines()[2:]) == ["abcd  y", "名前  x"]
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["--bogus"],
+        ["sql", "--bogus", "SELECT 1"],
+        ["sql", "-o", "yaml", "SELECT 1"],
+        ["sql", "--limit", "-1", "SELECT 1"],
+        ["flow", "logs", "some-run", "--attempt", "0"],
+        ["flow", "status", "--limit", "0"],
+        ["flow"],
+    ],
+)
+def test_wrong_usage_is_one_line_like_every_error(server, typed):
+    refused = server.strata(*typed, check=False)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("strata: ") and refused.stderr.count("\n") == 1
+    assert refused.stdout == ""
+
+
+def test_the_address_of_the_server_may_end_with_a_slash(server):
+    listed = subprocess.run(
+        [binary(), "user", "list"],
+        env=server.env | {"STRATA_URL": server.http + "/"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "admin" in listed.stdout
+
+
+def test_a_login_link_holds_a_token_of_the_caller_that_ends_and_can_be_revoked(server):
+    link = server.strata("login-link").stdout.strip()
+    address, _, token = link.partition("/#token=")
+    assert address == server.http
+    assert token not in (server.env["STRATA_TOKEN"], "")
+
+    def me():
+        return requests.get(server.http + "/api/v1/me", headers=server.bearer(token), timeout=20)
+
+    assert me().json()["user"] == "admin"
+    answer = json.loads(server.strata("login-link", "--expires", "5m", "-o", "json").stdout)
+    assert answer["expires"] and answer["url"].startswith(server.http + "/#token=")
+    tokens = json.loads(server.strata("token", "list", "-o", "json").stdout)["tokens"]
+    assert answer["id"] in [one["id"] for one in tokens]
+    newest = max((t for t in tokens if t["id"] != answer["id"]), key=lambda t: t["created"])
+    assert newest["expires"]
+    server.strata("token", "revoke", newest["id"])
+    assert me().status_code == 401
+
+
+def test_a_server_prints_the_command_for_a_link_and_no_token(server):
+    printed = (server.data / "stdout.txt").read_text()
+    assert f"strata login-link --data {server.data}" in printed
+    assert server.env["STRATA_TOKEN"] not in printed

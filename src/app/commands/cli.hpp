@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdio>
 #include <functional>
 #include <optional>
@@ -24,7 +25,8 @@ enum ExitCode : int {
   kExitUsage = 2,
   kExitNotFound = 3,
   kExitNotAllowed = 4,
-  kExitConflict = 5
+  kExitConflict = 5,
+  kExitSignal = 128  // and the signal's number, as shells have it
 };
 int exit_code_of(Code code);
 
@@ -50,9 +52,12 @@ class ApiClient {
   Result<Json> get(const std::string& path);
   Result<Json> post(const std::string& path, const Json& body);
   Result<Json> remove(const std::string& path);
-  // The body piece by piece as it arrives, for logs and large results.
+  // The body piece by piece as it arrives, for logs and large results; false ends it.
   Status stream(std::string_view method, const std::string& path, const std::string& body,
-                std::string_view accept, const std::function<void(std::string_view)>& on_piece);
+                std::string_view accept, const std::function<bool(std::string_view)>& on_piece);
+
+  // How long a request may stay without progress; a minute unless set.
+  void limit_waiting(std::chrono::milliseconds limit) { limit_ = limit; }
 
   const std::string& url() const { return url_; }
   const std::string& token() const { return token_; }
@@ -67,6 +72,7 @@ class ApiClient {
   std::string url_;
   std::string token_;
   std::string project_;
+  std::chrono::milliseconds limit_{60'000};
 };
 
 // What a command is given: output form and where the server is.
@@ -75,6 +81,7 @@ struct CliContext {
   std::string output = "table";  // -o table|json|yaml
   std::string project;           // --project or STRATA_PROJECT
   int exit_code = kExitOk;
+  int ended_by = 0;  // the signal that cut the command short
 
   // Runs `f` with a connected client; prints an error and sets the exit code when something failed.
   void with_client(const std::function<Status(ApiClient&)>& f);

@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "app/commands/cells.hpp"
 #include "base/time.hpp"
 #include "runtime/clock.hpp"
 
@@ -34,8 +35,10 @@ void show(CliContext& context, const Json& endpoint) {
   }
   context.print(Json::object({{"endpoints", Json(Json::Array{flat(endpoint)})}}), "endpoints",
                 kColumns);
-  if (const auto error = endpoint.text("error"); !error.empty())
-    std::printf("\n%s\n", error.c_str());
+  if (const auto error = endpoint.text("error"); !error.empty()) {
+    std::printf("\n");
+    print_line(error);
+  }
 }
 
 // Asks until what the reference names is what answers; the server holds each question while it

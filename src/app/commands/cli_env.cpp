@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "app/commands/cells.hpp"
 #include "app/data_dir.hpp"
 
 namespace strata::app {
@@ -50,6 +51,21 @@ Status print_environment(const std::string& data_dir, const std::string& project
   return {};
 }
 
+// A token of its own for the browser, which signs in with what stands behind the #; browsers send
+// that part to no server, and so no log holds it.
+Status print_login_link(CliContext& context, ApiClient& client, const std::string& expires) {
+  const auto made = client.post("/api/v1/tokens", Json::object({{"expires", expires}}));
+  if (!made) return made.error();
+  const std::string link = client.url() + "/#token=" + encode_segment(made->text("token"));
+  if (context.structured()) {
+    context.dump(
+        Json::object({{"url", link}, {"id", (*made)["id"]}, {"expires", (*made)["expires"]}}));
+  } else {
+    print_line(link);
+  }
+  return {};
+}
+
 }  // namespace
 
 void add_env_command(CLI::App& app, CliContext& context) {
@@ -59,6 +75,13 @@ void add_env_command(CLI::App& app, CliContext& context) {
         if (const auto done = print_environment(dir, context.project); !done)
           context.fail(done.error());
       });
+  static std::string expires = "12h";
+  auto* link = app.add_subcommand("login-link", "Print a link that signs a browser in as you");
+  link->add_option("--expires", expires, "How long the browser stays signed in (default: 12h)");
+  link->callback([&context] {
+    context.with_client(
+        [&](ApiClient& client) { return print_login_link(context, client, expires); });
+  });
 }
 
 }  // namespace strata::app

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "app/commands/cells.hpp"
 #include "base/text.hpp"
 #include "base/time.hpp"
 #include "resources/workflow/workflow.hpp"
@@ -218,8 +219,8 @@ class Progress {
     for (const Json& step : run["steps"].as_array()) {
       const Json cells = step_cells(step);
       const std::string line =
-          fmt::format("  {:<24} {:<10} {:>9}  {}", cells.text("step"), cells.text("state"),
-                      cells.text("took"), cells.text("reason"));
+          one_line(fmt::format("  {:<24} {:<10} {:>9}  {}", cells.text("step"), cells.text("state"),
+                               cells.text("took"), cells.text("reason")));
       if (terminal) {
         fmt::print(stderr, "\x1b[2K{}\n", line);
         ++lines_;
@@ -354,13 +355,20 @@ void add_list(CLI::App& flow, CliContext& context) {
 }
 
 void add_status(CLI::App& flow, CliContext& context) {
-  static std::string id;
+  static std::string id, name;
+  static int limit = 20;
   auto* const command = flow.add_subcommand("status", "The newest runs, or the steps of one");
-  command->add_option("run", id, "A run's id");
+  auto* const run_id = command->add_option("run", id, "A run's id");
+  command->add_option("--flow", name, "Only runs of this pipeline")->excludes(run_id);
+  command->add_option("--limit", limit, "Runs at most (default: 20)")
+      ->excludes(run_id)
+      ->check(CLI::Range(1, 1000));
   command->callback([&context] {
     context.with_client([&](ApiClient& client) -> Status {
       if (id.empty()) {
-        const auto runs = client.get("/api/v1/flow-runs?limit=20");
+        const auto runs =
+            client.get(fmt::format("/api/v1/flow-runs?limit={}{}", limit,
+                                   name.empty() ? "" : "&flow=" + encode_segment(name)));
         if (!runs) return runs.error();
         Json rows = Json::array();
         for (const Json& run : (*runs)["runs"].as_array())
@@ -376,9 +384,9 @@ void add_status(CLI::App& flow, CliContext& context) {
         return {};
       }
       const std::string cost = cost_text(*run);
-      std::printf("%s of %s: %s%s%s%s\n", id.c_str(), run->text("flow").c_str(),
-                  run->text("state").c_str(), run->text("reason").empty() ? "" : ", ",
-                  run->text("reason").c_str(), cost == "-" ? "" : (", cost " + cost).c_str());
+      print_line(fmt::format("{} of {}: {}{}{}{}", id, run->text("flow"), run->text("state"),
+                             run->text("reason").empty() ? "" : ", ", run->text("reason"),
+                             cost == "-" ? "" : ", cost " + cost));
       context.print(step_table(*run), "steps", kStepColumns);
       return {};
     });
@@ -392,7 +400,8 @@ void add_logs(CLI::App& flow, CliContext& context) {
   auto* const command = flow.add_subcommand("logs", "What the steps of a run printed");
   command->add_option("run", id, "A run's id")->required();
   command->add_option("step", step, "Only this step");
-  command->add_option("--attempt", attempt, "Only this attempt of the step");
+  command->add_option("--attempt", attempt, "Only this attempt of the step")
+      ->check(CLI::PositiveNumber);
   command->add_flag("-f,--follow", follow, "Go on until the run has ended");
   command->callback([&context] {
     context.with_client([&](ApiClient& client) -> Status {
@@ -403,6 +412,7 @@ void add_logs(CLI::App& flow, CliContext& context) {
       return client.stream("GET", path, "", "text/plain", [](std::string_view piece) {
         std::fwrite(piece.data(), 1, piece.size(), stdout);
         std::fflush(stdout);
+        return true;
       });
     });
   });

@@ -6,6 +6,8 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "app/commands/cells.hpp"
+
 namespace strata::app {
 
 namespace {
@@ -32,15 +34,15 @@ class Tree {
  private:
   void line(const std::string& ref, const std::string& relation) {
     const auto at = nodes_.find(ref);
-    text_ += relation.empty() ? ref : fmt::format("{}  [{}]", ref, relation);
+    std::string text = relation.empty() ? ref : fmt::format("{}  [{}]", ref, relation);
     if (at != nodes_.end()) {
       const Json& node = at->second;
       if (const std::string digest = node.text("digest"); !digest.empty())
-        text_ += "  " + digest.substr(0, 19);
-      if (const std::string owner = node.text("owner"); !owner.empty()) text_ += "  by " + owner;
-      text_ += "  " + node.text("time");
+        text += "  " + digest.substr(0, 19);
+      if (const std::string owner = node.text("owner"); !owner.empty()) text += "  by " + owner;
+      text += "  " + node.text("time");
     }
-    text_ += "\n";
+    text_ += one_line(text) + "\n";
   }
 
   void branch(const std::string& ref, const std::string& indent) {

@@ -3,6 +3,10 @@
 #include <cstdio>
 
 #include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "app/commands/cells.hpp"
+#include "base/text.hpp"
 
 namespace strata::app {
 
@@ -39,9 +43,10 @@ Status show_model(CliContext& context, ApiClient& client, const std::string& nam
     context.dump(*model);
     return {};
   }
-  std::printf("%s  owner %s (team %s)\n%s\n", model->text("name").c_str(),
-              model->text("owner").c_str(), model->text("team").c_str(),
-              model->text("description").c_str());
+  print_line(fmt::format("{}  owner {} (team {})", model->text("name"), model->text("owner"),
+                         model->text("team")));
+  for (const auto& line : split(model->text("description"), '\n'))
+    print_line(line);
   context.print(*model, "versions", kVersionColumns);
   std::printf("\n");
   context.print(*model, "alias_history", kMoveColumns);

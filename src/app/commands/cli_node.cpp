@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "app/commands/cells.hpp"
 #include "app/commands/cli.hpp"
 #include "base/text.hpp"
 #include "storage/compute/measure.hpp"
@@ -61,9 +62,9 @@ void print_node(const Json& node) {
       price.is_object()
           ? fmt::format("{} {} per hour", price.number("per_hour"), price.text("currency"))
           : "not set: strata node price " + node.text("name") + " --per-hour 0.30 --currency EUR");
-  std::printf("%s\n", node.text("name").c_str());
+  print_line(node.text("name"));
   for (const auto& [name, text] : lines)
-    std::printf("  %-22s%s\n", name.c_str(), text.c_str());
+    print_line(fmt::format("  {:<22}{}", name, text));
 }
 
 void show(const CliContext& context, const Json& answer) {

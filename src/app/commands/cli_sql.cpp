@@ -1,16 +1,16 @@
 #include "app/commands/cli_sql.hpp"
 
 #include <atomic>
-#include <condition_variable>
-#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 
 #include <CLI/CLI.hpp>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "app/commands/cells.hpp"
 #include "app/commands/cli.hpp"
 #include "base/text.hpp"
 #include "runtime/clock.hpp"
@@ -29,35 +29,45 @@ struct SqlOptions {
   std::string file;
   std::string output;
   std::string out;
-  std::int64_t limit = -1;
+  std::optional<std::int64_t> limit;
   std::string timeout = "5m";
 };
 
-std::atomic<int> interrupted{0};
-static_assert(std::atomic<int>::is_always_lock_free);  // a signal handler may set it
-void note_interrupt(int) {
-  interrupted = 1;
+// Ctrl-C and SIGTERM, but not where whoever started the command has them ignored, as nohup does.
+sigset_t ending_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int number : {SIGINT, SIGTERM}) {
+    struct sigaction now{};
+    ::sigaction(number, nullptr, &now);
+    if (now.sa_handler != SIG_IGN) sigaddset(&signals, number);
+  }
+  return signals;
 }
 
 // While the query runs: shows how far it is, on a terminal only, and cancels it on the server after
-// Ctrl-C.
+// Ctrl-C or SIGTERM. A second signal ends the command at once.
 class Companion {
  public:
   Companion(const CliContext& context, std::string id)
       : context_(context),
         id_(std::move(id)),
-        before_(std::signal(SIGINT, note_interrupt)) {
+        signals_(ending_signals()) {
+    // The thread inherits the mask, and waits for what is in it; SIGURG tells it that it may end.
+    waited_ = signals_;
+    sigaddset(&waited_, SIGURG);
+    ::pthread_sigmask(SIG_BLOCK, &waited_, &before_);
     thread_.submit([this] { follow(); });
   }
   ~Companion() {
-    {
-      const std::lock_guard lock(mutex_);
-      done_ = true;
-    }
-    changed_.notify_all();
+    done_ = true;
+    ::kill(::getpid(), SIGURG);
     thread_.stop();
-    std::signal(SIGINT, before_);
+    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
   }
+
+  // The signal that asked for an end; 0 for none.
+  int ended_by() const { return ended_by_; }
 
  private:
   void follow() {
@@ -67,14 +77,11 @@ class Companion {
     bool shown = false;
     auto client = ApiClient::connect(context_.data_dir, context_.project);
     if (!client) return;  // the query itself reports why
-    std::unique_lock lock(mutex_);
-    for (int turn = 1;
-         !changed_.wait_for(lock, std::chrono::milliseconds(100), [&] { return done_; }); ++turn) {
-      if (interrupted != 0 && !cancelled) {
-        cancelled = true;
-        // When it has just ended, there is nothing to cancel.
-        (void)client->remove("/api/v1/sql/queries/" + id_);
-      }
+    client->limit_waiting(std::chrono::seconds(5));
+    for (int turn = 1; !done_; ++turn) {
+      wait_for_signal();
+      if (done_) break;
+      if (ended_by_ != 0 && !cancelled) cancelled = cancel(*client);
       const auto elapsed = SystemClock().steady() - began;
       if (!terminal || elapsed < std::chrono::milliseconds(700) || turn % 3 != 0) continue;
       const auto query = client->get("/api/v1/sql/queries/" + id_);
@@ -83,6 +90,27 @@ class Companion {
       shown = true;
     }
     if (shown) std::fputs("\r\033[K", stderr);
+  }
+
+  // For a tenth of a second at most.
+  void wait_for_signal() {
+    constexpr timespec kTurn{0, 100'000'000};
+    const int number = ::sigtimedwait(&waited_, nullptr, &kTurn);
+    if (number != SIGINT && number != SIGTERM) return;
+    ended_by_ = number;
+    ::pthread_sigmask(SIG_UNBLOCK, &signals_, nullptr);  // so that a second one ends the command
+  }
+
+  // Whether there is nothing left to do. The server does not know the query while its request is on
+  // the way, nor after its end, so that is asked again for as long as there is no answer.
+  bool cancel(ApiClient& client) const {
+    const auto done = client.remove("/api/v1/sql/queries/" + id_);
+    if (done) return true;
+    if (done.error().code == Code::kNotFound) return false;
+    std::fprintf(stderr, "strata: the query could not be cancelled: %s\n",
+                 done.error().to_string().c_str());
+    ::kill(::getpid(), ended_by_);  // nothing will end it otherwise
+    return true;
   }
 
   static void show(const Json& query, std::chrono::seconds elapsed) {
@@ -95,7 +123,7 @@ class Companion {
             std::string(static_cast<std::size_t>(kBar - full), ' ') +
             fmt::format("] {:3.0f} %", percent);
     } else {
-      bar = query.text("state", "running");
+      bar = one_line(query.text("state", "running"));
     }
     std::fprintf(stderr, "\r\033[K%s  %lld s", bar.c_str(),
                  static_cast<long long>(elapsed.count()));
@@ -104,40 +132,17 @@ class Companion {
 
   const CliContext& context_;
   std::string id_;
-  void (*before_)(int);
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool done_ = false;
+  sigset_t signals_;
+  sigset_t waited_{};
+  sigset_t before_{};
+  std::atomic<int> ended_by_{0};
+  std::atomic<bool> done_{false};
   BlockingPool thread_{1};
 };
 
-std::size_t width_of(std::string_view text) {  // characters, as good as columns for most scripts
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
-  }));
-}
-
-std::string cut(const std::string& text, std::size_t width) {
-  if (width_of(text) <= width) return text;
-  std::string out;
-  std::size_t used = 0;
-  for (const char c : text) {
-    const bool starts = (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
-    if (starts && ++used >= width) break;
-    out += c;
-  }
-  return out + "\u2026";
-}
-
 std::string cell(const Json& value) {
-  std::string text = value.is_null()     ? "NULL"
-                     : value.is_string() ? value.as_string()
-                                         : value.dump();
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F)
-      c = ' ';  // a cell is one line and sends no terminal codes
-  }
-  return text;
+  if (value.is_null()) return "NULL";
+  return one_line(value.is_string() ? value.as_string() : value.dump());
 }
 
 int terminal_width() {
@@ -268,7 +273,7 @@ class Target {
   int failed_ = 0;
 };
 
-Status run_sql(ApiClient& client, const CliContext& context, const SqlOptions& options) {
+Status run_sql(ApiClient& client, CliContext& context, const SqlOptions& options) {
   const auto script = script_of(options);
   if (!script) return script.error();
   const auto timeout = parse_duration(options.timeout);
@@ -281,24 +286,26 @@ Status run_sql(ApiClient& client, const CliContext& context, const SqlOptions& o
   }
   const std::string id = SystemRandom().uuid7(SystemClock().now());
   Json body = Json::object({{"sql", *script}, {"timeout_ms", timeout->count()}, {"query_id", id}});
-  if (options.limit >= 0)
-    body.set("limit", options.limit);
-  else if (options.output == "table")
-    body.set("limit", 1000);
-  else
-    body.set("limit", 0);
+  body.set("limit", options.limit.value_or(options.output == "table" ? 1000 : 0));
   Target target(options.out);
   STRATA_TRY(target.ready());
   std::string table;
   {
     const Companion companion(context, id);
-    STRATA_TRY(client.stream("POST", "/api/v1/sql", body.dump(), media_of(options.output),
-                             [&](std::string_view piece) {
-                               if (options.output == "table")
-                                 table += piece;
-                               else
-                                 target.write(piece);
-                             }));
+    bool cut = false;
+    const auto take = [&](std::string_view piece) {
+      if (options.output == "table")
+        table += piece;
+      else
+        target.write(piece);
+      cut = companion.ended_by() != 0;
+      return !cut;
+    };
+    auto done = client.stream("POST", "/api/v1/sql", body.dump(), media_of(options.output), take);
+    const int signal = companion.ended_by();
+    if (cut) done = Error(Code::kCancelled, "the query was cancelled");
+    if (!done && signal != 0) context.ended_by = signal;
+    STRATA_TRY(done);
   }
   if (options.output == "table") {
     const auto answer = parse_json(table);
@@ -322,7 +329,8 @@ void add_sql_commands(CLI::App& app, CliContext& context) {
   sql->add_option("-o,--output", options.output, "table, csv, json, arrow or parquet")
       ->check(CLI::IsMember({"table", "csv", "json", "arrow", "parquet"}));
   sql->add_option("--out", options.out, "Write the answer to this file");
-  sql->add_option("--limit", options.limit, "Rows at most; 0 for all (table: 1000)");
+  sql->add_option("--limit", options.limit, "Rows at most; 0 for all (table: 1000)")
+      ->check(CLI::NonNegativeNumber);
   sql->add_option("--timeout", options.timeout,
                   "Stop the statement after this time, for example 90s");
   sql->callback([&context] {

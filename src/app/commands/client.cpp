@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "app/commands/cells.hpp"
 #include "app/commands/cli.hpp"
 #include "app/commands/yaml.hpp"
 #include "app/data_dir.hpp"
@@ -45,8 +46,12 @@ std::string encode_segment(std::string_view text) {
 Result<ApiClient> ApiClient::connect(const std::string& data_dir, std::string project) {
   const char* url = std::getenv("STRATA_URL");
   const char* token = std::getenv("STRATA_TOKEN");
-  if (data_dir.empty() && url != nullptr && token != nullptr)
-    return ApiClient(url, token, std::move(project));
+  if (data_dir.empty() && url != nullptr && token != nullptr) {
+    std::string base = url;
+    while (base.ends_with('/'))  // paths begin with one
+      base.pop_back();
+    return ApiClient(std::move(base), token, std::move(project));
+  }
   SystemFiles files;
   const std::string dir = data_dir.empty() ? default_data_dir() : data_dir;
   const auto endpoints = read_endpoints(files, dir);
@@ -94,6 +99,7 @@ Result<ApiAnswer> ApiClient::request(std::string_view method, const std::string&
   request.method = method;
   request.url = url_ + path;
   request.body = body;
+  request.timeout = limit_;
   request.headers = headers(accept);
   if (!body.empty()) request.headers.emplace_back("Content-Type", std::string(content_type));
   ApiAnswer answer;
@@ -127,7 +133,7 @@ Result<Json> ApiClient::remove(const std::string& path) {
 
 Status ApiClient::stream(std::string_view method, const std::string& path, const std::string& body,
                          std::string_view accept,
-                         const std::function<void(std::string_view)>& on_piece) {
+                         const std::function<bool(std::string_view)>& on_piece) {
   ClientRequest request;
   request.method = method;
   request.url = url_ + path;
@@ -137,11 +143,8 @@ Status ApiClient::stream(std::string_view method, const std::string& path, const
   if (!body.empty()) request.headers.emplace_back("Content-Type", "application/json");
   std::string refused;
   const auto done = http_exchange(request, [&](const ClientAnswer& answer, std::string_view piece) {
-    if (answer.status >= 400) {
-      refused += piece;
-    } else {
-      on_piece(piece);
-    }
+    if (answer.status < 400) return on_piece(piece);
+    refused += piece;
     return true;
   });
   if (!done) return done.error();
@@ -150,8 +153,8 @@ Status ApiClient::stream(std::string_view method, const std::string& path, const
 }
 
 void CliContext::fail(const Error& error) {
-  std::fprintf(stderr, "strata: %s\n", error.to_string().c_str());
-  exit_code = exit_code_of(error.code);
+  std::fprintf(stderr, "strata: %s\n", one_line(error.to_string()).c_str());
+  exit_code = ended_by != 0 ? kExitSignal + ended_by : exit_code_of(error.code);
 }
 
 void CliContext::with_client(const std::function<Status(ApiClient&)>& f) {
@@ -169,8 +172,7 @@ namespace {
 
 std::string cell_text(const Json& value) {
   if (value.is_null()) return "-";
-  if (value.is_string()) return value.as_string();
-  return value.dump();
+  return one_line(value.is_string() ? value.as_string() : value.dump());
 }
 
 }  // namespace
@@ -190,12 +192,13 @@ void CliContext::print(const Json& answer, std::string_view items,
   std::vector<std::size_t> widths(columns.size(), 0);
   for (const auto& line : lines) {
     for (std::size_t i = 0; i < line.size(); ++i)
-      widths[i] = std::max(widths[i], line[i].size());
+      widths[i] = std::max(widths[i], width_of(line[i]));
   }
   for (const auto& line : lines) {
     std::string text;
     for (std::size_t i = 0; i < line.size(); ++i) {
-      text += i + 1 < line.size() ? fmt::format("{:<{}}  ", line[i], widths[i]) : line[i];
+      text += line[i];
+      if (i + 1 < line.size()) text += std::string(widths[i] - width_of(line[i]) + 2, ' ');
     }
     std::printf("%s\n", text.c_str());
   }

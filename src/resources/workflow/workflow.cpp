@@ -557,6 +557,30 @@ Task<Result<FlowRun>> Workflows::cancel(const Caller& caller, const std::string&
   co_return co_await impl_->ports.records.write(write);
 }
 
+namespace {
+
+// An attempt that will not come is an error and not an empty log; one that is followed may come.
+Status find_attempt(const scheduler::Run& run, const Workflows::LogRequest& request) {
+  if (request.attempt == 0 || (request.follow && !run.ended())) return {};
+  int last = 0;
+  for (const auto& task : run.tasks) {
+    if (!request.step.empty() && task.plan.step != request.step) continue;
+    for (const auto& attempt : task.attempts) {
+      if (attempt.number == request.attempt) return {};
+      last = std::max(last, attempt.number);
+    }
+  }
+  const std::string whose =
+      request.step.empty() ? "no step of this run" : fmt::format("step '{}'", request.step);
+  return not_found(fmt::format("{} has {}attempt {}: {}", whose,
+                               request.step.empty() ? "an " : "no ", request.attempt,
+                               last == 0   ? "none has begun"
+                               : last == 1 ? "there is only attempt 1"
+                                           : fmt::format("there are attempts 1 to {}", last)));
+}
+
+}  // namespace
+
 Task<Result<std::unique_ptr<ByteSource>>> Workflows::logs(const Caller& caller,
                                                           const LogRequest& request) {
   const auto run = co_await run_info(caller, request.run);
@@ -573,6 +597,7 @@ Task<Result<std::unique_ptr<ByteSource>>> Workflows::logs(const Caller& caller,
                                       nearest.empty() ? "" : ". Did you mean '" + nearest + "'?"));
     }
   }
+  if (const auto found = find_attempt(run->run, request); !found) co_return found.error();
   co_return open_logs(impl_->ports, impl_->draining, caller, request);
 }
 

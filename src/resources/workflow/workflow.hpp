@@ -140,7 +140,8 @@ class Workflows {
     int attempt = 0;        // 0: all of the step
     bool follow = false;    // until the run has ended
   };
-  // The output of tasks as it stands and grows. Errors: kNotFound.
+  // The output of tasks as it stands and grows. Errors: kNotFound for a run, step or attempt that
+  // is not there; an attempt of a run that is followed may come yet.
   Task<Result<std::unique_ptr<ByteSource>>> logs(const kernel::Caller& caller,
                                                  const LogRequest& request);
   // The file of an output. Errors: kNotFound.

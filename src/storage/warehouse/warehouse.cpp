@@ -374,7 +374,8 @@ Error Warehouse::explain(const Run& run, const wire::sql_engine::Failure& failur
   std::string message = run.clean(failure.message, data_);
   Code code = Code::kInvalidArgument;
   bool retry = false;
-  if (failure.kind == "interrupted" && run.stopped) {
+  // A stop that comes between two steps of the engine shows as a transaction that is aborted.
+  if (run.stopped && (failure.kind == "interrupted" || failure.kind == "conflict")) {
     code = run.stopped_by;
     message = code == Code::kDeadlineExceeded
                   ? fmt::format("the statement was stopped after its timeout of {} ms",

@@ -79,7 +79,7 @@ class YamlReader {
     out.column = node.Mark().column + 1;
     if (++count_ > kMaxNodes || depth > kMaxDepth) {
       return located(
-          Code::kTooLarge, file_, out.line, out.column,
+          Code::kMalformed, file_, out.line, out.column,
           fmt::format("the document has more than {} values or {} levels", kMaxNodes, kMaxDepth));
     }
     switch (node.Type()) {

@@ -36,7 +36,8 @@ struct FlowDocument::Member {
 };
 
 // Reads one YAML document (aliases are followed, within a bound on what they expand to).
-// Errors: kMalformed as "file:line:column: ...", also for repeated keys; kTooLarge.
+// Errors: kMalformed as "file:line:column: ...", also for repeated keys and what expands to too
+// much; kTooLarge for the text itself.
 Result<FlowDocument> read_yaml(std::string_view text, const std::string& file);
 FlowDocument document_of(const Json& json);
 

@@ -179,6 +179,7 @@ TEST(FlowSpec, Broken_or_hostile_yaml_is_an_error_with_a_place) {
     laughs += "]\n";
   }
   EXPECT_THAT(error_of(laughs), HasSubstr("more than"));
+  EXPECT_EQ(read_flow_yaml(laughs, {}).error().code, Code::kMalformed);
   EXPECT_NE(error_of("name: \xff\n"), "");
 }
 

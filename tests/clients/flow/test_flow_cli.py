@@ -98,3 +98,43 @@ def test_cancel(server, tmp_path):
         json.loads(server.strata("flow", "status", run, "-o", "json").stdout)["state"]
         == "cancelled"
     )
+
+
+def test_logs_of_an_attempt_that_never_was_are_not_found(server, tmp_path):
+    file = write(tmp_path, "attempt")
+    server.strata("flow", "run", str(file), "--wait")
+    status = json.loads(
+        server.strata("flow", "status", "--flow", "cli-attempt", "-o", "json").stdout
+    )
+    run = status["runs"][0]["id"]
+    for options in ((), ("-f",)):
+        refused = server.strata("flow", "logs", run, "say", "--attempt", "9", *options, check=False)
+        assert refused.returncode == 3
+        assert "step 'say' has no attempt 9: there is only attempt 1" in refused.stderr
+    assert server.strata("flow", "logs", run, "say", "--attempt", "1").stdout == "say hello\n"
+
+
+def test_status_shows_as_many_runs_of_one_pipeline_as_asked_for(server, tmp_path):
+    for name in ("many", "other"):
+        server.strata("flow", "apply", str(write(tmp_path, name)))
+    for name in ("many", "many", "other"):
+        server.strata("flow", "run", f"cli-{name}", "--wait")
+
+    def shown(*options):
+        answer = server.strata("flow", "status", "-o", "json", *options).stdout
+        return [run["flow"] for run in json.loads(answer)["runs"]]
+
+    assert shown("--flow", "cli-many") == ["cli-many"] * 2
+    assert shown("--flow", "cli-many", "--limit", "1") == ["cli-many"]
+    assert shown("--limit", "1") == ["cli-other"]
+
+
+def test_a_file_of_endless_aliases_is_bad_input(server, tmp_path):
+    lines = ["a0: &a0 [x]"]
+    for i in range(1, 10):
+        lines.append(f"a{i}: &a{i} [" + ", ".join([f"*a{i - 1}"] * 9) + "]")
+    file = tmp_path / "laughs.yaml"
+    file.write_text("\n".join(lines))
+    refused = server.strata("flow", "apply", str(file), check=False)
+    assert refused.returncode == 2
+    assert "laughs.yaml:" in refused.stderr

@@ -1,6 +1,6 @@
-// Who is signed in. The token comes from the link that the server prints (#token=...) or from the
-// sign-in page; it is kept in this browser only and sent as a bearer token. There are no cookies,
-// so no other site can act for the user.
+// Who is signed in. The token comes from the link that `strata login-link` prints (#token=...) or
+// from the sign-in page; it is kept in this browser only and sent as a bearer token. There are no
+// cookies, so no other site can act for the user.
 
 const kKey = 'strata.token';
 
@@ -23,6 +23,11 @@ class Session {
     const given = from_fragment();
     if (given) this.sign_in(given, false);
     else this.token = stored();
+    // A link that is opened where this page already stands loads nothing anew.
+    addEventListener('hashchange', () => {
+      const later = from_fragment();
+      if (later) this.sign_in(later, false);
+    });
   }
 
   sign_in(token: string, keep: boolean): void {
