@@ -147,6 +147,17 @@ def test_packing_is_repeatable_and_leaves_out_caches(tmp_path):
         assert archive.getnames() == ["a.py"]
 
 
+def test_a_servers_data_with_its_keys_is_never_packed(tmp_path):
+    (tmp_path / "a.py").write_text("1")
+    data = tmp_path / "data"
+    (data / "run").mkdir(parents=True)
+    (data / "master.key").write_text("secret")
+    with tarfile.open(fileobj=io.BytesIO(pack(tmp_path))) as archive:
+        assert archive.getnames() == ["a.py"]
+    with pytest.raises(FlowError, match="a server's data and keys"):
+        pack(data)
+
+
 def test_a_missing_server_is_said_clearly(monkeypatch):
     monkeypatch.delenv("STRATA_URL", raising=False)
     with pytest.raises(strata.ConfigurationError, match="STRATA_URL is not set"):

@@ -4,6 +4,7 @@
 
 #include "app/commands/cells.hpp"
 #include "app/data_dir.hpp"
+#include "runtime/clock.hpp"
 
 namespace strata::app {
 
@@ -36,10 +37,22 @@ Result<AdminCredentials> credentials_in(Files& files, const std::string& data_di
   return fresh;
 }
 
+// `strata serve ... &` with `eval "$(strata env ...)"` right behind it is how one starts: without
+// the variables, stock clients would go to where they always went.
+Result<Endpoints> wait_for_endpoints(Files& files, const std::string& data_dir) {
+  constexpr int kLooks = 60;
+  constexpr std::chrono::milliseconds kBetween(50);
+  for (int look = 1;; ++look) {
+    auto endpoints = read_endpoints(files, data_dir);
+    if (endpoints || endpoints.error().code != Code::kNotFound || look == kLooks) return endpoints;
+    sleep_blocking(kBetween);
+  }
+}
+
 // Prints what a shell needs so that stock clients reach this server.
 Status print_environment(const std::string& data_dir, const std::string& project) {
   SystemFiles files;
-  const auto endpoints = read_endpoints(files, data_dir);
+  const auto endpoints = wait_for_endpoints(files, data_dir);
   if (!endpoints) return endpoints.error();
   const auto credentials =
       project.empty() ? read_admin(files, data_dir) : credentials_in(files, data_dir, project);

@@ -78,19 +78,30 @@ Error too_large(const fs::path& folder, const std::map<std::string, std::uintmax
                "source");
 }
 
-// All files of a folder but hidden ones and caches, as a tar archive that is the same for the same
-// content. Reads no more than fits into a package.
+// A server's data directory: its keys belong into no package.
+bool holds_a_server(const fs::path& folder) {
+  std::error_code failed;
+  return fs::exists(folder / "master.key", failed) && fs::exists(folder / "run", failed);
+}
+
+// All files of a folder but hidden ones, caches and a server's data, as a tar archive that is the
+// same for the same content. Reads no more than fits into a package.
 Result<std::string> pack(const fs::path& folder) {
   std::error_code failed;
   if (!fs::is_directory(folder, failed)) {
     return invalid("source", fmt::format("source: {} is no folder", folder.string()));
+  }
+  if (holds_a_server(folder)) {
+    return invalid("source", fmt::format("source: {} holds a server's data and keys; name a folder "
+                                         "with the pipeline's own files",
+                                         folder.string()));
   }
   std::vector<wire::TarFile> files;
   std::map<std::string, std::uintmax_t> sizes;
   std::uintmax_t total = 0;
   auto entry = fs::recursive_directory_iterator(folder, failed);
   for (; !failed && entry != fs::recursive_directory_iterator(); entry.increment(failed)) {
-    if (is_left_out(entry->path().filename())) {
+    if (is_left_out(entry->path().filename()) || holds_a_server(entry->path())) {
       entry.disable_recursion_pending();
       continue;
     }

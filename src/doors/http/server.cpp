@@ -182,8 +182,13 @@ Status Server::start() {
   if (!code) impl_->acceptor->bind(*endpoint, code);
   if (!code) impl_->acceptor->listen(1024, code);
   if (code) {
-    return Error(Code::kUnavailable,
-                 fmt::format("cannot listen on {}: {}", impl_->options.address, code.message()));
+    const std::string_view hint =
+        code == boost::system::errc::address_in_use
+            ? "; another program has it, perhaps another Strata: stop that, or name another port "
+              "(port 0 takes a free one)"
+            : "";
+    return Error(Code::kUnavailable, fmt::format("cannot listen on {}: {}{}",
+                                                 impl_->options.address, code.message(), hint));
   }
   impl_->loops.at(0).post([impl = impl_.get()] { impl->accept(); });
   return {};

@@ -14,15 +14,28 @@ _LIMIT = 64 << 20
 
 
 def pack(folder: pathlib.Path) -> bytes:
-    """A tar archive of all files below ``folder`` but hidden ones and caches."""
+    """A tar archive of all files below ``folder`` but hidden ones, caches and a server's data.
+
+    A server's data directory holds its keys: below ``folder`` it is left out, as ``folder`` itself
+    it is refused.
+    """
+    if _holds_a_server(folder):
+        raise FlowError(
+            f"the source folder {folder} holds a server's data and keys; "
+            "name a folder with the flow's own files with @flow(source=...)"
+        )
     names: list[pathlib.Path] = []
     for root, folders, files in os.walk(folder):
         folders[:] = sorted(f for f in folders if f not in _LEFT_OUT and not f.startswith("."))
         here = pathlib.Path(root)
-        if (here / "pyvenv.cfg").exists():
+        if (here / "pyvenv.cfg").exists() or _holds_a_server(here):
             folders[:] = []
             continue
-        names += [here / f for f in files if not f.startswith(".") and not f.endswith(".pyc")]
+        names += [
+            here / f
+            for f in files
+            if not f.startswith(".") and not f.endswith(".pyc") and (here / f).is_file()
+        ]
     total = sum(name.stat().st_size for name in names)
     if total > _LIMIT:
         raise FlowError(
@@ -39,3 +52,7 @@ def pack(folder: pathlib.Path) -> bytes:
             entry.mode = 0o755 if os.access(name, os.X_OK) else 0o644
             archive.addfile(entry, io.BytesIO(content))
     return buffer.getvalue()
+
+
+def _holds_a_server(folder: pathlib.Path) -> bool:
+    return (folder / "master.key").exists() and (folder / "run").exists()

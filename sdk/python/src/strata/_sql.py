@@ -68,7 +68,7 @@ class QueryResult:
         try:
             import pyarrow as pa
         except ImportError as problem:
-            raise StrataError("this needs pyarrow: pip install 'strata[arrow]'") from problem
+            raise StrataError("this needs pyarrow: pip install pyarrow") from problem
         with pa.ipc.open_stream(self._fetch(_ARROW)) as reader:
             return reader.read_all()
 
@@ -81,7 +81,7 @@ class QueryResult:
         try:
             import pandas as pd
         except ImportError as problem:
-            raise StrataError("this needs pandas: pip install 'strata[pandas]'") from problem
+            raise StrataError("this needs pandas: pip install pandas") from problem
         try:
             import pyarrow  # noqa: F401
         except ImportError:
