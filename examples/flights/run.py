@@ -198,7 +198,10 @@ def main() -> int:
         if once:
             server.stop()
         else:
-            print(f"\nThe server stays up: {server.url}   (strata stop --data {args.data})")
+            data = os.path.relpath(args.data)
+            print(f"\nThe server stays up: {server.url}")
+            print(f"  sign in:  build/strata login-link --data {data}")
+            print(f"  stop it:  build/strata stop --data {data}")
 
 
 if __name__ == "__main__":

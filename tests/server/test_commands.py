@@ -172,3 +172,25 @@ def test_a_server_prints_the_command_for_a_link_and_no_token(server):
     printed = (server.data / "stdout.txt").read_text()
     assert f"strata login-link --data {server.data}" in printed
     assert server.env["STRATA_TOKEN"] not in printed
+
+
+def test_env_waits_for_a_server_that_is_starting(fresh_server):
+    """`strata serve & eval "$(strata env)"`: the second comes before the first is ready."""
+    asked = subprocess.Popen(
+        [binary(), "env", "--data", str(fresh_server.data)], stdout=subprocess.PIPE, text=True
+    )
+    fresh_server.start()
+    printed, _ = asked.communicate(timeout=30)
+    assert asked.returncode == 0 and f"STRATA_URL={fresh_server.http}" in printed
+
+
+def test_a_taken_port_is_told_with_the_way_out(server, tmp_path):
+    address = server.http.removeprefix("http://")
+    done = subprocess.run(
+        [binary(), "serve", "--data", tmp_path / "other", "--http", address, "--s3", "127.0.0.1:0"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 1
+    assert f"cannot listen on {address}" in done.stderr and "port 0 takes a free one" in done.stderr
