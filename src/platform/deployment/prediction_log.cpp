@@ -192,7 +192,8 @@ Status PredictionLog::write() {
     };
     for (auto* waiting : group) {
       const auto& exchange = *waiting->exchange;
-      const std::size_t of_row = exchange.bytes() / std::max<std::size_t>(1, exchange.inputs.rows);
+      const std::size_t of_row =
+          exchange.bytes() / std::max<std::size_t>(1, exchange.inputs.rows) + 1;
       for (std::size_t at = waiting->written; at < exchange.inputs.rows && status;) {
         const std::size_t room = bytes >= kSegmentBytes ? 0 : (kSegmentBytes - bytes) / of_row;
         const std::size_t fits = std::min(kSegmentRows - rows, room);
