@@ -2,6 +2,7 @@ import os
 import sys
 from pathlib import Path
 
+import boto3
 import pytest
 
 EXAMPLE = Path(__file__).resolve().parents[1]
@@ -39,6 +40,7 @@ def warehouse(csv, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in server.env.items():
             patch.setenv(name, value)
+        patch.setattr(boto3, "DEFAULT_SESSION", None)  # it keeps the keys that it found first
         platform = Platform()
         platform.create_bucket()
         for file in FILES:
