@@ -150,8 +150,9 @@ def test_packing_is_repeatable_and_leaves_out_caches(tmp_path):
 def test_a_servers_data_with_its_keys_is_never_packed(tmp_path):
     (tmp_path / "a.py").write_text("1")
     data = tmp_path / "data"
-    (data / "run").mkdir(parents=True)
+    data.mkdir()
     (data / "master.key").write_text("secret")
+    (data / "records.db").write_text("")
     with tarfile.open(fileobj=io.BytesIO(pack(tmp_path))) as archive:
         assert archive.getnames() == ["a.py"]
     with pytest.raises(FlowError, match="a server's data and keys"):

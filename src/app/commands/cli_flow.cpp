@@ -78,10 +78,10 @@ Error too_large(const fs::path& folder, const std::map<std::string, std::uintmax
                "source");
 }
 
-// A server's data directory: its keys belong into no package.
+// A server's data directory or a backup of one: its keys belong into no package.
 bool holds_a_server(const fs::path& folder) {
   std::error_code failed;
-  return fs::exists(folder / "master.key", failed) && fs::exists(folder / "run", failed);
+  return fs::exists(folder / "master.key", failed) && fs::exists(folder / "records.db", failed);
 }
 
 // All files of a folder but hidden ones, caches and a server's data, as a tar archive that is the

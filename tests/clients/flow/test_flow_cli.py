@@ -143,13 +143,14 @@ def test_a_file_of_endless_aliases_is_bad_input(server, tmp_path):
 def test_a_servers_data_with_its_keys_is_never_packed(server, tmp_path):
     file = write(tmp_path, "keys")
     (tmp_path / "say.sh").write_text("find . -name '*.key'; echo looked\n")
-    (tmp_path / "data" / "run").mkdir(parents=True)
-    (tmp_path / "data" / "master.key").write_text("secret")
+    kept = tmp_path / "backup"  # has what a data directory has, but for the parts that run
+    server.strata("backup", "--out", str(kept))
+    assert (kept / "master.key").exists()
     server.strata("flow", "run", str(file), "--wait")
     status = json.loads(server.strata("flow", "status", "-o", "json").stdout)
     run = next(r for r in status["runs"] if r["flow"] == "cli-keys")
     assert server.strata("flow", "logs", run["id"], "say").stdout == "looked\n"
-    within = tmp_path / "data" / "p.yaml"
+    within = kept / "p.yaml"
     within.write_text(file.read_text())
     refused = server.strata("flow", "apply", str(within), check=False)
     assert refused.returncode == 2 and "a server's data and keys" in refused.stderr

@@ -55,4 +55,4 @@ def pack(folder: pathlib.Path) -> bytes:
 
 
 def _holds_a_server(folder: pathlib.Path) -> bool:
-    return (folder / "master.key").exists() and (folder / "run").exists()
+    return (folder / "master.key").exists() and (folder / "records.db").exists()
