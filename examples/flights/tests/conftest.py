@@ -45,7 +45,8 @@ def warehouse(csv, tmp_path_factory):
         platform.create_bucket()
         for file in FILES:
             platform.put_file(f"raw/{file}", csv / file)
-        yield open_year(platform)
+    # Tests of other folders share this process, and have a server of their own.
+    yield open_year(platform)
     assert server.stop() == 0
     server.strata("stop", "--now", check=False)
 

@@ -145,22 +145,33 @@ def answers(running, endpoint: str) -> bool:
     return requests.get(ping, headers=running.bearer(), timeout=30).status_code == 200
 
 
-def test_endpoints_come_back_after_a_crash_and_keep_what_was_logged(fresh_server, table, until):
+@pytest.fixture
+def other_mlflow(fresh_server, monkeypatch):
+    """mlflow pointed at a server of the test's own, and back at its former one afterwards."""
     import mlflow
-    from mlflow.models import infer_signature
-    from serving_models import train
 
     running = fresh_server.start()
-    patch = pytest.MonkeyPatch()
     for name, value in running.env.items():
-        patch.setenv(name, value)
+        monkeypatch.setenv(name, value)
     previous = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(running.http)
     mlflow.set_registry_uri(running.http)
-    mlflow.set_experiment("crash")
+    yield mlflow
+    mlflow.set_tracking_uri(previous)
+    mlflow.set_registry_uri(previous)
+
+
+def test_endpoints_come_back_after_a_crash_and_keep_what_was_logged(
+    fresh_server, other_mlflow, table, until
+):
+    from mlflow.models import infer_signature
+    from serving_models import train
+
+    running, mlflow = fresh_server, other_mlflow
     frame = table[0].drop(columns=["origin"])
     booster = train(frame, table[1], 3)
-    with mlflow.start_run():
+    experiment = mlflow.create_experiment("crash")
+    with mlflow.start_run(experiment_id=experiment):
         mlflow.lightgbm.log_model(
             booster,
             name="model",
@@ -207,9 +218,6 @@ def test_endpoints_come_back_after_a_crash_and_keep_what_was_logged(fresh_server
         == 404
     )
     assert running.stop() == 0
-    mlflow.set_tracking_uri(previous)
-    mlflow.set_registry_uri(previous)
-    patch.undo()
 
 
 def test_the_command_line_tells_what_happened(server, flights):
