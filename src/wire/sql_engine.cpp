@@ -11,6 +11,21 @@ void each(const Json& list, F f) {
     f(item);
 }
 
+Json texts(const std::vector<std::string>& items) {
+  Json out = Json::array();
+  for (const auto& item : items)
+    out.push(item);
+  return out;
+}
+
+std::vector<std::string> texts_from(const Json& json) {
+  std::vector<std::string> out;
+  each(json, [&](const Json& item) {
+    if (item.is_string()) out.push_back(item.as_string());
+  });
+  return out;
+}
+
 Json to_json(const TableFacts& table) {
   return Json::object({{"schema", table.schema},
                        {"name", table.name},
@@ -118,17 +133,18 @@ std::string encode(const RunRequest& request) {
                                   {"transaction", statement.transaction},
                                   {"drops", statement.drops},
                                   {"if_missing", statement.if_missing},
-                                  {"writes", list_of(statement.writes)}}));
+                                  {"writes", list_of(statement.writes)},
+                                  {"note", statement.note}}));
   }
   Json views = Json::array();
   for (const auto& view : request.views) {
-    Json files = Json::array();
-    for (const auto& file : view.files)
-      files.push(file);
     views.push(Json::object(
-        {{"name", view.name}, {"files", std::move(files)}, {"columns", to_json(view.columns)}}));
+        {{"name", view.name}, {"files", texts(view.files)}, {"columns", to_json(view.columns)}}));
   }
-  return Json::object({{"statements", std::move(statements)},
+  return Json::object({{"query", request.query},
+                       {"note", request.note},
+                       {"recorded", texts(request.recorded)},
+                       {"statements", std::move(statements)},
                        {"params", request.params},
                        {"format", static_cast<int>(request.format)},
                        {"limit", request.limit},
@@ -141,6 +157,9 @@ Result<RunRequest> decode_run(std::string_view payload) {
   auto json = parse_json(payload);
   if (!json) return std::move(json).error();
   RunRequest out;
+  out.query = json->text("query");
+  out.note = json->text("note");
+  out.recorded = texts_from((*json)["recorded"]);
   each((*json)["statements"], [&](const Json& statement) {
     RunStatement made{statement.text("sql"),
                       statement.boolean("changes"),
@@ -148,7 +167,8 @@ Result<RunRequest> decode_run(std::string_view payload) {
                       statement.boolean("transaction"),
                       statement.boolean("drops"),
                       statement.boolean("if_missing"),
-                      {}};
+                      {},
+                      statement.text("note")};
     each(statement["writes"], [&](const Json& change) {
       made.writes.push_back({change.text("schema"), change.text("name"), change.boolean("keeps"),
                              change.text("formerly")});
@@ -160,11 +180,8 @@ Result<RunRequest> decode_run(std::string_view payload) {
   out.limit = static_cast<std::uint64_t>(std::max<std::int64_t>(json->integer("limit"), 0));
   out.result_file = json->text("result_file");
   each((*json)["views"], [&](const Json& view) {
-    SystemView made{view.text("name"), {}, columns_from(view["columns"])};
-    each(view["files"], [&](const Json& file) {
-      if (file.is_string()) made.files.push_back(file.as_string());
-    });
-    out.views.push_back(std::move(made));
+    out.views.push_back(
+        {view.text("name"), texts_from(view["files"]), columns_from(view["columns"])});
   });
   return out;
 }
@@ -213,6 +230,27 @@ Result<Failure> decode_failure(std::string_view payload) {
                  json->integer("at", -1),
                  json->boolean("recycle"),
                  effects_from((*json)["effects"])};
+}
+
+std::string encode(const CommitRecord& record) {
+  return Json::object({{"query", record.query},
+                       {"note", record.note},
+                       {"last", record.last},
+                       {"committed", record.committed.micros},
+                       {"effects", list_of(record.effects)},
+                       {"notes", texts(record.notes)}})
+      .dump();
+}
+
+Result<CommitRecord> decode_commit_record(std::string_view payload) {
+  auto json = parse_json(payload);
+  if (!json) return std::move(json).error();
+  return CommitRecord{json->text("query"),
+                      json->text("note"),
+                      json->boolean("last"),
+                      Instant{json->integer("committed")},
+                      effects_from((*json)["effects"]),
+                      texts_from((*json)["notes"])};
 }
 
 std::string encode(const std::vector<TableFacts>& tables) {

@@ -8,19 +8,22 @@
 
 #include "base/json.hpp"
 #include "base/result.hpp"
+#include "base/time.hpp"
 
 // What the server and the SQL engine's process say to each other, as messages of
 // runtime/message_socket.
 //
-// On the control socket the engine first says kReady or kFailed; the server answers kKnown, the
-// engine kReady once more; then the server says kSession, with a socket along, for each query, and
-// kQuit at the end. On a session's socket the
-// server says kRun once and perhaps kCancel; the engine answers kProgress at any time, then kHead,
-// kData as often as needed and kDone, or kFailed in place of whatever is still to come; or
-// kExhausted, which asks to be killed: its process takes ever more memory and cannot be stopped.
+// On the control socket the engine first says kCommitted for each commit that the server may not
+// have recorded, then kReady or kFailed; the server answers kKnown, which also settles those
+// commits, the engine kReady once more; then the server says kSession, with a socket along, for
+// each query, and kQuit at the end. On a session's socket the server says kRun once and perhaps
+// kCancel; the engine answers kProgress at any time, then kHead, kData as often as needed and
+// kDone, or kFailed in place of whatever is still to come; or kExhausted, which asks to be killed:
+// its process takes ever more memory and cannot be stopped.
 namespace strata::wire::sql_engine {
 
 enum class Say : char {
+  kCommitted = 'O',
   kReady = 'R',
   kKnown = 'K',
   kFailed = 'F',
@@ -80,6 +83,7 @@ struct RunStatement {
   bool drops = false;       // may take along tables that it does not name
   bool if_missing = false;  // leaves what exists as it is: CREATE ... IF NOT EXISTS
   std::vector<TableChange> writes = {};
+  std::string note = {};  // the server's own, for the record of a commit
 };
 
 // What one statement did, once its transaction has committed.
@@ -93,6 +97,17 @@ struct StatementEffect {
   std::vector<Write> writes;
 };
 
+// What a transaction did that changed tables, kept in the database by that same transaction until
+// the server says that it is recorded: no commit loses its record, whoever dies.
+struct CommitRecord {
+  std::string query;
+  std::string note;     // as in the request
+  bool last = false;    // of the request's transactions
+  Instant committed{};  // about: when the transaction began to
+  std::vector<StatementEffect> effects;
+  std::vector<std::string> notes;  // of the statement of each effect
+};
+
 // A view over local files that the engine brings up to date before a query that names it.
 struct SystemView {
   std::string name;                 // in the schema "strata"
@@ -101,12 +116,16 @@ struct SystemView {
 };
 
 struct RunRequest {
+  std::string query;  // its id
+  std::string note;   // the server's own, for the record of a commit
   std::vector<RunStatement> statements;
   Json params;  // array (by position), object (by name) or null
   Format format = Format::kJson;
   std::uint64_t limit = 0;  // rows of the last statement's result; 0 for all
   std::string result_file;  // where a Parquet result is written
   std::vector<SystemView> views;
+  std::vector<std::string> recorded =
+      {};  // earlier queries whose records of commits can be dropped
 };
 
 struct Head {
@@ -139,6 +158,8 @@ std::string encode(const Done& done);
 Result<Done> decode_done(std::string_view payload);
 std::string encode(const Failure& failure);
 Result<Failure> decode_failure(std::string_view payload);
+std::string encode(const CommitRecord& record);
+Result<CommitRecord> decode_commit_record(std::string_view payload);
 // The catalog, as kReady carries it.
 std::string encode(const std::vector<TableFacts>& tables);
 Result<std::vector<TableFacts>> decode_tables(std::string_view payload);

@@ -26,6 +26,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   round_trip(text, &decode_head);
   round_trip(text, &decode_done);
   round_trip(text, &decode_failure);
+  round_trip(text, &decode_commit_record);
   round_trip(text, &decode_tables);
   round_trip(text, &decode_versions);
   return 0;

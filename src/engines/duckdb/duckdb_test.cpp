@@ -201,6 +201,58 @@ TEST_F(DuckDb, Tells_what_was_read_and_written) {
   EXPECT_THAT(looked.reads, testing::ElementsAre(TableVersion{"main", "made", 1}));
 }
 
+TEST_F(DuckDb, A_commit_keeps_its_record_until_the_server_has_it) {
+  const auto unsettled = [] {
+    const auto connection = engine_->connect();
+    std::vector<CommitRecord> records;
+    for (const auto& text : *engine_->commits().unsettled(engine_->ask(*connection)))
+      records.push_back(*decode_commit_record(text));
+    return records;
+  };
+  RunRequest request;
+  request.query = "q1";
+  request.note = "by ann";
+  RunStatement make{"CREATE TABLE kept_record (i INTEGER)", true, true, false};
+  make.writes = {{"main", "kept_record", false, ""}};
+  make.note = "made";
+  RunStatement begin{"BEGIN", false, false, true};
+  RunStatement commit{"COMMIT", false, false, true};
+  RunStatement rollback{"ROLLBACK", false, false, true};
+  RunStatement add{"INSERT INTO kept_record VALUES (1)", true, true, false};
+  add.writes = {{"main", "kept_record", true, ""}};
+  add.note = "added";
+  request.statements = {begin, make, commit, begin, add, rollback, add};
+  ASSERT_FALSE(run(request).failure);
+  run("SELECT 1");  // leaves none: it changes nothing, and has no name
+  auto records = unsettled();
+  ASSERT_EQ(records.size(), 2U);
+  EXPECT_EQ(records[0].query, "q1");
+  EXPECT_EQ(records[0].note, "by ann");
+  EXPECT_EQ(records[0].notes, std::vector<std::string>{"made"});
+  EXPECT_FALSE(records[0].last);
+  EXPECT_EQ(records[1].notes, std::vector<std::string>{"added"});
+  EXPECT_TRUE(records[1].last);
+  ASSERT_EQ(records[1].effects.size(), 1U);
+  EXPECT_EQ(records[1].effects[0].statement, 6);
+  EXPECT_EQ(records[1].effects[0].writes[0].table.version, 2);
+  EXPECT_EQ(records[1].effects[0].writes[0].from->version, 1);
+
+  request.query = "q2";
+  request.statements = {add};
+  request.recorded = {"q1"};
+  ASSERT_FALSE(run(request).failure);
+  records = unsettled();  // settled behind the answer
+  for (int i = 0; i < 1000 && records.size() != 1; ++i) {
+    run("SELECT 1");
+    records = unsettled();
+  }
+  ASSERT_EQ(records.size(), 1U);
+  EXPECT_EQ(records[0].query, "q2");
+  const auto connection = engine_->connect();
+  ASSERT_TRUE(engine_->commits().settle_all(engine_->ask(*connection)).ok());
+  EXPECT_TRUE(unsettled().empty());
+}
+
 TEST_F(DuckDb, Parameters_are_bound_by_place_or_name) {
   RunRequest request;
   request.statements = {{"SELECT ?::BIGINT + 1, ?, ?", false, true, false}};

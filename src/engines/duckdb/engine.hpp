@@ -47,6 +47,7 @@ class Engine {
   // rows() of one connection, which must outlive it.
   Commits::Ask ask(const Connection& connection) const;
   Commits& commits() { return commits_; }
+  const Commits& commits() const { return commits_; }
 
   // All tables and views of users, without exact row counts.
   Result<std::vector<wire::sql_engine::TableFacts>> catalog(const Connection& connection) const;

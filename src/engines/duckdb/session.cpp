@@ -8,6 +8,7 @@
 
 #include "base/text.hpp"
 #include "engines/duckdb/encoder.hpp"
+#include "runtime/clock.hpp"
 
 namespace strata::engines::duckdb {
 
@@ -119,6 +120,11 @@ class Session {
   // The statement holds more memory than there is; it is about to be interrupted. From any thread.
   void exhaust() { exhausted_ = true; }
 
+  // What is recorded elsewhere by now. When it fails, the next start settles all.
+  void settle() const {
+    (void)engine_.commits().settle(engine_.ask(connection_), request_.recorded);
+  }
+
   void run() {
     const int metered = engine_.meter().begin();
     Outcome outcome = run_all();
@@ -208,7 +214,14 @@ class Session {
     const auto ask = engine_.ask(connection_);
     if (auto seen = engine_.commits().find_read(ask, effects_); !seen)
       return failed(seen.error().message, "");
-    const Status ended = changes_.empty() ? run() : engine_.commits().commit(ask, effects_, run);
+    Status ended;
+    if (changes_.empty()) {
+      ended = run();
+    } else {
+      auto record = record_of_commit();
+      ended = engine_.commits().commit(ask, record, run);
+      effects_ = std::move(record.effects);
+    }
     if (!ended) return failed(ended.error().message, "");
     open_ = in_transaction_ = false;
     done_.effects.insert(done_.effects.end(), std::make_move_iterator(effects_.begin()),
@@ -216,6 +229,18 @@ class Session {
     effects_.clear();
     changes_.clear();
     return {};
+  }
+
+  CommitRecord record_of_commit() {
+    CommitRecord record;
+    record.query = request_.query;
+    record.note = request_.note;
+    record.last = index_ + 1 == static_cast<int>(request_.statements.size());
+    record.committed = SystemClock().now();
+    record.effects = std::move(effects_);
+    for (const auto& effect : record.effects)
+      record.notes.push_back(request_.statements[static_cast<std::size_t>(effect.statement)].note);
+    return record;
   }
 
   // Runs a statement inside of the transaction and notes what it reads and changes.
@@ -705,6 +730,7 @@ void serve_session(Engine& engine, MessageSocket socket, BlockingPool& threads) 
   session.run();
   finished = true;
   gone.acquire();
+  session.settle();
 }
 
 }  // namespace strata::engines::duckdb

@@ -49,13 +49,28 @@ Result<std::unique_ptr<Engine>> start(const EngineOptions& options) {
   return Engine::open(options);
 }
 
-// Takes over the versions that the server knows. A session comes only after it.
+// Tells of the tables that there are, and before it of commits that may not have been recorded.
+Status introduce(const Engine& engine, MessageSocket& control) {
+  auto connection = engine.connect();
+  if (!connection) return std::move(connection).error();
+  auto unsettled = engine.commits().unsettled(engine.ask(*connection));
+  if (!unsettled) return std::move(unsettled).error();
+  auto catalog = engine.catalog(*connection);
+  if (!catalog) return std::move(catalog).error();
+  for (const auto& record : *unsettled)
+    STRATA_TRY(control.send(static_cast<char>(Say::kCommitted), record));
+  return control.send(static_cast<char>(Say::kReady), encode(*catalog));
+}
+
+// Takes over the versions that the server knows, who has recorded all commits by now. A session
+// comes only after it.
 Status learn(Engine& engine, std::string_view payload) {
   auto known = wire::sql_engine::decode_versions(payload);
   if (!known) return std::move(known).error();
   auto connection = engine.connect();
   if (!connection) return std::move(connection).error();
-  return engine.commits().raise(engine.ask(*connection), *known);
+  STRATA_TRY(engine.commits().raise(engine.ask(*connection), *known));
+  return engine.commits().settle_all(engine.ask(*connection));
 }
 
 }  // namespace
@@ -72,17 +87,10 @@ int run_worker(int descriptor, const EngineOptions& options) {
                        encode(Failure{engine.error().message, "fatal", 0, -1, true}));
     return 1;
   }
-  {
-    auto connection = (*engine)->connect();
-    auto catalog = connection
-                       ? (*engine)->catalog(*connection)
-                       : Result<std::vector<wire::sql_engine::TableFacts>>(connection.error());
-    if (!catalog) {
-      (void)control.send(static_cast<char>(Say::kFailed),
-                         encode(Failure{catalog.error().message, "fatal", 0, -1, true}));
-      return 1;
-    }
-    if (!control.send(static_cast<char>(Say::kReady), encode(*catalog))) return 1;
+  if (auto introduced = introduce(**engine, control); !introduced) {
+    (void)control.send(static_cast<char>(Say::kFailed),
+                       encode(Failure{introduced.error().message, "fatal", 0, -1, true}));
+    return 1;
   }
   BlockingPool threads(kThreads);
   while (true) {

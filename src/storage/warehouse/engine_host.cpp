@@ -152,7 +152,15 @@ Status EngineHost::wait_until_ready(Engine& engine) {
   if (!engine.control.readable(static_cast<int>(options_.start_limit.count()))) {
     return Error(Code::kUnavailable, "the SQL engine did not start in time");
   }
+  std::vector<wire::sql_engine::CommitRecord> unsettled;
   auto message = engine.control.receive();
+  for (; message && message->kind == static_cast<char>(Say::kCommitted);
+       message = engine.control.receive()) {
+    auto record = wire::sql_engine::decode_commit_record(message->payload);
+    if (record) unsettled.push_back(std::move(*record));
+    // The catalog still tells what has changed, and SQL goes on.
+    if (!record) log::error("warehouse.commit", Json::object({{"error", record.error().message}}));
+  }
   if (!message) return Error(Code::kUnavailable, "the SQL engine ended while it started");
   if (message->kind != static_cast<char>(Say::kReady)) {
     const auto failure = wire::sql_engine::decode_failure(message->payload);
@@ -160,7 +168,7 @@ Status EngineHost::wait_until_ready(Engine& engine) {
   }
   auto tables = wire::sql_engine::decode_tables(message->payload);
   if (!tables) return std::move(tables).error();
-  auto known = on_catalog_(*tables);
+  auto known = on_catalog_(*tables, unsettled);
   if (!known) return std::move(known).error();
   STRATA_TRY(engine.control.send(static_cast<char>(Say::kKnown), encode(*known)));
   // Answered before a session is sent: a descriptor must not come together with other messages.

@@ -34,10 +34,12 @@ struct EngineHostOptions {
 // may block.
 class EngineHost {
  public:
-  // Gets the tables of the database each time the engine has started, on a thread that may block;
-  // gives the versions of tables that the records know.
+  // Gets the tables of the database each time the engine has started, and the commits that may not
+  // have been recorded, on a thread that may block; gives the versions of tables that the records
+  // know. What it has got is settled then.
   using OnCatalog = std::function<Result<std::vector<wire::sql_engine::TableVersion>>(
-      const std::vector<wire::sql_engine::TableFacts>&)>;
+      const std::vector<wire::sql_engine::TableFacts>&,
+      const std::vector<wire::sql_engine::CommitRecord>&)>;
   EngineHost(EngineHostOptions options, BlockingPool& pool, Random& random, const Clock& clock,
              OnCatalog on_catalog);
   ~EngineHost();

@@ -28,6 +28,8 @@ struct Warehouse::Run {
   std::vector<RewrittenSql> texts;  // as the engine gets them
   bool changes = false;
   bool admitted = false;
+  bool sent = false;                  // to the engine
+  bool answered = false;              // by the engine, with all that was committed
   std::string folder;                 // of this query alone, relative to the data directory
   std::vector<StatementFacts> facts;  // of each statement
   std::vector<Output> outputs;

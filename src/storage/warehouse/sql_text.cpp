@@ -31,9 +31,10 @@ constexpr std::array kRefusedFunctions = {"query",
                                           "duckdb_external_file_cache",
                                           "pragma_show",
                                           "read_duckdb"};
-// `strata_commits` is the engine's own table, in engines/duckdb/commits.
-constexpr std::array kRefusedNames = {"pg_settings", "duckdb_databases",    "pragma_database_list",
-                                      "duckdb_logs", "duckdb_log_contexts", "strata_commits"};
+// What begins with `strata_commit` are the engine's own tables, in engines/duckdb/commits.
+constexpr std::array kRefusedNames = {
+    "pg_settings",         "duckdb_databases", "pragma_database_list", "duckdb_logs",
+    "duckdb_log_contexts", "strata_commits",   "strata_commit_records"};
 // Words that end the list of tables behind FROM.
 constexpr std::array kAfterFrom = {"where",   "group",  "order",  "having", "limit",
                                    "qualify", "window", "union",  "except", "intersect",
@@ -115,7 +116,7 @@ class Analyser {
                     (token.is_name() && is_one_of(kRefusedNames, name)) ||
                     // FROM 'name' reads the table of that name.
                     (token.kind == SqlToken::Kind::kText &&
-                     (name.contains("pg_settings") || name.contains("strata_commits")))
+                     (name.contains("pg_settings") || name.contains("strata_commit")))
               : false;
       if (refused) return refuse(i, "'" + printable_name(token) + "' is not available here");
     }

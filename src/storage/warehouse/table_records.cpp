@@ -4,6 +4,7 @@
 
 #include "base/bytes.hpp"
 #include "base/digest.hpp"
+#include "base/log.hpp"
 #include "base/text.hpp"
 
 namespace strata::storage::warehouse {
@@ -13,9 +14,12 @@ namespace {
 using kernel::LineageEdge;
 using kernel::LineageNode;
 using kernel::NodeRef;
+using wire::sql_engine::CommitRecord;
 using wire::sql_engine::StatementEffect;
 using wire::sql_engine::TableFacts;
 using wire::sql_engine::TableVersion;
+
+constexpr std::int64_t kMaxStatements = 1'000'000;  // of a script that could be sent to the engine
 
 constexpr kernel::Migration kMigrations[] = {{"warehouse", 1, R"(
 CREATE TABLE warehouse_queries (
@@ -51,6 +55,10 @@ CREATE TABLE warehouse_tables (
   dropped INTEGER NOT NULL,
   PRIMARY KEY (project, schema_name, name)
 );
+)"},
+                                             // Whether what the query committed is recorded.
+                                             {"warehouse", 2, R"(
+ALTER TABLE warehouse_queries ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;
 )"}};
 
 std::string schema_digest(const TableFacts& facts) {
@@ -120,6 +128,70 @@ NodeRef table_ref(const std::string& schema, const std::string& name, std::int64
 
 NodeRef table_ref(const TableVersion& table) {
   return table_ref(table.schema, table.name, table.version);
+}
+
+Status mark_settled(kernel::Writer& writer, const ProjectId& project, const std::string& id) {
+  auto done = writer.execute(
+      "UPDATE warehouse_queries SET settled = 1 WHERE project = ? AND id = ?", {project.str(), id});
+  if (!done) return std::move(done).error();
+  return {};
+}
+
+// What is known of a query beside its commits.
+Result<QueryOutcome> lost_outcome(kernel::Reader& reader, const ProjectId& project,
+                                  const CommitRecord& commit) {
+  const Json note = parse_json(commit.note).value_or(Json());
+  auto history = read_history(reader, project, "", commit.query, 1);
+  if (!history) return std::move(history).error();
+  QueryOutcome outcome;
+  if (history->empty()) {
+    outcome.info.id = commit.query;
+    outcome.info.user = note.text("user");
+    outcome.info.state = "unknown";
+    outcome.info.started = commit.committed;
+  } else {
+    outcome.info = std::move(history->front());
+  }
+  outcome.project = project;
+  outcome.caller.project = project;
+  outcome.caller.user_name = note.text("user");
+  outcome.caller.task = note.text("task");
+  const auto count = std::clamp<std::int64_t>(note.integer("statements"), 0, kMaxStatements);
+  outcome.statements.resize(static_cast<std::size_t>(count));
+  return outcome;
+}
+
+Status add_commit(QueryOutcome& outcome, const CommitRecord& commit) {
+  for (std::size_t i = 0; i < commit.effects.size() && i < commit.notes.size(); ++i) {
+    const auto index = static_cast<std::size_t>(commit.effects[i].statement);
+    if (commit.effects[i].statement < 0 || index >= outcome.statements.size())
+      return internal("a commit names a statement that its query does not have");
+    auto note = parse_json(commit.notes[i]);
+    if (!note) return note.error().wrap("the note of a statement cannot be read");
+    auto& statement = outcome.statements[index];
+    statement = {note->text("head"), note->text("sql"), {}, {}};
+    const Json& objects = (*note)["objects"];
+    for (std::size_t k = 0; k < objects.size(); ++k) {
+      const Json& object = objects.as_array()[k];
+      statement.objects_read.push_back(
+          {object.text("bucket"), object.text("key"),
+           static_cast<std::uint64_t>(std::max<std::int64_t>(object.integer("size"), 0)),
+           object.text("digest")});
+    }
+    outcome.effects.push_back(commit.effects[i]);
+  }
+  outcome.ended = commit.committed;
+  auto note = parse_json(commit.note);
+  if (!note) return note.error().wrap("the note of a commit cannot be read");
+  // Files that it was to write to the lake are lost with the one who would have stored them.
+  if (commit.last && !note->boolean("outputs")) {
+    outcome.info.state = "finished";
+    outcome.info.error.clear();
+    outcome.info.error_code.clear();
+    outcome.info.elapsed_us =
+        std::max(outcome.info.elapsed_us, commit.committed.micros - outcome.info.started.micros);
+  }
+  return {};
 }
 
 // Reports what one statement did: its part of the graph, the tables' new states, the events.
@@ -277,12 +349,76 @@ Status insert_query(kernel::Writer& writer, const ProjectId& project, const Quer
 
 Status commit_outcome(kernel::Writer& writer, const RecordPorts& ports,
                       const QueryOutcome& outcome) {
+  auto before =
+      writer.first("SELECT settled, state FROM warehouse_queries WHERE project = ? AND id = ?",
+                   {outcome.project.str(), outcome.info.id});
+  if (!before) return std::move(before).error();
+  // A new engine may have come before this call, and told all there is to know.
+  const bool settled = *before && (*before)->integer(0) != 0;
+  if (settled && !outcome.whole && (*before)->text(1) == "finished") return {};
   STRATA_TRY(insert_query(writer, outcome.project, outcome.info));
+  if (!outcome.whole) return {};
+  STRATA_TRY(mark_settled(writer, outcome.project, outcome.info.id));
   for (const auto& effect : outcome.effects) {
-    if (effect.statement >= 0 &&
-        static_cast<std::size_t>(effect.statement) < outcome.statements.size()) {
+    if (effect.statement < 0 ||
+        static_cast<std::size_t>(effect.statement) >= outcome.statements.size())
+      continue;
+    if (!settled) {
       STRATA_TRY(Report(writer, ports, outcome, effect).run());
+    } else if (!outcome.statements[static_cast<std::size_t>(effect.statement)]
+                    .objects_written.empty()) {
+      const StatementEffect objects{effect.statement, effect.reads, {}};
+      STRATA_TRY(Report(writer, ports, outcome, objects).run());
     }
+  }
+  return {};
+}
+
+std::string note_of(const QueryOutcome& outcome, bool has_outputs) {
+  return Json::object({{"user", outcome.caller.user_name},
+                       {"task", outcome.caller.task},
+                       {"statements", outcome.statements.size()},
+                       {"outputs", has_outputs}})
+      .dump();
+}
+
+std::string note_of(const StatementFacts& statement) {
+  Json objects = Json::array();
+  for (const auto& object : statement.objects_read) {
+    objects.push(Json::object({{"bucket", object.bucket},
+                               {"key", object.key},
+                               {"size", object.size},
+                               {"digest", object.digest}}));
+  }
+  return Json::object(
+             {{"head", statement.head}, {"sql", statement.sql}, {"objects", std::move(objects)}})
+      .dump();
+}
+
+Status settle_commits(kernel::Writer& writer, const RecordPorts& ports, const ProjectId& project,
+                      const std::vector<CommitRecord>& commits) {
+  std::vector<QueryOutcome> outcomes;  // one of each query, in the order of their first commits
+  for (const auto& commit : commits) {
+    auto found = std::find_if(outcomes.begin(), outcomes.end(), [&](const QueryOutcome& outcome) {
+      return outcome.info.id == commit.query;
+    });
+    if (found == outcomes.end()) {
+      auto outcome = lost_outcome(writer, project, commit);
+      if (!outcome) return std::move(outcome).error();
+      found = outcomes.insert(found, std::move(*outcome));
+    }
+    if (auto added = add_commit(*found, commit); !added) {
+      // The catalog still tells what has changed, and SQL goes on.
+      log::error("warehouse.commit",
+                 Json::object({{"query", commit.query}, {"error", added.error().message}}));
+    }
+  }
+  for (const auto& outcome : outcomes) {
+    auto settled =
+        writer.first("SELECT 1 FROM warehouse_queries WHERE project = ? AND id = ? AND settled = 1",
+                     {project.str(), outcome.info.id});
+    if (!settled) return std::move(settled).error();
+    if (!*settled) STRATA_TRY(commit_outcome(writer, ports, outcome));
   }
   return {};
 }

@@ -24,6 +24,7 @@ struct StatementFacts {
 // What a query leaves behind, for the records.
 struct QueryOutcome {
   QueryInfo info;
+  bool whole = true;  // nothing that it committed is missing here
   ProjectId project;
   kernel::Caller caller;  // with its task, when a step of a pipeline asked
   Instant ended;
@@ -44,6 +45,13 @@ Status insert_query(kernel::Writer& writer, const ProjectId& project, const Quer
 // History, versions, lineage, audit log and events of one query.
 Status commit_outcome(kernel::Writer& writer, const RecordPorts& ports,
                       const QueryOutcome& outcome);
+// Records what was committed while nobody recorded it: the server or the engine died in between.
+// Takes what the engine kept of it; commits that are recorded already are passed over.
+Status settle_commits(kernel::Writer& writer, const RecordPorts& ports, const ProjectId& project,
+                      const std::vector<wire::sql_engine::CommitRecord>& commits);
+// The parts of an outcome that the engine keeps for settle_commits().
+std::string note_of(const QueryOutcome& outcome, bool has_outputs);
+std::string note_of(const StatementFacts& statement);
 // Brings the list of tables in line with what the engine has; the versions that stand then, those
 // of dropped tables included.
 Result<std::vector<wire::sql_engine::TableVersion>> reconcile_tables(

@@ -20,6 +20,7 @@ constexpr auto kDrain = std::chrono::seconds(2);
 constexpr auto kHardStop = std::chrono::seconds(5);
 constexpr auto kIdleLook = std::chrono::seconds(10);
 constexpr auto kMaxWait = std::chrono::seconds(60);
+constexpr std::size_t kRecordedBatch = 32;
 
 bool is_query_id(std::string_view id) {
   return !id.empty() && id.size() <= 64 && std::all_of(id.begin(), id.end(), [](char c) {
@@ -67,8 +68,9 @@ class Warehouse::Stream final : public QueryStream {
 
 Warehouse::Warehouse(Ports ports, EngineHostOptions engine)
     : ports_(std::move(ports)),
-      host_(engine, ports_.pool, ports_.random, ports_.clock,
-            [this](const auto& catalog) { return reconcile(catalog); }),
+      host_(
+          engine, ports_.pool, ports_.random, ports_.clock,
+          [this](const auto& catalog, const auto& commits) { return reconcile(catalog, commits); }),
       data_(engine.data) {}
 
 Warehouse::~Warehouse() = default;
@@ -127,8 +129,12 @@ Task<void> Warehouse::watch_idle() {
 }
 
 Result<std::vector<wire::sql_engine::TableVersion>> Warehouse::reconcile(
-    const std::vector<wire::sql_engine::TableFacts>& catalog) {
-  return ports_.records.write_blocking([&](kernel::Writer& writer) {
+    const std::vector<wire::sql_engine::TableFacts>& catalog,
+    const std::vector<wire::sql_engine::CommitRecord>& commits) {
+  using Versions = std::vector<wire::sql_engine::TableVersion>;
+  return ports_.records.write_blocking([&](kernel::Writer& writer) -> Result<Versions> {
+    STRATA_TRY(settle_commits(writer, {ports_.audit, ports_.events, ports_.lineage},
+                              ports_.system.project, commits));
     return reconcile_tables(writer, ports_.system.project, catalog, ports_.clock.now());
   });
 }
@@ -264,13 +270,17 @@ Task<Result<void>> Warehouse::begin(std::shared_ptr<Run> run) {
                                         statement.transaction,
                                         statement.head.starts_with("DROP "),
                                         statement.if_missing,
-                                        {}};
+                                        {},
+                                        note_of(run->facts[i])};
     for (const auto& write : statement.writes) {
       made.writes.push_back({write.table.schema, write.table.name, write.keeps,
                              write.formerly ? write.formerly->name : ""});
     }
     message.statements.push_back(std::move(made));
   }
+  message.query = run->info.id;
+  message.note = note_of(outcome_of(*run), !run->outputs.empty());
+  message.recorded = take_recorded();
   message.params = run->request.params;
   message.format = run->request.format;
   message.limit = run->request.limit;
@@ -284,6 +294,7 @@ Task<Result<void>> Warehouse::begin(std::shared_ptr<Run> run) {
     message.views.push_back({view.name, std::move(files), view.columns});
   }
   const std::string payload = encode(message);
+  run->sent = true;
   auto send = [&] {
     return run->session->socket.send(static_cast<char>(Say::kRun), payload);
   };
@@ -320,6 +331,7 @@ Task<Result<bool>> Warehouse::advance(std::shared_ptr<Run> run) {
   } else if (message->kind == static_cast<char>(Say::kFailed)) {
     auto failure = wire::sql_engine::decode_failure(message->payload);
     if (failure) error = explain(*run, *failure);
+    run->answered = failure.ok();
     if (failure) run->done.effects = std::move(failure->effects);
     if (!failure) error = failure.error();
     if (failure && failure->recycle) {
@@ -342,6 +354,7 @@ Task<Result<bool>> Warehouse::advance(std::shared_ptr<Run> run) {
     co_await ports_.pool.run(kill);
   } else {
     auto done = wire::sql_engine::decode_done(message->payload);
+    run->answered = done.ok();
     if (done) run->done = std::move(*done);
     if (!done) error = done.error();
     if (!error) {
@@ -533,6 +546,11 @@ Task<Result<void>> Warehouse::finish(std::shared_ptr<Run> run, std::optional<Err
 }
 
 Task<void> Warehouse::abandon(std::shared_ptr<Run> run) {
+  // What it may still commit has to be recorded. It was interrupted, so that this takes no long.
+  while (run->changes && run->sent && !run->finished) {
+    run->buffer.clear();
+    if (!co_await advance(run)) break;
+  }
   if (run->finished) co_return;
   const auto done =
       co_await finish(run, Error(Code::kCancelled, "the client went away before the answer's end"));
@@ -540,13 +558,7 @@ Task<void> Warehouse::abandon(std::shared_ptr<Run> run) {
 }
 
 Task<Result<void>> Warehouse::record(std::shared_ptr<Run> run) {
-  QueryOutcome outcome;
-  outcome.info = run->info;
-  outcome.project = ports_.system.project;
-  outcome.caller = run->caller;
-  outcome.ended = ports_.clock.now();
-  outcome.statements = run->facts;
-  outcome.effects = run->done.effects;
+  const QueryOutcome outcome = outcome_of(*run);
   auto change = [&](kernel::Writer& writer) -> Result<bool> {
     STRATA_TRY(commit_outcome(writer, {ports_.audit, ports_.events, ports_.lineage}, outcome));
     return true;
@@ -557,7 +569,30 @@ Task<Result<void>> Warehouse::record(std::shared_ptr<Run> run) {
     error.effect = Effect::kMaybe;
     co_return error;
   }
+  if (run->changes && outcome.whole) {
+    const std::lock_guard lock(mutex_);
+    recorded_.push_back(run->info.id);
+  }
   co_return Result<void>();
+}
+
+QueryOutcome Warehouse::outcome_of(const Run& run) const {
+  QueryOutcome outcome;
+  outcome.info = run.info;
+  outcome.whole = run.answered || !run.sent;
+  outcome.project = ports_.system.project;
+  outcome.caller = run.caller;
+  outcome.ended = ports_.clock.now();
+  outcome.statements = run.facts;
+  outcome.effects = run.done.effects;
+  return outcome;
+}
+
+// In batches, as the engine writes them away with a commit of its own.
+std::vector<std::string> Warehouse::take_recorded() {
+  const std::lock_guard lock(mutex_);
+  if (recorded_.size() < kRecordedBatch) return {};
+  return std::exchange(recorded_, {});
 }
 
 Task<void> Warehouse::record_later(std::shared_ptr<Run> run) {

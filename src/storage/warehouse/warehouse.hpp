@@ -55,7 +55,7 @@ struct QueryInfo {
   std::string sql;
   std::string statement;  // "SELECT", "CREATE TABLE"; the last one's of a script
   std::string state;  // "queued", "running", "finished", "failed", "cancelled" or "unknown" (the
-                      // server died meanwhile)
+                      // server died meanwhile, and no engine has told yet)
   Instant started;
   std::int64_t elapsed_us = 0;
   std::int64_t rows = 0;
@@ -66,6 +66,8 @@ struct QueryInfo {
   std::string error;
   std::string error_code;
 };
+
+struct QueryOutcome;
 
 struct TableInfo {
   std::string schema;
@@ -91,11 +93,10 @@ class QueryStream : public ByteSource {
 // loss; a statement reaches lake objects with its caller's rights and no other files; what kills or
 // exhausts the engine fails alone. After a commit follow, in one commit of the records: the
 // versions of the changed tables, lineage (object and table -> query -> table and object), the
-// event "table.committed" and the query's history, each statement of a script by itself. A server
-// that dies in between finds changed tables when the engine starts next, without their sources.
-// Costs: 33 MB and some 100
-// ms for the first query; the process ends after five idle minutes. At most kSlots queries run, of
-// one user kUserSlots, and kMaxWaiting wait. Threads: all methods from any loop.
+// event "table.committed" and the query's history, each statement of a script by itself. When the
+// server or the engine dies in between, all that follows when the engine starts next. Costs: 33 MB
+// and some 100 ms for the first query; the process ends after five idle minutes. At most kSlots
+// queries run, of one user kUserSlots, and kMaxWaiting wait. Threads: all methods from any loop.
 class Warehouse {
  public:
   static constexpr int kSlots = 4;
@@ -184,6 +185,8 @@ class Warehouse {
   Task<Result<void>> finish(std::shared_ptr<Run> run, std::optional<Error> error);
   Task<void> abandon(std::shared_ptr<Run> run);
   Task<Result<void>> record(std::shared_ptr<Run> run);
+  QueryOutcome outcome_of(const Run& run) const;
+  std::vector<std::string> take_recorded();
   Task<void> record_later(std::shared_ptr<Run> run);
   Task<Result<void>> admit(std::shared_ptr<Run> run);
   void leave(Run& run);
@@ -194,7 +197,8 @@ class Warehouse {
   void interrupt_all();
   QueryInfo describe(const Run& run) const;
   Result<std::vector<wire::sql_engine::TableVersion>> reconcile(
-      const std::vector<wire::sql_engine::TableFacts>& catalog);
+      const std::vector<wire::sql_engine::TableFacts>& catalog,
+      const std::vector<wire::sql_engine::CommitRecord>& commits);
   Task<void> watch_idle();
 
   Ports ports_;
@@ -204,6 +208,7 @@ class Warehouse {
   std::map<std::string, std::shared_ptr<Run>> running_;
   int busy_ = 0;
   std::map<std::string, int> busy_of_;  // by user
+  std::vector<std::string> recorded_;   // queries whose commits the engine need not keep any more
   int waiting_ = 0;
   std::atomic<bool> ended_{false};
   Signal freed_;

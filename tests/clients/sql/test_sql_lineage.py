@@ -221,6 +221,7 @@ def test_writers_at_the_same_time_make_one_line_of_states(server):
 def test_the_numbers_of_states_are_not_for_users(server):
     for sql in (
         "SELECT * FROM strata.strata_commits",
+        "SELECT * FROM strata.strata_commit_records",
         'DELETE FROM "STRATA"."strata_commits"',
         "CREATE TABLE \"STRATA\".x (i INTEGER)",
     ):
