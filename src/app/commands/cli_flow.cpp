@@ -247,6 +247,15 @@ class Progress {
   std::map<std::string, std::string> seen_;
 };
 
+// The command that shows what the step printed with which a run failed; empty where none did.
+std::string log_of_failure(const Json& run) {
+  for (const Json& step : run["steps"].as_array()) {
+    if (step.text("state") == "failed" && step["attempts"].size() > 0)
+      return fmt::format("strata flow logs {} {}", run.text("id"), step.text("step"));
+  }
+  return {};
+}
+
 Status wait_for_run(ApiClient& client, CliContext& context, const std::string& id) {
   Progress progress;
   while (true) {
@@ -262,8 +271,10 @@ Status wait_for_run(ApiClient& client, CliContext& context, const std::string& i
         }
         return {};
       }
+      const std::string log = log_of_failure(*run);
       return Error(Code::kInternal,
-                   fmt::format("run {} {}: {}", id, run->text("state"), run->text("reason")));
+                   fmt::format("run {} {}: {}{}", id, run->text("state"), run->text("reason"),
+                               log.empty() ? "" : "; see what it printed: " + log));
     }
     sleep_blocking(std::chrono::milliseconds(150));
   }
@@ -399,6 +410,10 @@ void add_status(CLI::App& flow, CliContext& context) {
                              run->text("reason").empty() ? "" : ", ", run->text("reason"),
                              cost == "-" ? "" : ", cost " + cost));
       context.print(step_table(*run), "steps", kStepColumns);
+      if (const std::string log = log_of_failure(*run); !log.empty()) {
+        std::printf("\n");
+        print_line("See what it printed: " + log);
+      }
       return {};
     });
   });

@@ -39,6 +39,10 @@ def test_a_failed_run_is_exit_code_1_and_says_why(server, tmp_path):
     done = server.strata("flow", "run", str(file), "--wait", check=False)
     assert done.returncode == 1
     assert "exit code 9" in done.stderr
+    runs = json.loads(server.strata("flow", "status", "--flow", "cli-fail", "-o", "json").stdout)
+    (run,) = [run["id"] for run in runs["runs"]]
+    log = f"strata flow logs {run} say"
+    assert log in done.stderr and log in server.strata("flow", "status", run).stdout
 
 
 def test_a_dry_run_changes_nothing(server, tmp_path):
