@@ -98,11 +98,7 @@ class Application {
 
  private:
   Status prepare_data() {
-    STRATA_TRY(files_.make_dirs(data_));
-    STRATA_TRY(files_.make_dirs(data_ + "/run"));
-    // Files that a killed server had made and not yet synced, such as the log of the records, take
-    // more writes: their names must be durable before those are.
-    STRATA_TRY(files_.sync_names(data_));
+    STRATA_TRY(make_data_dir());
     auto lock = FileLock::acquire(data_ + "/run/lock", kLockWait);
     if (!lock && lock.error().code == Code::kConflict) {
       return Error(Code::kConflict,
@@ -111,11 +107,24 @@ class Application {
     }
     if (!lock) return std::move(lock).error();
     lock_.emplace(*std::move(lock));
+    // Files that a killed server had made and not yet synced, such as the log of the records, take
+    // more writes: their names must be durable before those are.
+    STRATA_TRY(files_.sync_names(data_));
     // A server that was killed left it. Scripts take it for the sign that this one is ready, and no
     // step of a pipeline must be sent to the old address.
     STRATA_TRY(files_.remove(data_ + "/run/endpoints.json"));
     STRATA_TRY(files_.replace(data_ + "/run/server.pid", std::to_string(::getpid()), 0600));
     return open_log();
+  }
+
+  Status make_data_dir() {
+    auto made = files_.make_dirs(data_);
+    if (made) made = files_.make_dirs(data_ + "/run");
+    if (made) return made;
+    return made.error().wrap(
+        fmt::format("cannot keep a server's data in {}; name a directory that this user may write, "
+                    "by --data or STRATA_DATA",
+                    data_));
   }
 
   Status open_log() {

@@ -194,3 +194,19 @@ def test_a_taken_port_is_told_with_the_way_out(server, tmp_path):
     )
     assert done.returncode == 1
     assert f"cannot listen on {address}" in done.stderr and "port 0 takes a free one" in done.stderr
+
+
+def test_a_directory_that_cannot_hold_a_server_is_told_with_the_option(tmp_path):
+    (tmp_path / "file").write_text("")
+    for command, folder in (
+        ("serve", tmp_path / "file"),
+        ("serve", tmp_path / "file" / "below"),
+        ("stop", tmp_path / "none"),
+        ("stop", tmp_path / "file"),
+    ):
+        refused = subprocess.run(
+            [binary(), command, "--data", folder], capture_output=True, text=True, timeout=20
+        )
+        assert refused.returncode == 3
+        assert str(folder) in refused.stderr and "--data or STRATA_DATA" in refused.stderr
+    assert not (tmp_path / "none").exists()
