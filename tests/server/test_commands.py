@@ -1,5 +1,6 @@
 """The command line itself: forms of answers, completion, values that a command takes."""
 
+import fcntl
 import json
 import subprocess
 
@@ -182,6 +183,34 @@ def test_env_waits_for_a_server_that_is_starting(fresh_server):
     fresh_server.start()
     printed, _ = asked.communicate(timeout=30)
     assert asked.returncode == 0 and f"STRATA_URL={fresh_server.http}" in printed
+
+
+def test_env_answers_at_once_where_no_server_is(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "lock").touch()
+    for folder in (tmp_path, tmp_path / "none"):
+        done = subprocess.run(
+            [binary(), "env", "--data", folder], capture_output=True, text=True, timeout=2.5
+        )
+        assert done.returncode == 3 and "strata serve --data" in done.stderr
+        assert done.stdout == ""
+
+
+def test_env_waits_longer_for_a_server_that_has_the_directory(tmp_path):
+    (tmp_path / "run").mkdir()
+    with (tmp_path / "run" / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        asked = subprocess.Popen(
+            [binary(), "env", "--data", tmp_path], stdout=subprocess.PIPE, text=True
+        )
+        with pytest.raises(subprocess.TimeoutExpired):
+            asked.communicate(timeout=4)
+        keys = {"token": "t", "access_key_id": "k", "secret_access_key": "s"}
+        (tmp_path / "admin.json").write_text(json.dumps(keys))
+        (tmp_path / "run" / "draft").write_text('{"http": "http://h:1", "s3": "http://h:2"}')
+        (tmp_path / "run" / "draft").rename(tmp_path / "run" / "endpoints.json")
+        printed, _ = asked.communicate(timeout=30)
+    assert asked.returncode == 0 and "STRATA_URL=http://h:1" in printed
 
 
 def test_a_taken_port_is_told_with_the_way_out(server, tmp_path):
