@@ -355,6 +355,15 @@ void add_run(CLI::App& flow, CliContext& context) {
   });
 }
 
+// Below a table: why the newest trigger of a pipeline started no run.
+void tell_trigger_failure(const Json& flow) {
+  const Json& failure = flow["trigger_failure"];
+  if (!failure.is_object()) return;
+  std::printf("\n");
+  print_line(fmt::format("{}: a trigger started no run at {} ({}): {}", flow.text("name"),
+                         failure.text("time"), failure.text("cause"), failure.text("error")));
+}
+
 void add_list(CLI::App& flow, CliContext& context) {
   flow.add_subcommand("list", "All pipelines")->callback([&context] {
     context.with_client([&](ApiClient& client) -> Status {
@@ -371,6 +380,8 @@ void add_list(CLI::App& flow, CliContext& context) {
         rows.push(std::move(row));
       }
       context.print(Json::object({{"flows", std::move(rows)}}), "flows", kFlowColumns);
+      for (const Json& one : (*flows)["flows"].as_array())
+        tell_trigger_failure(one);
       return {};
     });
   });
@@ -397,7 +408,11 @@ void add_status(CLI::App& flow, CliContext& context) {
           rows.push(with_run_cells(run));
         context.print(context.structured() ? *runs : Json::object({{"runs", std::move(rows)}}),
                       "runs", kRunColumns);
-        return {};
+        if (context.structured() || name.empty()) return {};
+        const auto flow = client.get("/api/v1/flows/" + encode_segment(name));
+        if (flow) tell_trigger_failure(*flow);
+        // Of a pipeline that was deleted only the runs are left.
+        return flow || flow.error().code == Code::kNotFound ? Status() : Status(flow.error());
       }
       const auto run = client.get("/api/v1/flow-runs/" + encode_segment(id));
       if (!run) return run.error();
