@@ -239,3 +239,13 @@ def test_a_directory_that_cannot_hold_a_server_is_told_with_the_option(tmp_path)
         assert refused.returncode == 3
         assert str(folder) in refused.stderr and "--data or STRATA_DATA" in refused.stderr
     assert not (tmp_path / "none").exists()
+
+
+def test_a_team_begins_with_the_first_user_who_is_in_it_or_empty(server):
+    server.strata("user", "create", "team-first", "--team", "team-of-one")
+    server.strata("team", "create", "team-of-none")
+    listed = json.loads(server.strata("team", "list", "-o", "json").stdout)["teams"]
+    members = {team["name"]: team["members"] for team in listed}
+    assert members["team-of-one"] == ["team-first"] and members["team-of-none"] == []
+    again = server.strata("team", "create", "team-of-one", check=False)
+    assert again.returncode == 5 and "team-of-one" in again.stderr
