@@ -31,10 +31,7 @@ class Run:
     def __init__(self, server: Server, args: argparse.Namespace):
         self.server, self.args = server, args
         self.flow = yaml.safe_load((HERE / "flow.yaml").read_text())
-        self.env = server.environment() | {
-            "FLIGHTS_WORK": str(args.work),
-            "PYTHONUNBUFFERED": "1",
-        }
+        self.env = server.environment() | {"FLIGHTS_WORK": str(args.work), "PYTHONUNBUFFERED": "1"}
         self.checks: list[tuple[bool, str]] = []
         self.seconds: dict[str, float] = {}
 
@@ -113,6 +110,12 @@ class Run:
         self.check(
             status == 0, "each logged vector equals its row of the feature table, byte for byte"
         )
+        if status == 0:
+            self.check(
+                self.results("replay")["model"]["version"]
+                == str(self.results("register")["version"]),
+                "the version that answered is the one that the pipeline registered",
+            )
 
     def why(self) -> None:
         prediction = self.results("replay")["example"]["prediction_id"]

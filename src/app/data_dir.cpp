@@ -30,6 +30,13 @@ Result<Endpoints> read_endpoints(Files& files, const std::string& data_dir) {
   return Endpoints{json->text("http"), json->text("s3"), json->text("pg")};
 }
 
+bool server_holds(Files& files, const std::string& data_dir) {
+  const std::string path = data_dir + "/run/lock";
+  if (!files.exists(path)) return false;
+  const auto lock = FileLock::acquire(path);
+  return !lock && lock.error().code == Code::kConflict;
+}
+
 Status write_endpoints(Files& files, const std::string& data_dir, const Endpoints& endpoints) {
   const Json json = Json::object({{"http", endpoints.http},
                                   {"s3", endpoints.s3},

@@ -27,6 +27,8 @@ std::string default_data_dir();
 std::string absolute_data_dir(const std::string& given);
 // Errors: kNotFound when no server is ready there.
 Result<Endpoints> read_endpoints(Files& files, const std::string& data_dir);
+// Whether a server has that directory now, ready or not. Blocks for a moment only.
+bool server_holds(Files& files, const std::string& data_dir);
 Status write_endpoints(Files& files, const std::string& data_dir, const Endpoints& endpoints);
 // Errors: kNotFound before the first start, kPermissionDenied for another user.
 Result<AdminCredentials> read_admin(Files& files, const std::string& data_dir);

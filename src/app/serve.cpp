@@ -98,11 +98,7 @@ class Application {
 
  private:
   Status prepare_data() {
-    STRATA_TRY(files_.make_dirs(data_));
-    STRATA_TRY(files_.make_dirs(data_ + "/run"));
-    // Files that a killed server had made and not yet synced, such as the log of the records, take
-    // more writes: their names must be durable before those are.
-    STRATA_TRY(files_.sync_names(data_));
+    STRATA_TRY(make_data_dir());
     auto lock = FileLock::acquire(data_ + "/run/lock", kLockWait);
     if (!lock && lock.error().code == Code::kConflict) {
       return Error(Code::kConflict,
@@ -111,11 +107,24 @@ class Application {
     }
     if (!lock) return std::move(lock).error();
     lock_.emplace(*std::move(lock));
+    // Files that a killed server had made and not yet synced, such as the log of the records, take
+    // more writes: their names must be durable before those are.
+    STRATA_TRY(files_.sync_names(data_));
     // A server that was killed left it. Scripts take it for the sign that this one is ready, and no
     // step of a pipeline must be sent to the old address.
     STRATA_TRY(files_.remove(data_ + "/run/endpoints.json"));
     STRATA_TRY(files_.replace(data_ + "/run/server.pid", std::to_string(::getpid()), 0600));
     return open_log();
+  }
+
+  Status make_data_dir() {
+    auto made = files_.make_dirs(data_);
+    if (made) made = files_.make_dirs(data_ + "/run");
+    if (made) return made;
+    return made.error().wrap(
+        fmt::format("cannot keep a server's data in {}; name a directory that this user may write, "
+                    "by --data or STRATA_DATA",
+                    data_));
   }
 
   Status open_log() {
@@ -165,16 +174,42 @@ class Application {
 
   // The local admin's token is made once and kept in a file that only the server's user can read.
   Status ensure_admin() {
+    identity_->on_revoked([this](kernel::TokenInfo revoked) { return renew_admin(revoked); });
     const auto known = read_admin(files_, data_);
     if (known && identity_->authenticate(known->token).ok()) return {};
     if (!known && known.error().code != Code::kNotFound) return known.error();
-    kernel::Caller by = identity_->system_caller();
+    return sync_wait(make_admin());
+  }
+
+  // To read that file is the proof of being the local admin, whatever token it holds: revoking that
+  // one gives the next, and locks nobody out.
+  Task<Status> renew_admin(kernel::TokenInfo revoked) {
+    const auto read = [&] {
+      return read_admin(files_, data_);
+    };
+    const auto known = co_await pool_.run(read);
+    if (!known && known.error().code == Code::kNotFound) co_return Status();
+    if (known && known->access_key_id != revoked.access_key_id) co_return Status();
+    const auto made = known ? co_await make_admin() : Status(known.error());
+    if (made) co_return made;
+    Error error = made.error().wrap(
+        "the token is revoked, but it was the local admin's and has no successor yet; the next "
+        "start of the server makes one");
+    error.effect = Effect::kMaybe;
+    co_return error;
+  }
+
+  Task<Status> make_admin() {
+    const kernel::Caller by = identity_->system_caller();
     kernel::TokenRequest request;
     request.user_name = "admin";
-    const auto issued = sync_wait(identity_->create_token(by, request));
-    if (!issued) return issued.error();
-    return write_admin(files_, data_,
-                       {issued->token, issued->info.access_key_id, issued->secret_access_key});
+    const auto issued = co_await identity_->create_token(by, request);
+    if (!issued) co_return issued.error();
+    const auto write = [&] {
+      return write_admin(files_, data_,
+                         {issued->token, issued->info.access_key_id, issued->secret_access_key});
+    };
+    co_return co_await pool_.run(write);
   }
 
   Status build_parts() {

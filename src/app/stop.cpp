@@ -2,6 +2,7 @@
 
 #include <cerrno>
 
+#include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -28,6 +29,16 @@ Status stop_process(const std::string& data_dir) {
   SystemFiles files;
   const auto lock = FileLock::acquire(data_dir + "/run/lock");
   if (lock) return not_found("no server runs on " + data_dir);
+  if (lock.error().code == Code::kNotFound) {
+    return not_found(fmt::format(
+        "no server runs on {}, which holds no server's data; name its directory by --data or "
+        "STRATA_DATA",
+        data_dir));
+  }
+  if (lock.error().code == Code::kPermissionDenied) {
+    return lock.error().wrap(
+        fmt::format("only the user that runs the server on {} may stop it", data_dir));
+  }
   if (lock.error().code != Code::kConflict) return lock.error();
   const auto text = files.read_all(data_dir + "/run/server.pid");
   if (!text) return text.error();

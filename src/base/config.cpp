@@ -1,5 +1,6 @@
 #include "base/config.hpp"
 
+#include <algorithm>
 #include <optional>
 
 #include <fmt/format.h>
@@ -121,6 +122,34 @@ std::string_view wanted_type(const Setting& setting) {
                                       : "text in quotes";
 }
 
+// Whether a finger slipped once on a short name, which others resemble by chance: neighbours
+// swapped, a letter too many or too few, another letter; of two letters only swapped or doubled.
+bool is_one_slip(std::string_view word, std::string_view name) {
+  const bool tiny = name.size() < 3;
+  const std::size_t same = static_cast<std::size_t>(
+      std::mismatch(word.begin(), word.end(), name.begin(), name.end()).first - word.begin());
+  const std::string_view rest = word.substr(same);
+  const std::string_view wanted = name.substr(same);
+  if (rest.size() == wanted.size() + 1)
+    return rest.substr(1) == wanted && (!tiny || (same > 0 && rest[0] == word[same - 1]));
+  if (rest.size() + 1 == wanted.size()) return !tiny && rest == wanted.substr(1);
+  if (rest.size() != wanted.size() || rest.empty()) return false;
+  if (rest.substr(1) == wanted.substr(1)) return !tiny;
+  return rest.size() > 1 && rest[0] == wanted[1] && rest[1] == wanted[0] &&
+         rest.substr(2) == wanted.substr(2);
+}
+
+// What a variable's ending was probably meant to be; empty for another program's variable.
+std::string nearest_ending(std::string_view ending, const std::vector<std::string>& endings) {
+  constexpr std::size_t kLong = 5;
+  std::string nearest = did_you_mean(ending, endings);
+  if (nearest.size() >= kLong) return nearest;
+  const auto slipped = std::ranges::find_if(endings, [&](const std::string& name) {
+    return name.size() < kLong && is_one_slip(ending, name);
+  });
+  return slipped == endings.end() ? std::string() : *slipped;
+}
+
 using Found = std::function<Status(const Setting&, std::string text, std::string where)>;
 
 Status walk(std::span<const Setting> schema, const std::string& path, const std::string& prefix,
@@ -218,9 +247,8 @@ Status Settings::read_environment(
     }
     if (std::find(others.begin(), others.end(), name) != others.end()) continue;
     const std::string ending = name.substr(kVariablePrefix.size());
-    const std::string nearest = did_you_mean(ending, endings);
-    // Short names resemble each other by chance.
-    if (nearest.empty() || nearest.size() < 5) continue;
+    const std::string nearest = nearest_ending(ending, endings);
+    if (nearest.empty()) continue;
     return invalid(name, fmt::format("{}: there is no such setting. Did you mean '{}{}'?", name,
                                      kVariablePrefix, nearest));
   }

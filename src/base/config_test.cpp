@@ -86,6 +86,22 @@ TEST(Config, A_slip_in_a_variable_is_refused_and_other_programs_variables_are_no
   EXPECT_NE(bad.find("STRATA_SQL_THREADS: 'two' is no whole number"), std::string::npos) << bad;
 }
 
+TEST(Config, A_slip_in_a_short_variable_is_one_keystroke) {
+  constexpr Setting kShort[] = {{"http", Kind::kText, "", ""}, {"s3", Kind::kText, "", ""}};
+  const auto said = [&](const char* name) {
+    Settings settings{kShort};
+    return refusal(settings.read_environment({{name, "x"}}, {}));
+  };
+  for (const char* slip : {"STRATA_HTPP", "STRATA_HTT", "STRATA_HTTTP", "STRATA_THTP",
+                           "STRATA_TTTP", "STRATA_HTTPS", "STRATA_TTP"})
+    EXPECT_NE(said(slip).find("'STRATA_HTTP'"), std::string::npos) << slip << ": " << said(slip);
+  for (const char* slip : {"STRATA_3S", "STRATA_SS3", "STRATA_S33"})
+    EXPECT_NE(said(slip).find("'STRATA_S3'"), std::string::npos) << slip << ": " << said(slip);
+  for (const char* other : {"STRATA_STEP", "STRATA_HOST", "STRATA_FTP", "STRATA_S", "STRATA_S4",
+                            "STRATA_SSH", "STRATA_", "STRATA_CPUS", "STRATA_HTML"})
+    EXPECT_EQ(said(other), "accepted") << other;
+}
+
 TEST(Config, Sizes_are_read_with_their_unit) {
   Settings settings{kSchema};
   ASSERT_TRUE(settings.read_file("s", "sql.memory = '1.5GiB'").ok());

@@ -66,6 +66,25 @@ def test_a_decorated_pipeline_runs_on_the_server(project):
     assert "log counting to be or not" in done.stdout
 
 
+def test_the_sample_of_the_readme_runs_as_written(project):
+    folder, env = project
+    text = (SDK.parent / "README.md").read_text()
+    sample = text.split("```python\n")[1].split("```")[0]
+    # As if the package were installed in the interpreter of the steps.
+    inside = sample.replace("@flow(", f"@flow(env={{'PYTHONPATH': {str(SDK)!r}}}, ", 1)
+    assert inside != sample
+    (folder / "daily.py").write_text(inside)
+    done = subprocess.run(
+        [sys.executable, "daily.py"],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout == "900.0\n", done.stdout + done.stderr
+
+
 def test_errors_are_exceptions_that_name_the_fix(server):
     import strata
 

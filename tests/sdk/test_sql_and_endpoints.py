@@ -115,6 +115,25 @@ def test_a_prediction_agrees_with_the_model_and_can_be_asked_why(client, flights
     assert {"prediction", "endpoint", "model", "run"} <= kinds
 
 
+@pytest.mark.parametrize("missing", [None, float("nan"), np.float64("nan"), pd.NA])
+def test_a_missing_value_is_nan_to_the_model_in_every_form(client, flights, missing):
+    endpoint = strata.endpoint(flights.name, client=client)
+    row = {"distance": 100, "wind": missing, "hour": 3, "cold": True}
+    expected = flights.models["1"].predict(np.array([[100, np.nan, 3, 1.0]])).tolist()
+    frame = pd.DataFrame([row])
+    for data in ([row], frame, frame.astype(object), {name: [row[name]] for name in row}):
+        assert endpoint.predict(data).values == expected
+
+
+def test_an_infinite_value_is_refused_by_its_place_and_not_taken_for_a_missing_one(client, flights):
+    endpoint = strata.endpoint(flights.name, client=client)
+    row = {"distance": 100, "wind": float("inf"), "hour": 3, "cold": True}
+    with pytest.raises(ValueError, match=r"data\[0\]\['wind'\]: inf"):
+        endpoint.predict([row])
+    with pytest.raises(ValueError, match=r"data\[0\]\[1\]: inf"):
+        endpoint.predict(pd.DataFrame([row]))
+
+
 def test_data_that_does_not_fit_is_refused_with_the_column(client, flights):
     with pytest.raises(strata.InvalidArgumentError, match="wind") as raised:
         strata.endpoint(flights.name, client=client).predict(pd.DataFrame({"distance": [1.0]}))

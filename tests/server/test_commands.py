@@ -1,5 +1,6 @@
 """The command line itself: forms of answers, completion, values that a command takes."""
 
+import fcntl
 import json
 import subprocess
 
@@ -184,6 +185,34 @@ def test_env_waits_for_a_server_that_is_starting(fresh_server):
     assert asked.returncode == 0 and f"STRATA_URL={fresh_server.http}" in printed
 
 
+def test_env_answers_at_once_where_no_server_is(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "lock").touch()
+    for folder in (tmp_path, tmp_path / "none"):
+        done = subprocess.run(
+            [binary(), "env", "--data", folder], capture_output=True, text=True, timeout=2.5
+        )
+        assert done.returncode == 3 and "strata serve --data" in done.stderr
+        assert done.stdout == ""
+
+
+def test_env_waits_longer_for_a_server_that_has_the_directory(tmp_path):
+    (tmp_path / "run").mkdir()
+    with (tmp_path / "run" / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        asked = subprocess.Popen(
+            [binary(), "env", "--data", tmp_path], stdout=subprocess.PIPE, text=True
+        )
+        with pytest.raises(subprocess.TimeoutExpired):
+            asked.communicate(timeout=4)
+        keys = {"token": "t", "access_key_id": "k", "secret_access_key": "s"}
+        (tmp_path / "admin.json").write_text(json.dumps(keys))
+        (tmp_path / "run" / "draft").write_text('{"http": "http://h:1", "s3": "http://h:2"}')
+        (tmp_path / "run" / "draft").rename(tmp_path / "run" / "endpoints.json")
+        printed, _ = asked.communicate(timeout=30)
+    assert asked.returncode == 0 and "STRATA_URL=http://h:1" in printed
+
+
 def test_a_taken_port_is_told_with_the_way_out(server, tmp_path):
     address = server.http.removeprefix("http://")
     done = subprocess.run(
@@ -194,3 +223,29 @@ def test_a_taken_port_is_told_with_the_way_out(server, tmp_path):
     )
     assert done.returncode == 1
     assert f"cannot listen on {address}" in done.stderr and "port 0 takes a free one" in done.stderr
+
+
+def test_a_directory_that_cannot_hold_a_server_is_told_with_the_option(tmp_path):
+    (tmp_path / "file").write_text("")
+    for command, folder in (
+        ("serve", tmp_path / "file"),
+        ("serve", tmp_path / "file" / "below"),
+        ("stop", tmp_path / "none"),
+        ("stop", tmp_path / "file"),
+    ):
+        refused = subprocess.run(
+            [binary(), command, "--data", folder], capture_output=True, text=True, timeout=20
+        )
+        assert refused.returncode == 3
+        assert str(folder) in refused.stderr and "--data or STRATA_DATA" in refused.stderr
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_team_begins_with_the_first_user_who_is_in_it_or_empty(server):
+    server.strata("user", "create", "team-first", "--team", "team-of-one")
+    server.strata("team", "create", "team-of-none")
+    listed = json.loads(server.strata("team", "list", "-o", "json").stdout)["teams"]
+    members = {team["name"]: team["members"] for team in listed}
+    assert members["team-of-one"] == ["team-first"] and members["team-of-none"] == []
+    again = server.strata("team", "create", "team-of-one", check=False)
+    assert again.returncode == 5 and "team-of-one" in again.stderr

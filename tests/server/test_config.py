@@ -70,8 +70,10 @@ def test_a_file_may_be_named_by_flag_or_variable_and_must_then_exist(tmp_path):
         ("[log]\nlevel = 'loud'\n", {}, [], ["strata.toml:2:9", "debug"]),
         ("http = \n", {}, [], ["strata.toml:1:8"]),
         ("", {"STRATA_LOG_LEVL": "warn"}, [], ["STRATA_LOG_LEVL", "STRATA_LOG_LEVEL"]),
+        ("", {"STRATA_HTPP": "127.0.0.1:1"}, [], ["STRATA_HTPP", "STRATA_HTTP"]),
         ("", {"STRATA_SQL_MEMORY": "some"}, [], ["STRATA_SQL_MEMORY", "2GiB"]),
         ("", {}, ["--sql-threads", "0"], ["--sql-threads", "less than 1"]),
+        ("", {}, ["--http", "0.0.0.0"], ["--http", "0.0.0.0", "127.0.0.1:7700"]),
         ("", {}, ["--http", "here"], ["--http", "127.0.0.1:7700"]),
     ],
 )
@@ -114,12 +116,7 @@ def test_a_server_on_all_addresses_announces_the_name_of_its_certificate(fresh_s
         check=True,
         capture_output=True,
     )
-    fresh_server.options = (
-        "--http",
-        "0.0.0.0:0",
-        "--tls-certificate",
-        str(certificate),
-    )
+    fresh_server.options = ("--http", "0.0.0.0:0", "--tls-certificate", str(certificate))
     fresh_server.options += ("--tls-private-key", str(key))
     fresh_server.start()
     assert fresh_server.http.startswith("https://localhost:")

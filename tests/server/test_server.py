@@ -46,8 +46,8 @@ def test_a_second_server_on_the_same_data_refuses(server):
 
 def test_a_server_that_others_can_reach_needs_tls(fresh_server):
     refused = fresh_server.strata("serve", "--http", "0.0.0.0:0", check=False)
-    assert refused.returncode == 4
-    assert "TLS" in refused.stderr
+    assert refused.returncode == 2
+    assert "0.0.0.0:0" in refused.stderr and "--tls-certificate" in refused.stderr
 
 
 def test_the_environment_names_every_stock_client(server):
@@ -88,6 +88,27 @@ def test_a_token_works_until_it_is_revoked_and_never_beyond_its_scope(server):
     assert made["token"] not in server.strata("token", "list", "-o", "json").stdout
     server.strata("token", "revoke", made["id"])
     assert requests.get(server.http + "/api/v1/me", headers=headers).status_code == 401
+
+
+def test_revoking_the_local_admins_own_token_gives_the_local_admin_the_next(fresh_server):
+    server = fresh_server.start()
+    for named_by in ("AWS_ACCESS_KEY_ID", "id"):
+        old = dict(server.env)
+        listed = json.loads(server.strata("token", "list", "-o", "json").stdout)["tokens"]
+        (known,) = [t for t in listed if t["access_key_id"] == old["AWS_ACCESS_KEY_ID"]]
+        server.strata("token", "revoke", known["id"] if named_by == "id" else old[named_by])
+        lines = server.strata("env").stdout.splitlines()
+        server.env = dict(line.removeprefix("export ").split("=", 1) for line in lines)
+        for name in ("STRATA_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            assert server.env[name] != old[name]
+        me = server.http + "/api/v1/me"
+        assert requests.get(me, headers=server.bearer(old["STRATA_TOKEN"])).status_code == 401
+        assert requests.get(me, headers=server.bearer()).json()["user"] == "admin"
+        assert "admin" in server.strata("user", "list").stdout
+    assert (server.data / "admin.json").stat().st_mode & 0o777 == 0o600
+    another = json.loads(server.strata("token", "create", "-o", "json").stdout)
+    server.strata("token", "revoke", another["id"])
+    assert server.strata("env").stdout.splitlines() == lines
 
 
 def test_a_disabled_user_is_refused_at_once(server):

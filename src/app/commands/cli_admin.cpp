@@ -42,7 +42,8 @@ void add_user_commands(CLI::App& app, CliContext& context) {
   static std::string name, team = "default", role = "member";
   auto* create = user->add_subcommand("create", "Create a user");
   create->add_option("name", name, "Name of the user")->required();
-  create->add_option("--team", team, "Team that owns what the user makes");
+  create->add_option("--team", team,
+                     "Team that owns what the user makes; made with its first member");
   create->add_option("--role", role, "viewer, member or admin");
   create->callback([&context] {
     context.with_client([&](ApiClient& client) -> Status {

@@ -1,6 +1,7 @@
 #include "app/commands/cli_env.hpp"
 
 #include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
 #include "app/commands/cells.hpp"
 #include "app/data_dir.hpp"
@@ -38,13 +39,26 @@ Result<AdminCredentials> credentials_in(Files& files, const std::string& data_di
 }
 
 // `strata serve ... &` with `eval "$(strata env ...)"` right behind it is how one starts: without
-// the variables, stock clients would go to where they always went.
+// the variables, stock clients would go to where they always went. So this waits for a server that
+// is starting, which it knows by its lock, and only a moment for one to take that.
 Result<Endpoints> wait_for_endpoints(Files& files, const std::string& data_dir) {
-  constexpr int kLooks = 60;
-  constexpr std::chrono::milliseconds kBetween(50);
-  for (int look = 1;; ++look) {
+  constexpr std::chrono::milliseconds kToAppear(700);
+  constexpr std::chrono::seconds kToStart(10);
+  constexpr std::chrono::milliseconds kBetween(20);
+  const SystemClock clock;
+  const auto begin = clock.steady();
+  while (true) {
     auto endpoints = read_endpoints(files, data_dir);
-    if (endpoints || endpoints.error().code != Code::kNotFound || look == kLooks) return endpoints;
+    if (endpoints || endpoints.error().code != Code::kNotFound) return endpoints;
+    const bool starting = server_holds(files, data_dir);
+    const auto waited = clock.steady() - begin;
+    if (!starting && waited >= kToAppear) return endpoints;
+    if (starting && waited >= kToStart) {
+      return Error(Code::kUnavailable,
+                   fmt::format("the server on {} is starting or stopping, and not ready after 10 "
+                               "s; {}/logs/server.log says what it does",
+                               data_dir, data_dir));
+    }
     sleep_blocking(kBetween);
   }
 }

@@ -247,6 +247,15 @@ class Progress {
   std::map<std::string, std::string> seen_;
 };
 
+// The command that shows what the step printed with which a run failed; empty where none did.
+std::string log_of_failure(const Json& run) {
+  for (const Json& step : run["steps"].as_array()) {
+    if (step.text("state") == "failed" && step["attempts"].size() > 0)
+      return fmt::format("strata flow logs {} {}", run.text("id"), step.text("step"));
+  }
+  return {};
+}
+
 Status wait_for_run(ApiClient& client, CliContext& context, const std::string& id) {
   Progress progress;
   while (true) {
@@ -262,8 +271,10 @@ Status wait_for_run(ApiClient& client, CliContext& context, const std::string& i
         }
         return {};
       }
+      const std::string log = log_of_failure(*run);
       return Error(Code::kInternal,
-                   fmt::format("run {} {}: {}", id, run->text("state"), run->text("reason")));
+                   fmt::format("run {} {}: {}{}", id, run->text("state"), run->text("reason"),
+                               log.empty() ? "" : "; see what it printed: " + log));
     }
     sleep_blocking(std::chrono::milliseconds(150));
   }
@@ -344,6 +355,15 @@ void add_run(CLI::App& flow, CliContext& context) {
   });
 }
 
+// Below a table: why the newest trigger of a pipeline started no run.
+void tell_trigger_failure(const Json& flow) {
+  const Json& failure = flow["trigger_failure"];
+  if (!failure.is_object()) return;
+  std::printf("\n");
+  print_line(fmt::format("{}: a trigger started no run at {} ({}): {}", flow.text("name"),
+                         failure.text("time"), failure.text("cause"), failure.text("error")));
+}
+
 void add_list(CLI::App& flow, CliContext& context) {
   flow.add_subcommand("list", "All pipelines")->callback([&context] {
     context.with_client([&](ApiClient& client) -> Status {
@@ -360,6 +380,8 @@ void add_list(CLI::App& flow, CliContext& context) {
         rows.push(std::move(row));
       }
       context.print(Json::object({{"flows", std::move(rows)}}), "flows", kFlowColumns);
+      for (const Json& one : (*flows)["flows"].as_array())
+        tell_trigger_failure(one);
       return {};
     });
   });
@@ -386,7 +408,11 @@ void add_status(CLI::App& flow, CliContext& context) {
           rows.push(with_run_cells(run));
         context.print(context.structured() ? *runs : Json::object({{"runs", std::move(rows)}}),
                       "runs", kRunColumns);
-        return {};
+        if (context.structured() || name.empty()) return {};
+        const auto flow = client.get("/api/v1/flows/" + encode_segment(name));
+        if (flow) tell_trigger_failure(*flow);
+        // Of a pipeline that was deleted only the runs are left.
+        return flow || flow.error().code == Code::kNotFound ? Status() : Status(flow.error());
       }
       const auto run = client.get("/api/v1/flow-runs/" + encode_segment(id));
       if (!run) return run.error();
@@ -399,6 +425,10 @@ void add_status(CLI::App& flow, CliContext& context) {
                              run->text("reason").empty() ? "" : ", ", run->text("reason"),
                              cost == "-" ? "" : ", cost " + cost));
       context.print(step_table(*run), "steps", kStepColumns);
+      if (const std::string log = log_of_failure(*run); !log.empty()) {
+        std::printf("\n");
+        print_line("See what it printed: " + log);
+      }
       return {};
     });
   });

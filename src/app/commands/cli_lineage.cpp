@@ -82,7 +82,10 @@ void add_lineage_commands(CLI::App& app, CliContext& context) {
   static std::string id, ref;
   auto* why =
       app.add_subcommand("why", "What led to a prediction, endpoint, model, run, table or object");
-  why->add_option("id", id, "A prediction id, or kind:name[@version]")->required();
+  why->add_option(
+         "id", id,
+         "A prediction id, kind:name[@version], or a bare id or name that only one thing has")
+      ->required();
   why->callback([&context] {
     context.with_client([&](ApiClient& client) {
       return show(context, client.get("/api/v1/why/" + encode_segment(id)), true);

@@ -17,10 +17,28 @@ using resources::workflow::Workflows;
 using storage::compute::Compute;
 
 // What a step sees of the server's own environment; nothing that is secret or about the server.
-constexpr std::array<const char*, 16> kInherited = {
-    "PATH",          "HOME",         "USER",        "LOGNAME", "SHELL",       "LANG",
-    "LC_ALL",        "LC_CTYPE",     "TZ",          "TMPDIR",  "VIRTUAL_ENV", "LD_LIBRARY_PATH",
-    "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "NO_PROXY"};
+constexpr std::array<const char*, 20> kInherited = {
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "TMPDIR",
+    "VIRTUAL_ENV",
+    "LD_LIBRARY_PATH",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "AWS_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "MLFLOW_TRACKING_SERVER_CERT_PATH",
+};
 
 // `strata` itself is found by every step, behind what the server's own PATH has.
 Environment inherited(const std::string& executable) {

@@ -169,10 +169,10 @@ Status Server::start() {
   STRATA_TRY(impl_->prepare_tls());
   const bool loopback = endpoint->address().is_loopback();
   if (!loopback && !impl_->tls) {
-    return Error(Code::kPermissionDenied,
-                 fmt::format("{} can be reached from other machines: give a TLS certificate and "
-                             "key, or listen on 127.0.0.1",
-                             impl_->options.address));
+    return invalid("address",
+                   fmt::format("{} can be reached from other machines: give --tls-certificate and "
+                               "--tls-private-key, or listen on 127.0.0.1",
+                               impl_->options.address));
   }
   if (loopback) impl_->context.loopback_port = std::to_string(endpoint->port());
   impl_->acceptor = std::make_unique<tcp::acceptor>(impl_->loops.at(0).context());

@@ -36,7 +36,7 @@ class Server {
   ~Server();
 
   // Binds and begins to accept. Errors: kUnavailable when the address is taken, kInvalidArgument
-  // for a bad address or key, kPermissionDenied for an address off this machine without TLS.
+  // for a bad address or key, and for an address off this machine without TLS.
   Status start();
   // Stops accepting, lets requests finish for at most `grace`, then closes what is left. Blocks.
   void stop(std::chrono::milliseconds grace);

@@ -78,10 +78,12 @@ constexpr Type kTypes[] = {
     {"FlowStep", "needs?: string[], command?: string[], python?: string"},
     {"FlowSpec", "parameters?: {FlowParameter}, steps: {FlowStep}, triggers?: FlowTrigger[]"},
     {"FlowVersion", "version: string, number: integer, created: string|null, by: string"},
+    {"TriggerFailure", "time: string, cause: string, error: string"},
     {"Flow",
      "name: string, description: string, version: string, number: integer, owner: string, "
      "updated: string|null, steps: integer, triggers: FlowTrigger[], next_run: string|null, "
-     "last_run?: FlowRun|null, spec?: FlowSpec, versions?: FlowVersion[]"},
+     "trigger_failure: TriggerFailure|null, last_run?: FlowRun|null, spec?: FlowSpec, versions?: "
+     "FlowVersion[]"},
     {"Flows", "flows: Flow[]"},
     {"Usage", "cpu_seconds: number, max_rss_bytes: integer, wall_seconds: number"},
     {"Money", "cost: number, currency: string"},

@@ -17,6 +17,7 @@ using http::Route;
 using kernel::Permission;
 using resources::workflow::FlowRun;
 using resources::workflow::FlowSummary;
+using resources::workflow::TriggerFailure;
 using resources::workflow::Workflows;
 using storage::compute::Compute;
 namespace scheduler = resources::scheduler;
@@ -34,6 +35,12 @@ Json texts(const std::vector<std::string>& values) {
   return out;
 }
 
+Json failure_json(const std::optional<TriggerFailure>& failure) {
+  if (!failure) return {};
+  return Json::object(
+      {{"time", time_json(failure->time)}, {"cause", failure->cause}, {"error", failure->error}});
+}
+
 Json flow_json(const FlowSummary& flow) {
   const Json spec = wire::flow_to_json(flow.spec);
   return Json::object({{"name", flow.name},
@@ -44,7 +51,8 @@ Json flow_json(const FlowSummary& flow) {
                        {"updated", time_json(flow.updated)},
                        {"steps", static_cast<std::int64_t>(flow.spec.steps.size())},
                        {"triggers", spec["triggers"]},
-                       {"next_run", flow.next_run ? time_json(*flow.next_run) : Json()}});
+                       {"next_run", flow.next_run ? time_json(*flow.next_run) : Json()},
+                       {"trigger_failure", failure_json(flow.trigger_failure)}});
 }
 
 // What has been spent so far. Different currencies are never added: where an administrator changed

@@ -55,17 +55,23 @@ Task<Result<LineageGraph>> why_prediction(Lineage& lineage, const kernel::Caller
   co_return graph;
 }
 
+// What was typed: kind:name[@version], or the bare id or name of one thing.
+Task<Result<NodeRef>> thing(Lineage& lineage, const kernel::Caller& caller, std::string text) {
+  if (text.contains(':')) co_return NodeRef::parse(text);
+  co_return co_await lineage.named(caller.project, text);
+}
+
 Task<Response> why(const Authorized& call, Lineage& lineage, const FindPrediction& find) {
   const std::string id = call.param("id");
-  const bool prediction = id.find(':') == std::string::npos || id.starts_with("prediction:");
-  if (prediction) {
-    const std::size_t colon = id.find(':');
-    auto bare = colon == std::string::npos ? id : id.substr(colon + 1);
-    const auto graph = co_await why_prediction(lineage, call.caller(), std::move(bare), find);
-    if (!graph) co_return error_response(graph.error(), call.request());
-    co_return Response::json(graph_json(*graph));
+  const bool bare = !id.contains(':');
+  if (bare || id.starts_with("prediction:")) {
+    auto prediction = bare ? id : id.substr(id.find(':') + 1);
+    const auto graph = co_await why_prediction(lineage, call.caller(), std::move(prediction), find);
+    if (graph) co_return Response::json(graph_json(*graph));
+    if (!bare || graph.error().code != Code::kNotFound)
+      co_return error_response(graph.error(), call.request());
   }
-  const auto ref = NodeRef::parse(id);
+  const auto ref = co_await thing(lineage, call.caller(), id);
   if (!ref) co_return error_response(ref.error(), call.request());
   const auto graph = co_await lineage.walk(call.caller().project, *ref, Direction::kUpstream);
   if (!graph) co_return error_response(graph.error(), call.request());
@@ -77,7 +83,7 @@ Task<Response> impact(const Authorized& call, Lineage& lineage) {
   if (!text)
     co_return error_response(invalid("ref", "ref: is required, for example table:raw.flights"),
                              call.request());
-  const auto ref = NodeRef::parse(*text);
+  const auto ref = co_await thing(lineage, call.caller(), std::string(*text));
   if (!ref) co_return error_response(ref.error(), call.request());
   const auto graph = co_await lineage.walk(call.caller().project, *ref, Direction::kDownstream);
   if (!graph) co_return error_response(graph.error(), call.request());
@@ -96,7 +102,9 @@ std::vector<Route> lineage_routes(Lineage& lineage, FindPrediction find_predicti
        [graph, find = std::move(find_prediction)](const Authorized& call) {
          return why(call, *graph, find);
        },
-       {"why", "All that led to a prediction, or to kind:name[@version]", "lineage"}},
+       {"why",
+        "All that led to a prediction, to kind:name[@version], or to the one thing of a bare name",
+        "lineage"}},
       {Method::kGet,
        "/api/v1/impact",
        Permission::kLineageRead,

@@ -101,14 +101,32 @@ Answer get_object_setting(const Authorized& request, Lake& lake) {
   co_return Error(Code::kUnsupported, "this part of the object is not supported");
 }
 
+// Why a setting cannot be made, and what is done instead.
+std::string_view why_not(std::string_view setting) {
+  if (setting == "versioning") {
+    return "a bucket keeps one version of each object; write each version under a key of its own";
+  }
+  for (const std::string_view access : {"acl", "policy", "publicAccessBlock"}) {
+    if (setting == access)
+      return "access is governed by the roles and token scopes of Strata's users";
+  }
+  if (setting == "notification") return "a pipeline's trigger runs on a new object";
+  if (setting == "encryption") return "encrypt the file system that holds the data directory";
+  for (const std::string_view lock : {"object-lock", "retention", "legal-hold"}) {
+    if (setting == lock) return "objects cannot be locked";
+  }
+  return {};
+}
+
 Answer change_setting(const Authorized& request, Lake&) {
   std::string which;
-  for (const auto& [name, value] : request.request().query)
+  std::string_view reason;
+  for (const auto& [name, value] : request.request().query) {
     which += (which.empty() ? "" : ", ") + name;
-  co_return Error(Code::kUnsupported,
-                  fmt::format("changing {} is not supported; access is governed by the roles and "
-                              "token scopes of Strata's users",
-                              which));
+    if (reason.empty()) reason = why_not(name);
+  }
+  co_return Error(Code::kUnsupported, fmt::format("changing {} is not supported{}{}", which,
+                                                  reason.empty() ? "" : "; ", reason));
 }
 
 }  // namespace strata::doors::s3

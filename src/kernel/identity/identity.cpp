@@ -368,16 +368,14 @@ Task<Result<IssuedToken>> Identity::create_token(const Caller& by, const TokenRe
 }
 
 Task<Status> Identity::revoke_token(const Caller& by, TokenId id) {
-  std::string owner;
-  for (const auto& token : tokens()) {
-    if (token.id == id || token.access_key_id == id.str()) {
-      owner = token.user_name;
-      id = token.id;
-    }
-  }
-  if (owner.empty())
+  const auto all = tokens();
+  const auto named = std::find_if(all.begin(), all.end(), [&](const TokenInfo& token) {
+    return token.id == id || token.access_key_id == id.str();
+  });
+  if (named == all.end())
     co_return not_found(fmt::format("there is no token '{}'", printable(id.str())));
-  if (owner != by.user_name && !by.may(Permission::kAdmin)) {
+  id = named->id;
+  if (named->user_name != by.user_name && !by.may(Permission::kAdmin)) {
     co_return Error(Code::kPermissionDenied, "only an admin may revoke tokens of others");
   }
   if (id != by.token && !by.may(Permission::kAdmin) && !has_whole_rights(by)) {
@@ -390,7 +388,9 @@ Task<Status> Identity::revoke_token(const Caller& by, TokenId id) {
     STRATA_TRY(audit_(w, by, "token.revoke", "token:" + id.str()));
     return reload(w);
   };
-  co_return co_await records_.write(update);
+  STRATA_CO_TRY(co_await records_.write(update));
+  if (revoked_) co_return co_await revoked_(*named);
+  co_return Status();
 }
 
 std::vector<TokenInfo> Identity::tokens() const {

@@ -150,6 +150,10 @@ class Identity {
 
   Task<Result<IssuedToken>> create_token(const Caller& by, const TokenRequest& request);
   Task<Status> revoke_token(const Caller& by, TokenId id);
+  // Called with each token that was revoked, before its revoker is answered: who keeps one of the
+  // server's own can replace it then. Set once, before the first call of revoke_token().
+  using RevokedHook = std::function<Task<Status>(TokenInfo revoked)>;
+  void on_revoked(RevokedHook hook) { revoked_ = std::move(hook); }
   std::vector<TokenInfo> tokens() const;
 
   // Credentials for one attempt of a task. They are derived from the master key and the attempt's
@@ -201,6 +205,7 @@ class Identity {
   Random& random_;
   std::string master_key_;
   AuditHook audit_;
+  RevokedHook revoked_;
   mutable std::shared_mutex mutex_;
   std::shared_ptr<const State> state_;
   std::map<std::string, TaskAttempt, std::less<>>

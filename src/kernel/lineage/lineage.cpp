@@ -58,6 +58,22 @@ Result<std::optional<Row>> find_row(Reader& r, const ProjectId& project, const N
       {project.str(), ref.kind, ref.name, as_of.micros});
 }
 
+// The things of that name, of all kinds; as in SQL, a table may leave out the schema "main".
+Result<std::vector<NodeRef>> things_of_name(Reader& r, const ProjectId& project,
+                                            std::string_view name, std::string_view version) {
+  const auto rows = r.query(
+      fmt::format("SELECT DISTINCT kind, name FROM lineage_nodes WHERE project = ? AND kind IN "
+                  "('{}') AND (name = ? OR (kind = 'table' AND name = ?)) AND (? = '' OR version = "
+                  "?) ORDER BY kind, name",
+                  fmt::join(kKinds, "', '")),
+      {project.str(), name, fmt::format("main.{}", name), version, version});
+  if (!rows) return rows.error();
+  std::vector<NodeRef> found;
+  for (const auto& row : *rows)
+    found.push_back({row.text(0), row.text(1), std::string(version)});
+  return found;
+}
+
 }  // namespace
 
 std::string NodeRef::to_string() const {
@@ -132,6 +148,28 @@ Task<Result<LineageNode>> Lineage::find(const ProjectId& project, const NodeRef&
     if (!*row)
       return not_found(fmt::format("nothing is known of '{}'", printable(ref.to_string())));
     return read_lineage_node(**row);
+  };
+  co_return co_await records_.read(query);
+}
+
+Task<Result<NodeRef>> Lineage::named(const ProjectId& project, std::string_view text) {
+  const auto query = [&](Reader& r) -> Result<NodeRef> {
+    auto found = things_of_name(r, project, text, "");
+    const std::size_t at = text.rfind('@');
+    if (found && found->empty() && at != std::string_view::npos)
+      found = things_of_name(r, project, text.substr(0, at), text.substr(at + 1));
+    if (!found) return found.error();
+    if (found->empty()) {
+      return not_found(
+          fmt::format("nothing is known of '{}': write a prediction's id, or kind:name or "
+                      "kind:name@version with a kind of {}",
+                      printable(text), fmt::join(kKinds, ", ")));
+    }
+    if (found->size() == 1) return found->front();
+    std::string all;
+    for (const auto& ref : *found)
+      all += (all.empty() ? "" : " or ") + printable(ref.to_string());
+    return invalid("ref", fmt::format("'{}' may be {}: write one of them", printable(text), all));
   };
   co_return co_await records_.read(query);
 }

@@ -76,6 +76,10 @@ class Lineage {
   // Errors: kNotFound.
   Task<Result<LineageNode>> find(const ProjectId& project, const NodeRef& ref,
                                  std::optional<Instant> as_of = {});
+  // What a text without a kind names: the one thing of that name (or name@version), of whatever
+  // kind. Errors: kNotFound, and kInvalidArgument when things of several kinds have it; both say
+  // how to write it.
+  Task<Result<NodeRef>> named(const ProjectId& project, std::string_view text);
   // All that leads to `start` (upstream) or follows from it (downstream), breadth first. Of several
   // writers of the same content, only the one whose content was read.
   Task<Result<LineageGraph>> walk(const ProjectId& project, const NodeRef& start,

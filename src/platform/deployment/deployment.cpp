@@ -128,8 +128,7 @@ Task<Result<EndpointInfo>> Endpoints::create(const kernel::Caller& caller, std::
         "INSERT INTO endpoints (project, name, model_ref, owner, created) VALUES (?, ?, ?, ?, ?)",
         {caller.project.str(), name, ref->to_string(), caller.user_name, now.micros});
     if (!added && added.error().code == Code::kAlreadyExists) {
-      return Error(Code::kAlreadyExists, fmt::format("there is an endpoint '{}' already", name),
-                   "name");
+      return taken(caller.project, name);
     }
     if (!added) return std::move(added).error();
     STRATA_TRY(ports_.audit.record(writer, caller, "endpoint.create", "endpoint:" + name,
@@ -227,17 +226,44 @@ Result<std::shared_ptr<const LiveModel>> Endpoints::find(const ProjectId& projec
   const auto found = names->second.find(name);
   if (found == names->second.end()) return no_endpoint(name);
   const auto& live = found->second;
-  if (live == nullptr) {
-    Error error(Code::kUnavailable,
-                fmt::format("endpoint '{}' has no loaded model yet", printable(name)));
-    error.retry = true;
-    return error;
-  }
+  if (live == nullptr) return not_answering(project, name);
   if (!version.empty() && version != live->identity->version) {
     return not_found(fmt::format("endpoint '{}' has version {} loaded, not {}", printable(name),
                                  live->identity->version, printable(version)));
   }
   return live;
+}
+
+// Why no endpoint of that name can be made.
+Error Endpoints::taken(const ProjectId& project, const std::string& name) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = endpoints_.find(Key(project.str(), name));
+  if (found == endpoints_.end() || found->second->state != EndpointState::kFailed)
+    return Error(Code::kAlreadyExists, fmt::format("there is an endpoint '{}' already", name),
+                 "name");
+  return Error(Code::kAlreadyExists,
+               fmt::format("there is an endpoint '{}' already, which failed: {}. To make it anew, "
+                           "delete it first: strata endpoint delete {}",
+                           name, found->second->error, name),
+               "name");
+}
+
+// Why an endpoint without a model has none.
+Error Endpoints::not_answering(const ProjectId& project, std::string_view name) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = endpoints_.find(Key(project.str(), std::string(name)));
+  if (found != endpoints_.end() && found->second->state == EndpointState::kFailed) {
+    return Error(Code::kUnavailable,
+                 fmt::format("endpoint '{}' failed to load {}: {}. It tries again every {} s and "
+                             "when that moves: register a version that can be served and move the "
+                             "alias to it, or delete the endpoint and create another",
+                             printable(name), found->second->ref.to_string(), found->second->error,
+                             kRetryAfter.count()));
+  }
+  Error error(Code::kUnavailable,
+              fmt::format("endpoint '{}' has no loaded model yet", printable(name)));
+  error.retry = true;
+  return error;
 }
 
 Task<Result<Answer>> Endpoints::predict(std::shared_ptr<const LiveModel> model, Inputs inputs,

@@ -131,7 +131,8 @@ class Endpoints {
                                      std::chrono::milliseconds limit);
 
   // What answers under that name now. Errors: kNotFound for an unknown name or a `version` that is
-  // not live, kUnavailable before the first version is loaded.
+  // not live, kUnavailable while there is no version that answers: `retry` while the first one is
+  // being loaded, and why when that failed.
   Result<std::shared_ptr<const LiveModel>> find(const ProjectId& project, std::string_view name,
                                                 std::string_view version = {}) const;
 
@@ -158,6 +159,8 @@ class Endpoints {
   Status try_out(LiveModel& model, const std::string& directory) const;
   void wake(const std::shared_ptr<Endpoint>& endpoint);
   void publish_routing();
+  Error taken(const ProjectId& project, const std::string& name) const;
+  Error not_answering(const ProjectId& project, std::string_view name) const;
   EndpointInfo info(const Endpoint& endpoint) const;
 
   Ports ports_;

@@ -12,6 +12,9 @@
 
 namespace strata::platform::deployment {
 
+// When an endpoint whose model could not be loaded tries again.
+inline constexpr std::chrono::seconds kRetryAfter{30};
+
 // One endpoint as the server follows it. What stands under `mutable part` is guarded by
 // Endpoints::mutex_.
 struct Endpoints::Endpoint {

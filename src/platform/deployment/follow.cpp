@@ -12,7 +12,6 @@ namespace strata::platform::deployment {
 namespace {
 
 constexpr std::chrono::seconds kLookEvery{1};
-constexpr std::chrono::seconds kRetryAfter{30};
 constexpr int kTimedRuns = 5;
 constexpr double kUnknownCost = 1e9;  // so that it never runs on a loop
 

@@ -29,7 +29,11 @@ constexpr kernel::Migration kMigrations[] = {
      "CREATE TABLE flow_outputs (run TEXT NOT NULL, step TEXT NOT NULL, name TEXT NOT NULL, digest "
      "TEXT NOT NULL,"
      " size INTEGER NOT NULL, PRIMARY KEY (run, step, name));"
-     "CREATE TABLE flow_cursors (name TEXT PRIMARY KEY, value INTEGER NOT NULL);"}};
+     "CREATE TABLE flow_cursors (name TEXT PRIMARY KEY, value INTEGER NOT NULL);"},
+    {"workflow", 2,
+     "ALTER TABLE flows ADD COLUMN trigger_failed INTEGER;"
+     "ALTER TABLE flows ADD COLUMN trigger_cause TEXT NOT NULL DEFAULT '';"
+     "ALTER TABLE flows ADD COLUMN trigger_error TEXT NOT NULL DEFAULT '';"}};
 
 }  // namespace
 
@@ -43,7 +47,8 @@ namespace strata::resources::workflow::tables {
 namespace {
 
 constexpr std::string_view kFlowColumns =
-    "SELECT f.project, f.name, f.version, f.owner, f.updated, v.number, v.spec FROM flows f"
+    "SELECT f.project, f.name, f.version, f.owner, f.updated, v.number, v.spec,"
+    " f.trigger_failed, f.trigger_cause, f.trigger_error FROM flows f"
     " JOIN flow_versions v ON v.project = f.project AND v.name = f.name AND v.version = f.version";
 constexpr std::string_view kRunColumns =
     "SELECT project, flow, version, cause, params, idempotency_key, cancel_requested, doc FROM "
@@ -59,9 +64,12 @@ Result<wire::FlowSpec> parse_spec(const std::string& text) {
 Result<FlowRow> flow_of(const kernel::Row& row) {
   auto spec = parse_spec(row.text(6));
   if (!spec) return spec.error().wrap("stored pipeline '" + row.text(1) + "' cannot be read");
-  return FlowRow{row.text(0),     row.text(1),    row.text(2),
-                 row.text(3),     row.integer(5), Instant{row.integer(4)},
-                 std::move(*spec)};
+  FlowRow out{row.text(0),     row.text(1),    row.text(2),
+              row.text(3),     row.integer(5), Instant{row.integer(4)},
+              std::move(*spec)};
+  if (const auto at = row.maybe_integer(7))
+    out.trigger_failure = TriggerFailure{Instant{*at}, row.text(8), row.text(9)};
+  return out;
 }
 
 Result<RunRow> run_of(const kernel::Row& row) {
@@ -162,9 +170,20 @@ Result<std::int64_t> put_flow(Writer& w, const kernel::Caller& by, const wire::F
   STRATA_TRY(done(
       w.execute("INSERT INTO flows (project, name, version, owner, updated) VALUES (?, ?, ?, ?, ?)"
                 " ON CONFLICT (project, name) DO UPDATE SET version = excluded.version, updated = "
-                "excluded.updated",
+                "excluded.updated, trigger_failed = NULL",
                 {project, spec.name, version, by.user_name, now.micros})));
   return number;
+}
+
+Status set_trigger_failure(Writer& w, const FlowRow& flow,
+                           const std::optional<TriggerFailure>& failure) {
+  const TriggerFailure said = failure.value_or(TriggerFailure());
+  std::optional<std::int64_t> time;
+  if (failure) time = failure->time.micros;
+  return done(
+      w.execute("UPDATE flows SET trigger_failed = ?, trigger_cause = ?, trigger_error = ? WHERE "
+                "project = ? AND name = ?",
+                {time, said.cause, said.error, flow.project, flow.name}));
 }
 
 Result<bool> remove_flow(Writer& w, const std::string& project, const std::string& name) {

@@ -20,6 +20,7 @@ struct FlowRow {
   std::int64_t number = 0;
   Instant updated;
   wire::FlowSpec spec;
+  std::optional<TriggerFailure> trigger_failure{};
 };
 Result<std::optional<FlowRow>> find_flow(Reader& r, const std::string& project,
                                          const std::string& name);
@@ -32,6 +33,9 @@ Result<wire::FlowSpec> spec_of(Reader& r, const std::string& project, const std:
 // Stores the spec as the flow's newest version unless it is that already; the version's number.
 Result<std::int64_t> put_flow(Writer& w, const kernel::Caller& by, const wire::FlowSpec& spec,
                               Instant now);
+// What the newest trigger came to; nothing when it started a run.
+Status set_trigger_failure(Writer& w, const FlowRow& flow,
+                           const std::optional<TriggerFailure>& failure);
 Result<bool> remove_flow(Writer& w, const std::string& project, const std::string& name);
 Result<std::vector<FlowVersion>> versions(Reader& r, const std::string& project,
                                           const std::string& name);

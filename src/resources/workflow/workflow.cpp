@@ -31,8 +31,9 @@ Error no_run(const std::string& id) {
 }
 
 FlowSummary summary_of(const tables::FlowRow& row, Instant now) {
-  FlowSummary out{row.name,   row.spec.description, row.version, row.owner,
-                  row.number, row.updated,          row.spec,    {}};
+  FlowSummary out{row.name,           row.spec.description, row.version, row.owner,
+                  row.number,         row.updated,          row.spec,    {},
+                  row.trigger_failure};
   for (const auto& trigger : row.spec.triggers) {
     const auto* const cron = std::get_if<wire::CronTrigger>(&trigger);
     if (cron == nullptr) continue;
@@ -185,6 +186,7 @@ struct Workflows::Impl {
     order.user = row.owner;
     order.flow = &row;
     const auto made = create(w, order);
+    if (made && row.trigger_failure) return tables::set_trigger_failure(w, row, std::nullopt);
     if (made) return {};
     if (made.error().code == Code::kInvalidArgument ||
         made.error().code == Code::kResourceExhausted)
@@ -195,6 +197,8 @@ struct Workflows::Impl {
   Status trigger_failed(Writer& w, const tables::FlowRow& row, const Order& order,
                         const Error& why) {
     log::warn("workflow.trigger", Json::object({{"flow", row.name}, {"error", why.message}}));
+    const TriggerFailure failure{ports.clock.now(), order.cause, why.message};
+    STRATA_TRY(tables::set_trigger_failure(w, row, failure));
     return ports.events.publish(w, ProjectId(row.project), "flow.trigger_failed",
                                 "flow:" + row.name,
                                 Json::object({{"cause", order.cause}, {"error", why.message}}));

@@ -56,12 +56,21 @@ struct Ports {
   int running_per_user = 64;
 };
 
+// Why the newest of a pipeline's triggers that fired started no run.
+struct TriggerFailure {
+  Instant time;
+  std::string cause;  // as a run that it had started would have
+  std::string error;
+};
+
 struct FlowSummary {
   std::string name, description, version, owner;
   std::int64_t number = 0;  // of the version, from 1
   Instant updated;
   wire::FlowSpec spec;
   std::optional<Instant> next_run;  // of its cron triggers
+  // Until a trigger starts a run again, or the pipeline is applied again.
+  std::optional<TriggerFailure> trigger_failure{};
 };
 
 struct FlowVersion {

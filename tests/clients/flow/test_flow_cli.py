@@ -39,6 +39,10 @@ def test_a_failed_run_is_exit_code_1_and_says_why(server, tmp_path):
     done = server.strata("flow", "run", str(file), "--wait", check=False)
     assert done.returncode == 1
     assert "exit code 9" in done.stderr
+    runs = json.loads(server.strata("flow", "status", "--flow", "cli-fail", "-o", "json").stdout)
+    (run,) = [run["id"] for run in runs["runs"]]
+    log = f"strata flow logs {run} say"
+    assert log in done.stderr and log in server.strata("flow", "status", run).stdout
 
 
 def test_a_dry_run_changes_nothing(server, tmp_path):
@@ -154,3 +158,18 @@ def test_a_servers_data_with_its_keys_is_never_packed(server, tmp_path):
     within.write_text(file.read_text())
     refused = server.strata("flow", "apply", str(within), check=False)
     assert refused.returncode == 2 and "a server's data and keys" in refused.stderr
+
+
+def test_a_step_sees_which_certificates_the_server_was_told_to_trust(
+    fresh_server, tmp_path, monkeypatch
+):
+    names = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "MLFLOW_TRACKING_SERVER_CERT_PATH")
+    for name in names:
+        monkeypatch.setenv(name, f"/ca/{name}.pem")
+    server = fresh_server.start()
+    file = write(tmp_path, "trust")
+    (tmp_path / "say.sh").write_text("".join(f"echo ${name}\n" for name in names))
+    server.strata("flow", "run", str(file), "--wait")
+    (run,) = json.loads(server.strata("flow", "status", "-o", "json").stdout)["runs"]
+    logged = server.strata("flow", "logs", run["id"], "say").stdout
+    assert logged.split() == [f"/ca/{name}.pem" for name in names]

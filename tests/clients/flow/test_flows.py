@@ -413,6 +413,16 @@ def test_a_trigger_that_could_not_start_a_run_says_so_in_the_events_of_its_pipel
     assert told[0]["data"]["cause"] == f"event object.created {bucket}/k"
     assert name in told[0]["data"]["error"]
     assert flows.call("GET", f"/api/v1/flow-runs?flow={name}")["runs"] == []
+    for command in (["list"], ["status", "--flow", name]):
+        shown = flows.server.strata("flow", *command).stdout
+        (line,) = [line for line in shown.splitlines() if told[0]["data"]["error"] in line]
+        assert name in line and told[0]["data"]["cause"] in line
+    flows.server.strata("user", "enable", name)
+    s3.put_object(Bucket=bucket, Key="again", Body=b"1")
+    while flows.call("GET", f"/api/v1/flows/{name}")["trigger_failure"]:
+        assert time.monotonic() < deadline
+    assert len(flows.call("GET", f"/api/v1/flow-runs?flow={name}")["runs"]) == 1
+    assert told[0]["data"]["error"] not in flows.server.strata("flow", "list").stdout
 
 
 SILENT = """name: silent

@@ -59,6 +59,11 @@ def test_settings_nobody_made_answer_as_on_a_plain_bucket(s3, bucket):
     with pytest.raises(ClientError) as raised:
         s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     assert code_of(raised) == ("NotImplemented", 501)
+    said = raised.value.response["Error"]["Message"]
+    assert "one version" in said and "roles" not in said
+    with pytest.raises(ClientError) as raised:
+        s3.put_bucket_policy(Bucket=bucket, Policy="{}")
+    assert "roles" in raised.value.response["Error"]["Message"]
 
 
 def fill(s3, bucket, keys):

@@ -1,13 +1,19 @@
 """Over TLS boto3 sends its checksums as trailers of unsigned chunks, by default."""
 
 import os
+import pathlib
 import subprocess
+import sys
 
 import boto3
+import pytest
 from botocore.config import Config
+from programs import ROOT, binary
 
 
-def test_boto3_with_its_defaults_over_tls(fresh_server, tmp_path):
+@pytest.fixture
+def secure_server(fresh_server, tmp_path):
+    """A server with a self-signed certificate, and that certificate."""
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
@@ -16,13 +22,12 @@ def test_boto3_with_its_defaults_over_tls(fresh_server, tmp_path):
         check=True,
         capture_output=True,
     )
-    fresh_server.options = (
-        "--tls-certificate",
-        str(certificate),
-        "--tls-private-key",
-        str(key),
-    )
-    server = fresh_server.start()
+    fresh_server.options = ("--tls-certificate", str(certificate), "--tls-private-key", str(key))
+    return fresh_server.start(), certificate
+
+
+def test_boto3_with_its_defaults_over_tls(secure_server, tmp_path):
+    server, certificate = secure_server
     assert server.s3.startswith("https://")
     s3 = boto3.client(
         "s3",
@@ -45,3 +50,45 @@ def test_boto3_with_its_defaults_over_tls(fresh_server, tmp_path):
         assert "ContentEncoding" not in got
     s3.upload_file(str(tmp_path / "body"), "secure", "by-parts")
     assert s3.get_object(Bucket="secure", Key="by-parts")["Body"].read() == body
+
+
+BOTO3 = "import boto3; boto3.client('s3').list_buckets()"
+MLFLOW = """
+import mlflow
+with mlflow.start_run():
+    mlflow.log_metric("m", 1)
+    mlflow.log_text("text", "a.txt")
+"""
+REQUESTS = (
+    "import os, requests; requests.get(os.environ['STRATA_URL'] + '/healthz').raise_for_status()"
+)
+PACKAGE = "import strata; assert strata.sql('SELECT 7').scalar() == 7"
+
+
+def test_each_client_is_told_of_a_self_signed_certificate_by_its_own_variable(secure_server):
+    """As the guide to access says."""
+    server, certificate = secure_server
+    # Clients of other tests leave words of their own in this process.
+    ours = ("MLFLOW_", "AWS_", "SSL_CERT_", "REQUESTS_CA_", "CURL_CA_")
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    plain |= server.env | {"PYTHONPATH": str(ROOT / "sdk" / "python" / "src")}
+    aws = pathlib.Path(sys.executable).with_name("aws")
+    page = (ROOT / "docs" / "how-to" / "manage-access.md").read_text()
+    for variable, command in (
+        ("SSL_CERT_FILE", [binary(), "user", "list"]),
+        ("SSL_CERT_FILE", [sys.executable, "-c", PACKAGE]),
+        ("AWS_CA_BUNDLE", [aws, "s3", "ls"]),
+        ("AWS_CA_BUNDLE", [sys.executable, "-c", BOTO3]),
+        ("MLFLOW_TRACKING_SERVER_CERT_PATH", [sys.executable, "-c", MLFLOW]),
+        ("REQUESTS_CA_BUNDLE", [sys.executable, "-c", REQUESTS]),
+        ("CURL_CA_BUNDLE", ["curl", "-sSf", f"{server.http}/healthz"]),
+    ):
+        assert f"export {variable}=" in page
+
+        def run(env, command=command):
+            return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+
+        told = run(plain | {variable: str(certificate)})
+        assert told.returncode == 0, (variable, told.stderr)
+        if command[-1] != MLFLOW:  # it would ask again for minutes
+            assert run(plain).returncode != 0, variable

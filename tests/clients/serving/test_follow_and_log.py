@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import glob
 import json
+import os
+import re
+import subprocess
 import threading
 import uuid
 
@@ -11,6 +14,7 @@ import duckdb
 import numpy as np
 import pytest
 import requests
+from programs import ROOT
 
 
 @pytest.fixture
@@ -30,6 +34,21 @@ def two_versions(make_served, table):
 
 ROW = {"distance": 500, "wind": 12.25, "hour": 9, "cold": True}
 VALUES = np.array([[500, 12.25, 9, 1]])
+
+
+def test_the_documented_wait_ends_when_the_version_that_the_alias_names_answers(
+    server, two_versions
+):
+    page = (ROOT / "docs" / "how-to" / "deploy-a-model.md").read_text()
+    (wait,) = [block for block in re.findall(r"```sh\n(.*?)```", page, re.S) if "/ready" in block]
+    two_versions.point("2")
+    subprocess.run(
+        ["bash", "-c", wait.replace("/houses/", f"/{two_versions.name}/")],
+        env=os.environ | server.env,
+        check=True,
+        timeout=90,
+    )
+    assert two_versions.show()["live"]["version"] == "2"
 
 
 def test_moving_the_alias_moves_the_endpoint_without_a_failed_or_mixed_answer(server, two_versions):

@@ -181,4 +181,17 @@ def test_what_cannot_be_served_says_how_to_mend_it(make_served, table):
         assert done.returncode == 1
         assert hint in done.stderr
         assert served.show()["state"] == "failed"
-        assert served.invoke({"inputs": [1]}).status_code == 503
+        asked = served.invoke({"inputs": [1]})
+        assert asked.status_code == 503
+        reason = served.show()["error"]
+        assert "failed" in asked.text and hint in reason and reason in asked.json()["message"]
+        again = served.server.strata(
+            "endpoint",
+            "create",
+            served.name,
+            "--model",
+            f"models:/{served.registered}@live",
+            check=False,
+        )
+        assert again.returncode == 5
+        assert "failed" in again.stderr and f"endpoint delete {served.name}" in again.stderr

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from ._client import Client, connect, segment
@@ -23,24 +25,42 @@ class Prediction:
     model_version: str
 
 
+def _plain(value: Any, place: str = "data") -> Any:
+    """The value in JSON, exactly. What is missing (None, NaN, NaT, pandas.NA) is null."""
+    if isinstance(value, float):
+        if math.isinf(value):
+            raise ValueError(
+                f"{place}: {value} cannot be asked about: JSON has no infinity. Give None or NaN "
+                "for a missing value, else a finite number"
+            )
+        return None if math.isnan(value) else value
+    if type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist(), place)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one, f"{place}[{key!r}]") for key, one in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(one, f"{place}[{i}]") for i, one in enumerate(value)]
+    return value
+
+
 def _payload(data: Any) -> dict[str, Any]:
     """The MLflow scoring form that fits: data with column names keep them, the rest is a tensor."""
     if hasattr(data, "to_dict") and hasattr(data, "columns"):
-        return {
-            "dataframe_split": json.loads(
-                data.to_json(orient="split", index=False, double_precision=15)
-            )
-        }
+        cells = data.to_dict(orient="list")
+        rows = [list(row) for row in zip(*cells.values(), strict=True)]
+        return {"dataframe_split": {"columns": list(cells), "data": _plain(rows)}}
     if (
         isinstance(data, Sequence)
         and not isinstance(data, str)
         and data
         and isinstance(data[0], Mapping)
     ):
-        return {"dataframe_records": [dict(row) for row in data]}
-    if isinstance(data, Mapping):
-        return {"inputs": dict(data)}
-    return {"inputs": data.tolist() if hasattr(data, "tolist") else data}
+        return {"dataframe_records": _plain(data)}
+    return {"inputs": _plain(data)}
 
 
 class Endpoint:
@@ -58,7 +78,8 @@ class Endpoint:
     def predict(self, data: Any, *, params: Mapping[str, Any] | None = None) -> Prediction:
         """Predicts for a DataFrame, a list of dicts (rows), a dict of columns or an array.
 
-        Raises InvalidArgumentError when the data does not fit the model's signature.
+        A missing value is None or NaN, as in pandas; an infinite one raises ValueError. Raises
+        InvalidArgumentError when the data does not fit the model's signature.
         """
         body = _payload(data)
         if params:
