@@ -84,6 +84,29 @@ it('shows a run of a pipeline go from state to state', async () => {
   await page.getByRole('main').getByText('succeeded', { exact: true }).first().waitFor();
 });
 
+it('says why a trigger started no run', async () => {
+  const put = (path, token, body) => {
+    const headers = { Authorization: `Bearer ${token}` };
+    return fetch(server.url + path, { method: 'PUT', headers, body: JSON.stringify(body) });
+  };
+  await server.api('POST', '/api/v1/users', { name: 'leaver', role: 'member' });
+  const { token } = await server.api('POST', '/api/v1/tokens', { user: 'leaver' });
+  await bucket('left');
+  const flow = {
+    name: 'orphan',
+    steps: { first: { command: ['true'] } },
+    triggers: [{ event: 'object.created', bucket: 'left' }],
+  };
+  assert.equal((await put('/api/v1/flows/orphan', token, flow)).status, 200);
+  await server.api('POST', '/api/v1/users/leaver/disable', {});
+  page = await open(browser, server);
+  await visit(page, server, '/pipelines/orphan');
+  assert.equal((await put('/api/v1/lake/buckets/left/objects/k', server.token, 1)).status, 200);
+  const told = page.getByRole('alert').filter({ hasText: 'A trigger started no run' });
+  await told.filter({ hasText: 'object.created left/k' }).waitFor();
+  await check(page, 'a pipeline whose trigger failed');
+});
+
 it('says that the connection is lost, and takes up what it missed', async () => {
   page = await open(browser, { ...line, token: server.token });
   await visit(page, line, '/lake');
