@@ -106,9 +106,15 @@ class Served:
     def get(self, path: str):
         return requests.get(self.server.http + path, headers=self.server.bearer(), timeout=30)
 
-    def invoke(self, body, content_type: str = "application/json", **options):
+    def invoke(
+        self,
+        body,
+        content_type: str = "application/json",
+        more_headers: dict | None = None,
+        **options,
+    ):
         data = body if isinstance(body, (str, bytes)) else json.dumps(body)
-        headers = {**self.server.bearer(), "Content-Type": content_type}
+        headers = {**self.server.bearer(), "Content-Type": content_type, **(more_headers or {})}
         return requests.post(
             f"{self.server.http}/endpoints/{self.name}/invocations",
             data=data,
