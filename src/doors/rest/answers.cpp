@@ -135,7 +135,8 @@ constexpr Type kTypes[] = {
      "id: string, time: string, endpoint: string, model: string, version: string, "
      "digest: string, deployment: integer, latency_us: integer, status: string, "
      "row_count: integer, rows: PredictionRow[]"},
-    {"Predictions", "predictions: Prediction[], unreadable_files: integer"},
+    {"Predictions",
+     "predictions: Prediction[], unreadable_files: integer, next_page_token: string|null"},
     {"LineageNode",
      "ref: string, kind: string, name: string, version: string, digest: string, owner: string, "
      "time: string, facts: {any}"},

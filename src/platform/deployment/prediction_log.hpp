@@ -69,12 +69,14 @@ struct Prediction {
   std::string status;  // "ok", or what the model failed with
   std::size_t row_count = 0;
   std::vector<PredictionRow> rows;  // the first of them
+  std::size_t shown_bytes = 0;      // about what these have as JSON
 };
 
-// The newest predictions of an endpoint.
+// A page of an endpoint's predictions, newest first.
 struct PredictionList {
   std::vector<Prediction> predictions;
   std::size_t unreadable_files = 0;  // so many files of the log were passed over
+  std::string next;                  // where the next page begins; empty when there is none
 };
 
 // Rows [first, first + rows) of an exchange.
@@ -104,9 +106,12 @@ class PredictionLog {
   // What one flush puts into a file at most, though at least one row.
   static constexpr std::size_t kSegmentRows = 1U << 16U;
   static constexpr std::size_t kSegmentBytes = 8U << 20U;
-  // How many rows of one prediction are given, and of all predictions in a list together.
+  // How many rows of one prediction are given, and of all predictions on a page together.
   static constexpr std::size_t kRowsShown = 1000;
   static constexpr std::size_t kRowsListed = 10'000;
+  // How many bytes they may have as JSON, of one prediction and of a page alike; one row is always
+  // given.
+  static constexpr std::size_t kBytesShown = 4U << 20U;
 
   PredictionLog(std::string folder, Files& files, const Clock& clock, metrics::Registry& metrics);
   ~PredictionLog();
@@ -125,13 +130,17 @@ class PredictionLog {
   // said; nothing is lost then, the next flush tries again.
   Status flush();
 
-  // With its first kRowsShown rows. A file that cannot be read is passed over. Errors: kNotFound,
-  // kDataLoss when the prediction may be in a file that cannot be read.
+  // With its first rows, at most kRowsShown of them and as many as kBytesShown has room for. A file
+  // that cannot be read is passed over. Errors: kNotFound, kDataLoss when the prediction may be in
+  // a file that cannot be read.
   Result<Prediction> find(std::string_view project, std::string_view id);
-  // Newest first, at most `limit` requests, with their first rows. Files that cannot be read are
-  // passed over and counted.
+  // Newest first, at most `limit` requests, each with the rows that find() gives; those that came
+  // before `before`, a list's `next`, or all. Ends early when the page is full by its rows or
+  // bytes, though not before its first. Files that cannot be read are passed over and counted.
+  // Errors: kInvalidArgument when `before` is no prediction of the endpoint, kDataLoss when it may
+  // be in a file that cannot be read.
   Result<PredictionList> newest(std::string_view project, std::string_view endpoint,
-                                std::size_t limit);
+                                std::size_t limit, std::string_view before = {});
   // The files that together hold every row that was flushed, each once; of one endpoint or of all.
   std::vector<std::string> files(std::string_view project, std::string_view endpoint = {});
 
@@ -182,9 +191,13 @@ class PredictionLog {
   void remove_obsolete();
   Result<wire::ParquetReader> reader_of(const Segment& segment) const;
   Result<std::vector<wire::ParquetReader::Run>> runs_of(const Segment& segment) const;
-  Result<std::vector<Prediction>> read_rows(const Segment& segment, std::size_t first,
-                                            std::size_t count) const;
-  Result<Prediction> read(const Place& place, std::size_t limit) const;
+  Result<wire::ParquetTable> read_rows(const Segment& segment, std::size_t first,
+                                       std::size_t count) const;
+  Result<Prediction> read(const Place& place) const;
+  struct Page;
+  Status find_places(std::string_view before, std::size_t limit, Page& page) const;
+  std::size_t add_together(Page& page, std::size_t at, PredictionList& out) const;
+  bool add_one(Page& page, std::size_t at, PredictionList& out) const;
   std::vector<Segment> segments_of(std::string_view project, std::string_view endpoint);
 
   const std::string folder_;
@@ -207,7 +220,11 @@ class PredictionLog {
 
 // The rows of some exchanges with one model as a table.
 wire::ParquetTable table_of(const ModelIdentity& model, std::span<const ExchangeSlice> slices);
-// The other way: one prediction for each id, in the order of the table.
-std::vector<Prediction> predictions_of(wire::ParquetTable table);
+// About how many bytes each row of such a table has as JSON.
+std::vector<std::size_t> shown_bytes(wire::ParquetTable& table);
+// The other way: one prediction for each id, in the order of the table, of `count` rows from
+// `first` on.
+std::vector<Prediction> predictions_of(wire::ParquetTable& table, std::size_t first,
+                                       std::size_t count);
 
 }  // namespace strata::platform::deployment

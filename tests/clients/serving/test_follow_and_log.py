@@ -91,6 +91,18 @@ def test_a_version_that_cannot_be_loaded_leaves_the_old_one_serving(two_versions
     assert served.show()["error"] is None
 
 
+def listed_by_page(served, limit: int) -> list[str]:
+    """The ids of all predictions of an endpoint, newest first."""
+    path = f"/api/v1/endpoints/{served.name}/predictions?limit={limit}"
+    ids, token = [], ""
+    while token is not None:
+        page = served.get(path + (f"&page_token={token}" if token else "")).json()
+        assert 0 < len(page["predictions"]) <= limit
+        ids += [p["id"] for p in page["predictions"]]
+        token = page["next_page_token"]
+    return ids
+
+
 def test_the_log_keeps_every_row_exactly_and_sql_reads_it(server, two_versions):
     served = two_versions
     rng = np.random.default_rng(5)
@@ -111,6 +123,7 @@ def test_the_log_keeps_every_row_exactly_and_sql_reads_it(server, two_versions):
         "predictions"
     ]
     assert [p["id"] for p in newest] == list(sent)[:-3:-1]
+    assert listed_by_page(served, 3) == list(sent)[::-1]
     files = glob.glob(str(server.data / "predictions" / "*" / served.name / "*.parquet"))
     rows = duckdb.sql(
         "SELECT prediction_id, row, inputs.wind, inputs.distance, outputs.predict, digest, time "
