@@ -80,7 +80,7 @@ class Life {
           .push_back(std::move(tensor));
     }
     memory_.appended[exchange->id] = wind;
-    log_.append(std::move(exchange));
+    log_.append(std::move(exchange), {});
   }
 
   void check() {

@@ -148,7 +148,7 @@ class Endpoints {
   using Key = std::pair<std::string, std::string>;  // project, name
 
   Result<Answer> run(const LiveModel& model, Inputs& inputs,
-                     std::shared_ptr<const std::string>& backing);
+                     std::shared_ptr<const std::string>& backing, PredictionLog::Room room);
   Task<void> watch();
   Task<void> follow(std::shared_ptr<Endpoint> endpoint);
   Task<Status> bring_up(std::shared_ptr<Endpoint> endpoint);

@@ -123,8 +123,17 @@ void PredictionLog::drop_joined(Series& series) {
     segment.level = level_of(segment.from, segment.to);
 }
 
-void PredictionLog::append(std::shared_ptr<const Exchange> exchange) {
-  const std::size_t bytes = exchange->bytes();
+std::optional<PredictionLog::Room> PredictionLog::admit(std::size_t bytes) {
+  std::size_t held = held_.load(std::memory_order_relaxed);
+  do {
+    if (held >= kMaxPending) return std::nullopt;
+  } while (!held_.compare_exchange_weak(held, held + bytes, std::memory_order_relaxed));
+  return Room(this, bytes);
+}
+
+void PredictionLog::append(std::shared_ptr<const Exchange> exchange, Room room) {
+  const std::size_t bytes = exchange->held_bytes();
+  held_.fetch_add(bytes, std::memory_order_relaxed);  // and the room is given back at the end
   auto* node = new Node{std::move(exchange), head_.load(std::memory_order_relaxed)};
   while (!head_.compare_exchange_weak(node->next, node, std::memory_order_release,
                                       std::memory_order_relaxed)) {
@@ -132,6 +141,7 @@ void PredictionLog::append(std::shared_ptr<const Exchange> exchange) {
   const std::size_t before = pending_.fetch_add(bytes, std::memory_order_relaxed);
   // Half full: do not wait for the second to pass.
   if (before < kMaxPending / 2 && before + bytes >= kMaxPending / 2) half_full_.notify_all();
+  const Room taken = std::move(room);
 }
 
 // Needs writing_.
@@ -194,7 +204,7 @@ Status PredictionLog::write() {
     for (auto* waiting : group) {
       const auto& exchange = *waiting->exchange;
       const std::size_t of_row =
-          exchange.bytes() / std::max<std::size_t>(1, exchange.inputs.rows) + 1;
+          exchange.value_bytes() / std::max<std::size_t>(1, exchange.inputs.rows) + 1;
       for (std::size_t at = waiting->written; at < exchange.inputs.rows && status;) {
         const std::size_t room = bytes >= kSegmentBytes ? 0 : (kSegmentBytes - bytes) / of_row;
         const std::size_t fits = std::min(kSegmentRows - rows, room);
@@ -217,10 +227,11 @@ Status PredictionLog::write() {
   std::size_t done = 0;
   std::erase_if(batch_, [&](const Waiting& waiting) {
     if (waiting.written < waiting.exchange->inputs.rows) return false;
-    done += waiting.exchange->bytes();
+    done += waiting.exchange->held_bytes();
     return true;
   });
   pending_.fetch_sub(done, std::memory_order_relaxed);
+  held_.fetch_sub(done, std::memory_order_relaxed);
   return status;
 }
 

@@ -10,6 +10,7 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/json.hpp"
@@ -47,7 +48,10 @@ struct Exchange {
   std::vector<wire::Tensor> outputs;  // empty when the model failed
   std::string failure;
   std::shared_ptr<const std::string> backing;  // what the inputs may look at
-  std::size_t bytes() const;
+  // The memory that it holds while it waits, the backing's too.
+  std::size_t held_bytes() const;
+  // About what its rows are in a file.
+  std::size_t value_bytes() const;
 };
 
 struct PredictionRow {
@@ -92,12 +96,13 @@ struct ExchangeSlice {
 //
 // Promises: what append() took is in a published, synced file at most kFlushEvery later, or when
 // the log is closed; a file is complete or absent. A killed process loses what it took since the
-// last flush. No prediction is dropped while the server runs: when kMaxPending bytes wait, append()
-// refuses and the caller must not answer. Small files are joined into larger ones; the joined ones
-// stay readable for kGrace, so that a query that began with files() ends. A request of more than
-// kSegmentRows rows or kSegmentBytes lies in several files, of which a killed process may leave the
-// first. Memory: writing and reading hold one file's rows at a time. Threads: append() takes no
-// lock; everything else may be called from any thread and blocks.
+// last flush. No prediction is dropped while the server runs: an answer is admitted before its
+// model runs, and none is while kMaxPending bytes are held by those admitted and those that wait,
+// so that they never hold more than that and the one that crosses it. Small files are joined into
+// larger ones; the joined ones stay readable for kGrace, so that a query that began with files()
+// ends. A request of more than kSegmentRows rows or kSegmentBytes lies in several files, of which a
+// killed process may leave the first. Memory: writing and reading hold one file's rows at a time.
+// Threads: append() takes no lock; everything else may be called from any thread and blocks.
 class PredictionLog {
  public:
   static constexpr std::chrono::milliseconds kFlushEvery{1000};
@@ -122,9 +127,30 @@ class PredictionLog {
   // flushes a last time.
   Task<void> keep(BlockingPool& pool, std::stop_token stop);
 
-  // Whether there is room for more. Ask before a model runs.
-  bool has_room() const { return pending_.load(std::memory_order_relaxed) < kMaxPending; }
-  void append(std::shared_ptr<const Exchange> exchange);
+  // Room in the log for one answer, given back unless append() takes it over.
+  class Room {
+   public:
+    Room() = default;
+    Room(Room&& other) noexcept
+        : log_(std::exchange(other.log_, nullptr)),
+          bytes_(std::exchange(other.bytes_, 0)) {}
+    Room& operator=(Room&&) = delete;
+    ~Room() {
+      if (log_ != nullptr) log_->held_.fetch_sub(bytes_, std::memory_order_relaxed);
+    }
+
+   private:
+    friend class PredictionLog;
+    Room(PredictionLog* log, std::size_t bytes) : log_(log), bytes_(bytes) {}
+    PredictionLog* log_ = nullptr;
+    std::size_t bytes_ = 0;
+  };
+
+  // Reserves room for what an answer is expected to hold; nothing when the log is full. Ask before
+  // the model runs.
+  std::optional<Room> admit(std::size_t bytes);
+  // Turns the room into what the exchange really holds.
+  void append(std::shared_ptr<const Exchange> exchange, Room room);
 
   // Writes what was appended before the call, on the calling thread. Errors: what the file system
   // said; nothing is lost then, the next flush tries again.
@@ -207,7 +233,8 @@ class PredictionLog {
   metrics::Counter& failures_;
 
   std::atomic<Node*> head_{nullptr};
-  std::atomic<std::size_t> pending_{0};
+  std::atomic<std::size_t> held_{0};     // by what was admitted or waits
+  std::atomic<std::size_t> pending_{0};  // by what waits
   Signal half_full_;
 
   std::mutex writing_;          // held for the whole of a flush; over batch_

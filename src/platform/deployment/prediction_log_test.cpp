@@ -56,7 +56,7 @@ class PredictionLogTest : public testing::Test {
     exchange->inputs.tensors.push_back(std::move(origin));
     exchange->outputs.push_back(std::move(predict));
     std::string id = exchange->id;
-    log_->append(std::move(exchange));
+    log_->append(std::move(exchange), {});
     return id;
   }
 
@@ -216,7 +216,7 @@ TEST_F(PredictionLogTest, Many_columns_bound_a_prediction_as_large_values_do) {
   }
   exchange->model = wide;
   const std::string id = exchange->id;
-  log_->append(std::move(exchange));
+  log_->append(std::move(exchange), {});
   const auto found = log_->find("default", id);
   ASSERT_TRUE(found) << found.error().message;
   EXPECT_EQ(found->row_count, 500U);
@@ -248,6 +248,56 @@ TEST_F(PredictionLogTest, A_page_begins_where_the_one_before_ended_whatever_was_
     ASSERT_FALSE(none);
     EXPECT_EQ(none.error().code, Code::kInvalidArgument);
   }
+}
+
+TEST_F(PredictionLogTest, Room_that_was_asked_for_is_taken_until_it_is_given_back_or_written) {
+  constexpr std::size_t kMost = PredictionLog::kMaxPending;
+  {
+    const auto first = log_->admit(kMost - 1);
+    ASSERT_TRUE(first);
+    EXPECT_TRUE(log_->admit(kMost));  // crosses the bound alone, and gives it back
+    const auto second = log_->admit(1);
+    ASSERT_TRUE(second);
+    EXPECT_FALSE(log_->admit(1));
+  }
+  EXPECT_TRUE(log_->admit(1));
+  auto exchange = std::make_shared<Exchange>();
+  exchange->time = clock_.now();
+  exchange->id = random_.uuid7(exchange->time);
+  exchange->model = model_;
+  exchange->inputs.rows = 1;
+  for (const auto& column : model_->contract.columns) {
+    Tensor one(column.name, column.element, {1});
+    if (column.element == ElementType::kText) one.texts = {"JFK"};
+    if (column.element != ElementType::kText) one.allocate<double>(1);
+    exchange->inputs.tensors.push_back(std::move(one));
+  }
+  // What a small input looks at may be large.
+  exchange->backing = std::make_shared<const std::string>(kMost, 'x');
+  log_->append(std::move(exchange), *log_->admit(100));
+  EXPECT_FALSE(log_->admit(1));
+  ASSERT_TRUE(log_->flush());
+  const auto all = log_->admit(kMost);
+  ASSERT_TRUE(all);
+  EXPECT_FALSE(log_->admit(1));
+}
+
+TEST_F(PredictionLogTest, Of_many_that_ask_at_once_only_one_crosses_the_bound) {
+  constexpr std::size_t kEach = PredictionLog::kMaxPending / 10;
+  std::atomic<int> admitted{0};
+  std::vector<std::thread> threads;
+  std::vector<std::vector<PredictionLog::Room>> rooms(4);
+  for (auto& mine : rooms) {
+    threads.emplace_back([&] {
+      while (auto room = log_->admit(kEach)) {
+        mine.push_back(*std::move(room));
+        ++admitted;
+      }
+    });
+  }
+  for (auto& thread : threads)
+    thread.join();
+  EXPECT_EQ(admitted, 11);
 }
 
 TEST_F(PredictionLogTest, Appends_from_many_threads_are_all_written) {

@@ -185,6 +185,9 @@ void add_rows(wire::ParquetTable& table, const ModelIdentity& model, const Excha
     fill(columns[at++], i < exchange.outputs.size() ? &exchange.outputs[i] : nullptr);
 }
 
+// The id, the shapes and what else surrounds the values of an exchange.
+constexpr std::size_t kAround = 512;
+
 // As a JSON text, with its quotes and escapes.
 std::size_t json_bytes(std::string_view text) {
   std::size_t bytes = text.size() + 3;
@@ -223,8 +226,17 @@ Json element_at(const ParquetColumn& column, std::size_t element) {
 
 }  // namespace
 
-std::size_t Exchange::bytes() const {
-  std::size_t total = 512;  // the id, the shapes and what else surrounds the values
+std::size_t Exchange::held_bytes() const {
+  std::size_t total = kAround + (backing == nullptr ? 0 : backing->capacity());
+  for (const auto& tensor : inputs.tensors)
+    total += tensor.held_bytes();
+  for (const auto& tensor : outputs)
+    total += tensor.held_bytes();
+  return total;
+}
+
+std::size_t Exchange::value_bytes() const {
+  std::size_t total = kAround;
   const auto add = [&](const Tensor& tensor) {
     total += tensor.bytes().size() + tensor.texts.size() * sizeof(std::string);
     for (const auto& text : tensor.texts)
