@@ -124,7 +124,7 @@ constexpr Type kTypes[] = {
      "loaded: string, micros_per_row: number"},
     {"SignatureField", "name: string, type: string, required?: boolean, shape?: string"},
     {"Signature", "inputs: SignatureField[], outputs: SignatureField[]"},
-    {"RequestCounts", "answered: integer, refused: integer, failed: integer"},
+    {"RequestCounts", "since: string, answered: integer, refused: integer, failed: integer"},
     {"Endpoint",
      "name: string, model: string, owner: string, created: string, state: string, "
      "wanted_version: string, error: string|null, live: LiveModel|null, "

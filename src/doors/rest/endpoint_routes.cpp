@@ -68,9 +68,10 @@ Json endpoint_json(const EndpointInfo& info) {
                            {"error", info.error.empty() ? Json() : Json(info.error)},
                            {"live", info.live ? live_json(*info.live) : Json()},
                            {"signature", info.live ? signature_json(*info.live) : Json()}});
-  out.set("requests",
-          Json::object(
-              {{"answered", info.answered}, {"refused", info.refused}, {"failed", info.failed}}));
+  out.set("requests", Json::object({{"since", to_rfc3339(info.counted_from)},
+                                    {"answered", info.answered},
+                                    {"refused", info.refused},
+                                    {"failed", info.failed}}));
   return out;
 }
 

@@ -119,7 +119,7 @@ Status Endpoints::start() {
         return ref.error().wrap(fmt::format("the record of endpoint '{}' is damaged", row.text(1)));
       auto endpoint =
           std::make_shared<Endpoint>(row.text(0), row.text(1), *std::move(ref), row.text(3),
-                                     Instant{row.integer(4)}, ports_.metrics);
+                                     Instant{row.integer(4)}, ports_.clock.now(), ports_.metrics);
       endpoint->recorded_version = row.text(5);
       endpoint->recorded_package = row.text(6);
       endpoints_.emplace(Key(row.text(0), row.text(1)), endpoint);
@@ -157,7 +157,7 @@ Task<Result<EndpointInfo>> Endpoints::create(const kernel::Caller& caller, std::
   };
   STRATA_CO_TRY(co_await ports_.records.write(insert));
   auto endpoint = std::make_shared<Endpoint>(caller.project.str(), name, *std::move(ref),
-                                             caller.user_name, now, ports_.metrics);
+                                             caller.user_name, now, now, ports_.metrics);
   endpoint->wanted_version = resolved->version;
   EndpointInfo made;
   {
@@ -199,9 +199,10 @@ EndpointInfo Endpoints::info(const Endpoint& endpoint) const {
           endpoint.wanted_version,
           endpoint.error,
           endpoint.live,
-          endpoint.meters.answered.value(),
-          endpoint.meters.refused.value(),
-          endpoint.meters.failed.value()};
+          endpoint.counted_from,
+          endpoint.meters.answered.value() - endpoint.answered_before,
+          endpoint.meters.refused.value() - endpoint.refused_before,
+          endpoint.meters.failed.value() - endpoint.failed_before};
 }
 
 std::vector<EndpointInfo> Endpoints::list(const kernel::Caller& caller) const {

@@ -203,6 +203,8 @@ def test_endpoints_come_back_after_a_crash_and_keep_what_was_logged(
         ).status_code
         == 200
     )  # it is on disk from here on
+    counted = json.loads(running.strata("endpoint", "show", "e", "-o", "json").stdout)["requests"]
+    assert counted["answered"] == 1
     running.strata("user", "create", "carl")
     create_as(running, "carl", "carls")
     until(lambda: answers(running, "carls"))
@@ -214,6 +216,10 @@ def test_endpoints_come_back_after_a_crash_and_keep_what_was_logged(
     again = requests.post(running.http + url, json=body, headers=running.bearer(), timeout=30)
     assert again.json() == first.json()
     shown = json.loads(running.strata("endpoint", "show", "e", "-o", "json").stdout)
+    # Requests are counted by each server anew, which says so; the log has them all.
+    assert shown["requests"]["answered"] == 1 and shown["requests"]["since"] > counted["since"]
+    every = "SELECT count(DISTINCT prediction_id) FROM strata.predictions WHERE endpoint = 'e'"
+    assert running.strata("sql", every, "-o", "csv").stdout.split()[-1] == "2"
     assert (
         shown["live"]["deployment"] == 1
     )  # the same version as before the crash is no new deployment
