@@ -181,3 +181,19 @@ def linear(make_served):
     served.create()
     served.weights, served.bias = weights, bias
     return served
+
+
+@pytest.fixture
+def other_mlflow(fresh_server, monkeypatch):
+    """mlflow pointed at a server of the test's own, and back at its former one afterwards."""
+    import mlflow
+
+    running = fresh_server.start()
+    for name, value in running.env.items():
+        monkeypatch.setenv(name, value)
+    previous = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(running.http)
+    mlflow.set_registry_uri(running.http)
+    yield mlflow
+    mlflow.set_tracking_uri(previous)
+    mlflow.set_registry_uri(previous)

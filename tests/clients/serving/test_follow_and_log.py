@@ -158,22 +158,6 @@ def answers(running, endpoint: str) -> bool:
     return requests.get(ping, headers=running.bearer(), timeout=30).status_code == 200
 
 
-@pytest.fixture
-def other_mlflow(fresh_server, monkeypatch):
-    """mlflow pointed at a server of the test's own, and back at its former one afterwards."""
-    import mlflow
-
-    running = fresh_server.start()
-    for name, value in running.env.items():
-        monkeypatch.setenv(name, value)
-    previous = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(running.http)
-    mlflow.set_registry_uri(running.http)
-    yield mlflow
-    mlflow.set_tracking_uri(previous)
-    mlflow.set_registry_uri(previous)
-
-
 def test_endpoints_come_back_after_a_crash_and_keep_what_was_logged(
     fresh_server, other_mlflow, table, until
 ):
