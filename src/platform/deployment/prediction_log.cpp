@@ -357,13 +357,17 @@ void PredictionLog::remove_obsolete() {
 
 std::vector<PredictionLog::Segment> PredictionLog::segments_of(std::string_view project,
                                                                std::string_view endpoint) {
-  const std::lock_guard lock(mutex_);
   std::vector<Segment> out;
   const std::string prefix = key_of(project, endpoint);
-  for (auto it = series_.lower_bound(prefix); it != series_.end(); ++it) {
-    if (endpoint.empty() ? !it->first.starts_with(prefix) : it->first != prefix) break;
-    out.insert(out.end(), it->second.segments.begin(), it->second.segments.end());
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto it = series_.lower_bound(prefix); it != series_.end(); ++it) {
+      if (endpoint.empty() ? !it->first.starts_with(prefix) : it->first != prefix) break;
+      out.insert(out.end(), it->second.segments.begin(), it->second.segments.end());
+    }
   }
+  // Files may be removed by hand, old ones and damaged ones, and are then no part of the log.
+  std::erase_if(out, [this](const Segment& segment) { return !files_.exists(segment.path); });
   return out;
 }
 

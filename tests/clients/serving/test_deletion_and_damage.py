@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import json
+import pathlib
 
 import pytest
 import requests
@@ -47,6 +49,9 @@ class Serving:
             headers=self.running.bearer(),
             timeout=30,
         )
+
+    def sql(self, text: str, check: bool = True):
+        return self.running.strata("sql", text, "-o", "csv", check=check)
 
 
 @pytest.fixture
@@ -116,3 +121,34 @@ def test_a_deleted_model_goes_on_answering_until_the_endpoint_is_deleted(serving
     assert serving.ask("e").status_code == 404
     gone = running.strata("endpoint", "create", "e", "--model", "models:/m@live", check=False)
     assert gone.returncode == 3 and "m" in gone.stderr
+
+
+COUNT = "SELECT endpoint, count(*) FROM strata.predictions GROUP BY 1 ORDER BY 1"
+
+
+def test_sql_names_a_damaged_file_of_the_log_and_reads_the_others_without_it(serving):
+    running = serving.running
+    for name in ("hurt", "whole"):
+        serving.create(name, "models:/m/1")
+        assert serving.ask(name).ok
+    assert serving.sql(COUNT).stdout.split()[1:] == ["hurt,1", "whole,1"]
+    (path,) = map(pathlib.Path, glob.glob(str(running.data / "predictions/*/hurt/*.parquet")))
+    good = path.read_bytes()
+    for damaged in (good[:-20], good[: len(good) // 2], b"PAR1", b"", bytes(len(good))):
+        path.write_bytes(damaged)
+        refused = serving.sql(COUNT, check=False)
+        assert refused.returncode != 0, refused.stdout
+        assert path.name in refused.stderr and str(running.data) not in refused.stderr
+        assert "fsck" in refused.stderr, refused.stderr
+        listed = requests.get(
+            f"{running.http}/api/v1/endpoints/hurt/predictions",
+            headers=running.bearer(),
+            timeout=30,
+        ).json()
+        assert listed["unreadable_files"] == 1 and listed["predictions"] == []
+        # What else SQL can reach is as before.
+        assert serving.sql("SELECT 41 + 1 AS n").stdout.split()[-1] == "42"
+    path.rename(running.data.parent / path.name)
+    assert serving.sql(COUNT).stdout.split()[1:] == ["whole,1"]
+    assert serving.ask("hurt").ok and serving.ask("whole").ok
+    assert serving.sql(COUNT).stdout.split()[1:] == ["hurt,1", "whole,2"]
