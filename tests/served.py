@@ -106,9 +106,15 @@ class Served:
     def get(self, path: str):
         return requests.get(self.server.http + path, headers=self.server.bearer(), timeout=30)
 
-    def invoke(self, body, content_type: str = "application/json", **options):
+    def invoke(
+        self,
+        body,
+        content_type: str = "application/json",
+        more_headers: dict | None = None,
+        **options,
+    ):
         data = body if isinstance(body, (str, bytes)) else json.dumps(body)
-        headers = {**self.server.bearer(), "Content-Type": content_type}
+        headers = {**self.server.bearer(), "Content-Type": content_type, **(more_headers or {})}
         return requests.post(
             f"{self.server.http}/endpoints/{self.name}/invocations",
             data=data,
@@ -175,3 +181,19 @@ def linear(make_served):
     served.create()
     served.weights, served.bias = weights, bias
     return served
+
+
+@pytest.fixture
+def other_mlflow(fresh_server, monkeypatch):
+    """mlflow pointed at a server of the test's own, and back at its former one afterwards."""
+    import mlflow
+
+    running = fresh_server.start()
+    for name, value in running.env.items():
+        monkeypatch.setenv(name, value)
+    previous = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(running.http)
+    mlflow.set_registry_uri(running.http)
+    yield mlflow
+    mlflow.set_tracking_uri(previous)
+    mlflow.set_registry_uri(previous)

@@ -7,6 +7,7 @@ import selectors
 import socket
 import time
 import uuid
+import zlib
 
 import pytest
 import requests
@@ -68,6 +69,11 @@ def door(request, server, served):
 def resident_kib(server) -> int:
     status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
     return int(status.split("VmRSS:")[1].split()[0])
+
+
+def peak_kib(server) -> int:
+    status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0])
 
 
 def connect(address: str) -> socket.socket:
@@ -190,25 +196,66 @@ def test_what_is_no_json_number_is_malformed_where_json_is_asked_for(server, wor
         assert answer.status_code == 400, (path, word, answer.text)
 
 
-@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "gzip, gzip"])
-def test_a_compressed_body_is_declined_and_never_unpacked(server, door, coding):
-    """No door unpacks, so there is nothing for a bomb to go off in."""
+# The doors that unpack, with what their bodies may unpack to.
+UNPACKING = {"oip": 64 << 20, "scoring": 16 << 20}
+
+
+def test_a_compressed_body_is_declined_and_not_unpacked(server, door):
     name, method, path = door
     bomb = gzip.compress(bytes(64 << 20))
     before = resident_kib(server)
+    for coding in ["br", "gzip, gzip"] + ([] if name in UNPACKING else ["gzip", "deflate"]):
+        answer = requests.request(
+            method,
+            server.http + path,
+            data=bomb,
+            headers={
+                **server.bearer(),
+                "Content-Type": "application/json",
+                "Content-Encoding": coding,
+            },
+        )
+        assert answer.status_code == 415, answer.text
+        assert coding in message_of(name, answer.json())
+    assert resident_kib(server) - before < 16 << 10
+
+
+@pytest.mark.parametrize("name", UNPACKING)
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_bomb_goes_off_no_further_than_the_limit(server, served, name, pack, chunked):
+    method, path = JSON_DOORS[name]
+    bomb = pack(bytes(512 << 20), 9)
+    before = peak_kib(server)
     answer = requests.request(
         method,
-        server.http + path,
-        data=bomb,
+        server.http + path.replace("served", served),
+        data=iter([bomb]) if chunked else bomb,
         headers={
             **server.bearer(),
             "Content-Type": "application/json",
-            "Content-Encoding": coding,
+            "Content-Encoding": "gzip" if pack is gzip.compress else "deflate",
         },
     )
-    assert answer.status_code == 415, answer.text
-    assert coding in message_of(name, answer.json())
-    assert resident_kib(server) - before < 16 << 10
+    assert answer.status_code == 413, answer.text
+    assert str(UNPACKING[name]) in message_of(name, answer.json())
+    assert peak_kib(server) - before < 4 * UNPACKING[name] >> 10
+
+
+@pytest.mark.parametrize("name", UNPACKING)
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+def test_a_body_that_is_not_packed_as_it_says_is_malformed(server, served, name, coding):
+    method, path = JSON_DOORS[name]
+    whole = gzip.compress(b'{"inputs": []}') if coding == "gzip" else zlib.compress(b"{}")
+    for body in (b'{"inputs": []}', whole[:-1], whole + b"more", b""):
+        answer = requests.request(
+            method,
+            server.http + path.replace("served", served),
+            data=body,
+            headers={**server.bearer(), "Content-Encoding": coding},
+        )
+        assert answer.status_code == 400, (body, answer.text)
+        assert coding in message_of(name, answer.json())
 
 
 def test_a_compressed_artifact_or_object_is_declined_where_the_coding_would_be_lost(server):

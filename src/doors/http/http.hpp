@@ -105,11 +105,14 @@ class Authorized {
     if (request_->watch_peer) request_->watch_peer(std::move(gone));
   }
 
-  // Errors: kUnsupportedMediaType when the body came compressed: nothing here unpacks one.
+  // Errors: kUnsupportedMediaType when the body came compressed, for whom takes it as it is.
   Status check_plain() const;
   // The whole body, within the route's limit. Errors: kTooLarge, kChecksumMismatch,
   // kDeadlineExceeded.
   Task<Result<std::string>> read_body() const;
+  // The whole body, unpacked when it came as gzip or deflate; the route's limit is on what it
+  // unpacks to. Errors: also kUnsupportedMediaType for other codings, kMalformed.
+  Task<Result<std::string>> read_unpacked_body() const;
   // The body as JSON, checked against the route's request schema when it has one. An empty body is
   // an empty object. Errors: kMalformed, kInvalidArgument naming the field.
   Task<Result<Json>> read_json() const;
@@ -202,6 +205,10 @@ class Door {
   // into `request.path`.
   virtual void rewrite(Request& request) const { static_cast<void>(request); }
 };
+
+// Packs an answer with a body of some size the way the request accepts it (gzip, deflate), piece by
+// piece as it is sent.
+void pack_answer(const Request& request, Response& response);
 
 // The HTTP status that fits a code where a protocol says nothing else.
 int status_of(Code code);

@@ -49,7 +49,7 @@ Task<Response> infer(const Authorized& call, Endpoints& endpoints) {
   };
   const auto length = header_length(call.request());
   if (!length) co_return refuse(length.error());
-  auto body = co_await call.read_body();
+  auto body = co_await call.read_unpacked_body();
   if (!body) co_return refuse(body.error());
   auto request =
       wire::decode_oip_request(std::make_shared<const std::string>(*std::move(body)), *length);
@@ -72,6 +72,7 @@ Task<Response> infer(const Authorized& call, Endpoints& endpoints) {
     response.headers.set("Strata-Prediction-Id", answer->exchange->id);
   response.headers.set("Strata-Model-Digest", identity.digest);
   response.headers.set("Strata-Model-Version", identity.version);
+  http::pack_answer(call.request(), response);
   co_return response;
 }
 

@@ -126,7 +126,7 @@ constexpr Type kTypes[] = {
      "loaded: string, micros_per_row: number"},
     {"SignatureField", "name: string, type: string, required?: boolean, shape?: string"},
     {"Signature", "inputs: SignatureField[], outputs: SignatureField[]"},
-    {"RequestCounts", "answered: integer, refused: integer, failed: integer"},
+    {"RequestCounts", "since: string, answered: integer, refused: integer, failed: integer"},
     {"Endpoint",
      "name: string, model: string, owner: string, created: string, state: string, "
      "wanted_version: string, error: string|null, live: LiveModel|null, "
@@ -137,7 +137,8 @@ constexpr Type kTypes[] = {
      "id: string, time: string, endpoint: string, model: string, version: string, "
      "digest: string, deployment: integer, latency_us: integer, status: string, "
      "row_count: integer, rows: PredictionRow[]"},
-    {"Predictions", "predictions: Prediction[], unreadable_files: integer"},
+    {"Predictions",
+     "predictions: Prediction[], unreadable_files: integer, next_page_token: string|null"},
     {"LineageNode",
      "ref: string, kind: string, name: string, version: string, digest: string, owner: string, "
      "time: string, facts: {any}"},

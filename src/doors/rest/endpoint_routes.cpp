@@ -68,9 +68,10 @@ Json endpoint_json(const EndpointInfo& info) {
                            {"error", info.error.empty() ? Json() : Json(info.error)},
                            {"live", info.live ? live_json(*info.live) : Json()},
                            {"signature", info.live ? signature_json(*info.live) : Json()}});
-  out.set("requests",
-          Json::object(
-              {{"answered", info.answered}, {"refused", info.refused}, {"failed", info.failed}}));
+  out.set("requests", Json::object({{"since", to_rfc3339(info.counted_from)},
+                                    {"answered", info.answered},
+                                    {"refused", info.refused},
+                                    {"failed", info.failed}}));
   return out;
 }
 
@@ -126,17 +127,20 @@ Task<Response> delete_endpoint(const Authorized& call, Endpoints& endpoints) {
 Task<Response> list_predictions(const Authorized& call, Endpoints& endpoints, BlockingPool& pool) {
   const auto limit = query_integer(call.request(), "limit", 20, 1, 1000);
   if (!limit) co_return error_response(limit.error(), call.request());
+  const auto from = call.request().query_value("page_token").value_or("");
   auto read = [&] {
     return endpoints.predictions().newest(call.caller().project.str(), call.param("name"),
-                                          static_cast<std::size_t>(*limit));
+                                          static_cast<std::size_t>(*limit), from);
   };
   const auto predictions = co_await pool.run(read);
   if (!predictions) co_return error_response(predictions.error(), call.request());
   Json list = Json::array();
   for (const auto& prediction : predictions->predictions)
     list.push(prediction_json(prediction));
-  co_return Response::json(
-      Json::object({{"predictions", list}, {"unreadable_files", predictions->unreadable_files}}));
+  co_return Response::json(Json::object(
+      {{"predictions", list},
+       {"unreadable_files", predictions->unreadable_files},
+       {"next_page_token", predictions->next.empty() ? Json() : Json(predictions->next)}}));
 }
 
 Task<Response> get_prediction(const Authorized& call, Endpoints& endpoints, BlockingPool& pool) {
@@ -191,7 +195,9 @@ std::vector<Route> endpoint_routes(Endpoints& endpoints, BlockingPool& pool) {
                       Doc{.operation = "listPredictions",
                           .summary = "The newest predictions of an endpoint",
                           .tag = "endpoints",
-                          .query_parameters = "limit:integer:at most so many requests"});
+                          .query_parameters = "limit:integer:at most so many requests, fewer when "
+                                              "their values are large;"
+                                              "page_token:string:where the page before ended"});
   routes.emplace_back(
       Method::kGet, "/api/v1/predictions/{id}", Permission::kEndpointRead, Limits{},
       reading(&get_prediction),

@@ -87,7 +87,7 @@ Task<Response> invoke(const Authorized& call, Endpoints& endpoints) {
     (*model)->meters->refused.add();
     return error_response(error);
   };
-  const auto body = co_await call.read_body();
+  const auto body = co_await call.read_unpacked_body();
   if (!body) co_return refuse(body.error());
   const auto payload = wire::decode_scoring(*body, call.request().headers.get("Content-Type"));
   if (!payload) co_return refuse(payload.error());
@@ -105,6 +105,7 @@ Task<Response> invoke(const Authorized& call, Endpoints& endpoints) {
   response.headers.set("Strata-Model-Digest", identity.digest);
   response.headers.set("Strata-Model-Version", identity.version);
   response.headers.set("x-Amzn-Invoked-Production-Variant", identity.version);
+  http::pack_answer(call.request(), response);
   co_return response;
 }
 

@@ -7,6 +7,7 @@
 #include "base/bytes.hpp"
 #include "base/text.hpp"
 #include "doors/ui/assets.hpp"
+#include "wire/content_coding.hpp"
 
 namespace strata::doors::ui {
 
@@ -58,20 +59,8 @@ const Asset* find_asset(std::string_view path) {
   return at == all.end() ? nullptr : &*at;
 }
 
-// Whether Accept-Encoding names `coding` without a weight of zero (RFC 9110, 12.5.3).
 bool accepts(const Request& request, std::string_view coding) {
-  const auto field = request.headers.find("Accept-Encoding");
-  if (!field) return false;
-  for (const auto& entry : split(*field, ',')) {
-    const std::string_view whole = trim(entry);
-    const auto semicolon = whole.find(';');
-    if (!equal_ignoring_case(trim(whole.substr(0, semicolon)), coding)) continue;
-    if (semicolon == std::string_view::npos) return true;
-    const std::string_view weight = trim(whole.substr(semicolon + 1));
-    return !weight.starts_with("q=0") ||
-           weight.find_first_of("123456789") != std::string_view::npos;
-  }
-  return false;
+  return wire::accepts_coding(request.headers.get("Accept-Encoding"), coding);
 }
 
 void protect(Response& response) {

@@ -629,11 +629,25 @@ class Session {
   // `before`: bytes of `sql` that the server did not write.
   Outcome failed(std::string_view message, const std::string& sql, std::size_t before = 0) const {
     const auto read = read_message(message, sql);
-    Failure failure{read.text, "", index_, -1, false};
+    Failure failure{read.text + hint_for(read.text), "", index_, -1, false};
     if (read.at >= static_cast<std::int64_t>(before))
       failure.at = read.at - static_cast<std::int64_t>(before);
     set_kind(failure, kind_of(message));
     return std::unexpected(std::move(failure));
+  }
+
+  // What to do about a view's file that the engine could not read.
+  std::string hint_for(std::string_view message) const {
+    for (const auto& view : request_.views) {
+      for (const auto& file : view.files) {
+        if (!message.contains(file)) continue;
+        return fmt::format(
+            "; a file of strata.{} is damaged: 'strata fsck' lists such files, and "
+            "without them, moved out of the data directory, the others can be read",
+            view.name);
+      }
+    }
+    return {};
   }
 
   // After memory ran out or a fault the process may hold leftovers: better a new one.

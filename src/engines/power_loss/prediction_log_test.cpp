@@ -80,7 +80,7 @@ class Life {
           .push_back(std::move(tensor));
     }
     memory_.appended[exchange->id] = wind;
-    log_.append(std::move(exchange));
+    log_.append(std::move(exchange), {});
   }
 
   void check() {
@@ -91,7 +91,7 @@ class Life {
       ASSERT_TRUE(bytes.ok()) << path;
       auto table = wire::decode_parquet(*bytes);
       ASSERT_TRUE(table.ok()) << path << ": " << table.error().message;
-      for (const auto& prediction : predictions_of(std::move(*table))) {
+      for (const auto& prediction : predictions_of(*table, 0, table->rows)) {
         ++rows[prediction.id];
         const auto known = memory_.flushed.find(prediction.id);
         const auto lost = memory_.lost.find(prediction.id);

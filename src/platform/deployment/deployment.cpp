@@ -51,6 +51,24 @@ Status check_name(const std::string& name) {
                   printable(name), kMaxName));
 }
 
+// What an answer will hold in the log: its inputs with their backing, and its outputs as far as
+// the contract tells their sizes.
+std::size_t expected_bytes(const LiveModel& model, const Inputs& inputs,
+                           const std::string* backing) {
+  std::size_t total = backing == nullptr ? 0 : backing->capacity();
+  for (const auto& tensor : inputs.tensors)
+    total += tensor.held_bytes();
+  for (const auto& spec : model.binding->contract().outputs) {
+    std::size_t bytes = std::max(element_bytes(spec.type), std::size_t{1});
+    if (spec.type == wire::ElementType::kText) bytes = sizeof(std::string);
+    for (const auto dimension : spec.shape)
+      if (dimension > 0) bytes *= static_cast<std::size_t>(dimension);
+    const bool by_row = !spec.shape.empty() && spec.shape.front() < 0;
+    total += by_row ? bytes * inputs.rows : bytes;
+  }
+  return total;
+}
+
 Error no_endpoint(std::string_view name) {
   return not_found(fmt::format("there is no endpoint '{}'", printable(name)));
 }
@@ -101,7 +119,7 @@ Status Endpoints::start() {
         return ref.error().wrap(fmt::format("the record of endpoint '{}' is damaged", row.text(1)));
       auto endpoint =
           std::make_shared<Endpoint>(row.text(0), row.text(1), *std::move(ref), row.text(3),
-                                     Instant{row.integer(4)}, ports_.metrics);
+                                     Instant{row.integer(4)}, ports_.clock.now(), ports_.metrics);
       endpoint->recorded_version = row.text(5);
       endpoint->recorded_package = row.text(6);
       endpoints_.emplace(Key(row.text(0), row.text(1)), endpoint);
@@ -138,7 +156,7 @@ Task<Result<EndpointInfo>> Endpoints::create(const kernel::Caller& caller, std::
   };
   STRATA_CO_TRY(co_await ports_.records.write(insert));
   auto endpoint = std::make_shared<Endpoint>(caller.project.str(), name, *std::move(ref),
-                                             caller.user_name, now, ports_.metrics);
+                                             caller.user_name, now, now, ports_.metrics);
   endpoint->wanted_version = resolved->version;
   EndpointInfo made;
   {
@@ -180,9 +198,10 @@ EndpointInfo Endpoints::info(const Endpoint& endpoint) const {
           endpoint.wanted_version,
           endpoint.error,
           endpoint.live,
-          endpoint.meters.answered.value(),
-          endpoint.meters.refused.value(),
-          endpoint.meters.failed.value()};
+          endpoint.counted_from,
+          endpoint.meters.answered.value() - endpoint.answered_before,
+          endpoint.meters.refused.value() - endpoint.refused_before,
+          endpoint.meters.failed.value() - endpoint.failed_before};
 }
 
 std::vector<EndpointInfo> Endpoints::list(const kernel::Caller& caller) const {
@@ -268,23 +287,25 @@ Error Endpoints::not_answering(const ProjectId& project, std::string_view name) 
 
 Task<Result<Answer>> Endpoints::predict(std::shared_ptr<const LiveModel> model, Inputs inputs,
                                         std::shared_ptr<const std::string> backing) {
-  if (!ports_.log.has_room()) {
+  auto room = ports_.log.admit(expected_bytes(*model, inputs, backing.get()));
+  if (!room) {
     model->meters->failed.add();
     Error full(Code::kResourceExhausted, "the prediction log cannot keep up; try again later");
     full.retry = true;
     co_return full;
   }
   if (model->micros_per_row * static_cast<double>(inputs.rows) <= kInlineMicros) {
-    co_return run(*model, inputs, backing);
+    co_return run(*model, inputs, backing, *std::move(room));
   }
   auto work = [&] {
-    return run(*model, inputs, backing);
+    return run(*model, inputs, backing, *std::move(room));
   };
   co_return co_await ports_.pool.run(work);
 }
 
 Result<Answer> Endpoints::run(const LiveModel& model, Inputs& inputs,
-                              std::shared_ptr<const std::string>& backing) {
+                              std::shared_ptr<const std::string>& backing,
+                              PredictionLog::Room room) {
   const Instant now = ports_.clock.now();
   const auto begin = ports_.clock.steady();
   auto exchange = std::make_shared<Exchange>();
@@ -303,7 +324,7 @@ Result<Answer> Endpoints::run(const LiveModel& model, Inputs& inputs,
   if (!outputs) {
     model.meters->failed.add();
     exchange->failure = printable(outputs.error().message, 200);
-    ports_.log.append(std::move(exchange));
+    ports_.log.append(std::move(exchange), std::move(room));
     return std::move(outputs).error();
   }
   exchange->outputs = *std::move(outputs);
@@ -311,7 +332,7 @@ Result<Answer> Endpoints::run(const LiveModel& model, Inputs& inputs,
   for (std::size_t i = 0; i < specs.size() && i < exchange->outputs.size(); ++i)
     exchange->outputs[i].name = specs[i].name;
   model.meters->answered.add();
-  ports_.log.append(exchange);
+  ports_.log.append(exchange, std::move(room));
   return Answer{std::move(exchange)};
 }
 

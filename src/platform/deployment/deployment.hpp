@@ -79,6 +79,8 @@ struct EndpointInfo {
   std::string wanted_version;             // empty until the reference was resolved
   std::string error;                      // why the last attempt to follow the reference failed
   std::shared_ptr<const LiveModel> live;  // what answers; null before the first load
+  // Requests since `counted_from`: when the endpoint was created, or this server started.
+  Instant counted_from;
   std::uint64_t answered = 0, refused = 0, failed = 0;
 };
 
@@ -149,7 +151,7 @@ class Endpoints {
   using Key = std::pair<std::string, std::string>;  // project, name
 
   Result<Answer> run(const LiveModel& model, Inputs& inputs,
-                     std::shared_ptr<const std::string>& backing);
+                     std::shared_ptr<const std::string>& backing, PredictionLog::Room room);
   Task<void> watch();
   Task<void> follow(std::shared_ptr<Endpoint> endpoint);
   Task<Status> bring_up(std::shared_ptr<Endpoint> endpoint);

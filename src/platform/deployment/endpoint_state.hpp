@@ -19,20 +19,27 @@ inline constexpr std::chrono::seconds kRetryAfter{30};
 // Endpoints::mutex_.
 struct Endpoints::Endpoint {
   Endpoint(std::string endpoint_project, std::string endpoint_name, ModelRef model_ref,
-           std::string owner_name, Instant made, metrics::Registry& registry)
+           std::string owner_name, Instant made, Instant now, metrics::Registry& registry)
       : project(std::move(endpoint_project)),
         name(std::move(endpoint_name)),
         ref(std::move(model_ref)),
         owner(std::move(owner_name)),
         created(made),
-        meters(make_meters(registry, project, name)) {}
+        counted_from(now),
+        meters(make_meters(registry, project, name)),
+        answered_before(meters.answered.value()),
+        refused_before(meters.refused.value()),
+        failed_before(meters.failed.value()) {}
 
   const std::string project;
   const std::string name;
   const ModelRef ref;
   const std::string owner;
   const Instant created;
+  const Instant counted_from;
   EndpointMeters meters;
+  // What an endpoint of the same name, deleted since, has counted.
+  const std::uint64_t answered_before, refused_before, failed_before;
 
   // mutable part
   EndpointState state = EndpointState::kLoading;

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/bytes.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
 
@@ -122,8 +123,17 @@ void PredictionLog::drop_joined(Series& series) {
     segment.level = level_of(segment.from, segment.to);
 }
 
-void PredictionLog::append(std::shared_ptr<const Exchange> exchange) {
-  const std::size_t bytes = exchange->bytes();
+std::optional<PredictionLog::Room> PredictionLog::admit(std::size_t bytes) {
+  std::size_t held = held_.load(std::memory_order_relaxed);
+  do {
+    if (held >= kMaxPending) return std::nullopt;
+  } while (!held_.compare_exchange_weak(held, held + bytes, std::memory_order_relaxed));
+  return Room(this, bytes);
+}
+
+void PredictionLog::append(std::shared_ptr<const Exchange> exchange, Room room) {
+  const std::size_t bytes = exchange->held_bytes();
+  held_.fetch_add(bytes, std::memory_order_relaxed);  // and the room is given back at the end
   auto* node = new Node{std::move(exchange), head_.load(std::memory_order_relaxed)};
   while (!head_.compare_exchange_weak(node->next, node, std::memory_order_release,
                                       std::memory_order_relaxed)) {
@@ -131,6 +141,7 @@ void PredictionLog::append(std::shared_ptr<const Exchange> exchange) {
   const std::size_t before = pending_.fetch_add(bytes, std::memory_order_relaxed);
   // Half full: do not wait for the second to pass.
   if (before < kMaxPending / 2 && before + bytes >= kMaxPending / 2) half_full_.notify_all();
+  const Room taken = std::move(room);
 }
 
 // Needs writing_.
@@ -193,7 +204,7 @@ Status PredictionLog::write() {
     for (auto* waiting : group) {
       const auto& exchange = *waiting->exchange;
       const std::size_t of_row =
-          exchange.bytes() / std::max<std::size_t>(1, exchange.inputs.rows) + 1;
+          exchange.value_bytes() / std::max<std::size_t>(1, exchange.inputs.rows) + 1;
       for (std::size_t at = waiting->written; at < exchange.inputs.rows && status;) {
         const std::size_t room = bytes >= kSegmentBytes ? 0 : (kSegmentBytes - bytes) / of_row;
         const std::size_t fits = std::min(kSegmentRows - rows, room);
@@ -216,10 +227,11 @@ Status PredictionLog::write() {
   std::size_t done = 0;
   std::erase_if(batch_, [&](const Waiting& waiting) {
     if (waiting.written < waiting.exchange->inputs.rows) return false;
-    done += waiting.exchange->bytes();
+    done += waiting.exchange->held_bytes();
     return true;
   });
   pending_.fetch_sub(done, std::memory_order_relaxed);
+  held_.fetch_sub(done, std::memory_order_relaxed);
   return status;
 }
 
@@ -345,13 +357,17 @@ void PredictionLog::remove_obsolete() {
 
 std::vector<PredictionLog::Segment> PredictionLog::segments_of(std::string_view project,
                                                                std::string_view endpoint) {
-  const std::lock_guard lock(mutex_);
   std::vector<Segment> out;
   const std::string prefix = key_of(project, endpoint);
-  for (auto it = series_.lower_bound(prefix); it != series_.end(); ++it) {
-    if (endpoint.empty() ? !it->first.starts_with(prefix) : it->first != prefix) break;
-    out.insert(out.end(), it->second.segments.begin(), it->second.segments.end());
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto it = series_.lower_bound(prefix); it != series_.end(); ++it) {
+      if (endpoint.empty() ? !it->first.starts_with(prefix) : it->first != prefix) break;
+      out.insert(out.end(), it->second.segments.begin(), it->second.segments.end());
+    }
   }
+  // Files may be removed by hand, old ones and damaged ones, and are then no part of the log.
+  std::erase_if(out, [this](const Segment& segment) { return !files_.exists(segment.path); });
   return out;
 }
 
@@ -383,29 +399,38 @@ Result<std::vector<wire::ParquetReader::Run>> PredictionLog::runs_of(const Segme
   return runs;
 }
 
-// The predictions in some rows of a file, in their order. A failure is logged.
-Result<std::vector<Prediction>> PredictionLog::read_rows(const Segment& segment, std::size_t first,
-                                                         std::size_t count) const {
+// Some rows of a file. A failure is logged.
+Result<wire::ParquetTable> PredictionLog::read_rows(const Segment& segment, std::size_t first,
+                                                    std::size_t count) const {
   auto table = reader_of(segment).and_then(
       [&](const wire::ParquetReader& reader) { return reader.read(first, count); });
-  if (table) return predictions_of(*std::move(table));
+  if (table) return table;
   log::error("predictions.read",
              Json::object({{"file", segment.path}, {"error", table.error().to_string()}}));
   return Error(Code::kDataLoss, "a file of the prediction log cannot be read");
 }
 
 // The first rows of a prediction. Errors: kDataLoss when a file with such rows cannot be read.
-Result<Prediction> PredictionLog::read(const Place& place, std::size_t limit) const {
+Result<Prediction> PredictionLog::read(const Place& place) const {
   Prediction out;
   std::size_t total = 0;
+  std::size_t left = kBytesShown;
+  bool full = false;
   for (const auto& part : place.parts) {
     total += part.count;
-    if (!out.id.empty() && out.rows.size() >= limit) continue;
-    const std::size_t left = limit > out.rows.size() ? limit - out.rows.size() : 1;
-    auto read = read_rows(*part.segment, part.first, std::min(part.count, left));
-    if (!read) return std::move(read).error();
-    if (read->size() != 1) return Error(Code::kDataLoss, "a file of the prediction log is damaged");
-    auto& found = read->front();
+    if (full) continue;
+    const std::size_t wanted = std::min(part.count, kRowsShown - out.rows.size());
+    auto table = read_rows(*part.segment, part.first, wanted);
+    if (!table) return std::move(table).error();
+    const auto sizes = shown_bytes(*table);
+    std::size_t count = 0;
+    for (; count < sizes.size() && (sizes[count] <= left || out.rows.size() + count == 0); ++count)
+      left -= std::min(left, sizes[count]);
+    full = count < sizes.size() || out.rows.size() + count == kRowsShown;
+    if (count == 0) continue;
+    auto read = predictions_of(*table, 0, count);
+    if (read.size() != 1) return Error(Code::kDataLoss, "a file of the prediction log is damaged");
+    auto& found = read.front();
     if (out.id.empty()) {
       out = std::move(found);
     } else {
@@ -414,6 +439,7 @@ Result<Prediction> PredictionLog::read(const Place& place, std::size_t limit) co
     }
   }
   out.row_count = total;
+  out.shown_bytes = kBytesShown - left;
   return out;
 }
 
@@ -435,7 +461,7 @@ Result<Prediction> PredictionLog::find(std::string_view project, std::string_vie
       if (run.text == id) place.parts.push_back({&segment, run.first, run.count});
     }
   }
-  if (!place.parts.empty()) return read(place, kRowsShown);
+  if (!place.parts.empty()) return read(place);
   if (unreadable > 0) {
     return Error(Code::kDataLoss,
                  fmt::format("{} files of the prediction log that may hold prediction '{}' cannot "
@@ -445,59 +471,118 @@ Result<Prediction> PredictionLog::find(std::string_view project, std::string_vie
   return not_found(fmt::format("there is no prediction '{}' in the log", id));
 }
 
-Result<PredictionList> PredictionLog::newest(std::string_view project, std::string_view endpoint,
-                                             std::size_t limit) {
-  if (pending_.load(std::memory_order_relaxed) > 0) STRATA_TRY(flush());
-  limit = std::min(limit, kMaxPredictionsListed);
-  PredictionList out;
-  const auto segments = segments_of(project, endpoint);
-  std::vector<Place> places;
-  bool full = limit == 0;
-  for (auto it = segments.rbegin(); it != segments.rend() && !full; ++it) {
+// A page while it is put together.
+struct PredictionLog::Page {
+  std::vector<Segment> segments;
+  std::vector<Place> places;  // newest first
+  bool more = false;          // there are predictions behind these places
+  std::size_t unreadable = 0;
+  std::size_t rows_left = kRowsListed;
+  std::size_t bytes_left = kBytesShown;
+};
+
+// The newest `limit` predictions that stand before `before`.
+Status PredictionLog::find_places(std::string_view before, std::size_t limit, Page& page) const {
+  const auto made = time_of_id(before);
+  bool reached = before.empty();
+  for (auto it = page.segments.rbegin(); it != page.segments.rend() && !page.more; ++it) {
+    if (!reached && (it->first_ms > made || it->last_ms < made)) continue;
     const auto runs = runs_of(*it);
-    if (!runs) ++out.unreadable_files;
+    if (!runs) ++page.unreadable;
     if (!runs) continue;
-    for (auto run = runs->rbegin(); run != runs->rend() && !full; ++run) {
+    for (auto run = runs->rbegin(); run != runs->rend(); ++run) {
+      const bool is_before = !before.empty() && run->text == before;
+      reached = reached || is_before;
+      if (!reached || is_before) continue;
       // What a request has in an earlier file stands before what it has in a later one.
-      const bool more = !places.empty() && places.back().id == run->text;
-      full = !more && places.size() == limit;
-      if (full) break;
-      if (!more) places.push_back({run->text, {}});
-      auto& parts = places.back().parts;
+      const bool same = !page.places.empty() && page.places.back().id == run->text;
+      page.more = !same && page.places.size() == limit;
+      if (page.more) break;
+      if (!same) page.places.push_back({run->text, {}});
+      auto& parts = page.places.back().parts;
       parts.insert(parts.begin(), {&*it, run->first, run->count});
     }
   }
-  std::size_t left = kRowsListed;
-  for (std::size_t i = 0; i < places.size();) {
-    // Whole predictions that stand together in one file are read together.
-    const Part& last = places[i].parts.front();
-    std::size_t first = last.first + last.count;
-    std::size_t end = i;
-    for (; end < places.size(); ++end) {
-      const Part& part = places[end].parts.front();
-      const bool joins = places[end].parts.size() == 1 && part.segment == last.segment &&
-                         part.first + part.count == first && part.count <= kRowsShown &&
-                         last.first + last.count - part.first <= left;
-      if (!joins) break;
-      first = part.first;
-    }
-    if (end == i) {
-      auto one = read(places[i++], std::min(kRowsShown, left));
-      if (!one) ++out.unreadable_files;
-      if (!one) continue;
-      left -= std::min(left, one->rows.size());
-      out.predictions.push_back(*std::move(one));
-      continue;
-    }
-    i = end;
-    const std::size_t count = last.first + last.count - first;
-    auto read = read_rows(*last.segment, first, count);
-    if (!read) ++out.unreadable_files;
-    if (!read) continue;
-    left -= count;
-    out.predictions.insert(out.predictions.end(), std::make_move_iterator(read->rbegin()),
-                           std::make_move_iterator(read->rend()));
+  if (reached) return {};
+  if (page.unreadable > 0) {
+    return Error(Code::kDataLoss,
+                 "the page before ended in a file of the prediction log that cannot be read; the "
+                 "server's log names it");
   }
+  return invalid("page_token",
+                 fmt::format("page_token: '{}' is none that a list of this endpoint's predictions "
+                             "gave",
+                             printable(before, 64)));
+}
+
+// Whole predictions that stand together in one file are read together: how many of them, from
+// `at` on, were dealt with. None when the first has more rows or bytes than the page has left.
+std::size_t PredictionLog::add_together(Page& page, std::size_t at, PredictionList& out) const {
+  const Part& last = page.places[at].parts.front();
+  const std::size_t behind = last.first + last.count;
+  std::size_t first = behind;
+  std::size_t end = at;
+  for (; end < page.places.size(); ++end) {
+    const Part& part = page.places[end].parts.front();
+    const bool joins = page.places[end].parts.size() == 1 && part.segment == last.segment &&
+                       part.first + part.count == first && part.count <= kRowsShown &&
+                       behind - part.first <= page.rows_left;
+    if (!joins) break;
+    first = part.first;
+  }
+  if (end == at) return 0;
+  auto table = read_rows(*last.segment, first, behind - first);
+  if (!table) ++page.unreadable;
+  if (!table) return end - at;
+  const auto sizes = shown_bytes(*table);
+  std::size_t from = sizes.size();
+  std::size_t taken = 0;
+  for (; at + taken < end; ++taken) {
+    const std::size_t begin = page.places[at + taken].parts.front().first - first;
+    std::size_t bytes = 0;
+    for (std::size_t row = begin; row < from; ++row)
+      bytes += sizes[row];
+    if (bytes > page.bytes_left) break;
+    page.bytes_left -= bytes;
+    from = begin;
+  }
+  page.rows_left -= sizes.size() - from;
+  auto read = predictions_of(*table, from, sizes.size() - from);
+  out.predictions.insert(out.predictions.end(), std::make_move_iterator(read.rbegin()),
+                         std::make_move_iterator(read.rend()));
+  return taken;
+}
+
+// A prediction that stands in several files or is large. False when the page has no room for it.
+bool PredictionLog::add_one(Page& page, std::size_t at, PredictionList& out) const {
+  auto one = read(page.places[at]);
+  if (!one) ++page.unreadable;
+  if (!one) return true;
+  const bool fits = one->rows.size() <= page.rows_left && one->shown_bytes <= page.bytes_left;
+  if (!fits && !out.predictions.empty()) return false;
+  page.rows_left -= std::min(page.rows_left, one->rows.size());
+  page.bytes_left -= std::min(page.bytes_left, one->shown_bytes);
+  out.predictions.push_back(*std::move(one));
+  return true;
+}
+
+Result<PredictionList> PredictionLog::newest(std::string_view project, std::string_view endpoint,
+                                             std::size_t limit, std::string_view before) {
+  if (pending_.load(std::memory_order_relaxed) > 0) STRATA_TRY(flush());
+  Page page;
+  page.segments = segments_of(project, endpoint);
+  STRATA_TRY(find_places(before, std::min(limit, kMaxPredictionsListed), page));
+  PredictionList out;
+  std::size_t at = 0;
+  for (bool room = true; room && at < page.places.size();) {
+    const std::size_t taken = add_together(page, at, out);
+    at += taken;
+    if (taken > 0) continue;
+    room = add_one(page, at, out);
+    at += room ? 1 : 0;
+  }
+  if (page.more || at < page.places.size()) out.next = page.places[at - 1].id;
+  out.unreadable_files = page.unreadable;
   return out;
 }
 

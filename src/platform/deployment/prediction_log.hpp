@@ -10,6 +10,7 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/json.hpp"
@@ -47,7 +48,10 @@ struct Exchange {
   std::vector<wire::Tensor> outputs;  // empty when the model failed
   std::string failure;
   std::shared_ptr<const std::string> backing;  // what the inputs may look at
-  std::size_t bytes() const;
+  // The memory that it holds while it waits, the backing's too.
+  std::size_t held_bytes() const;
+  // About what its rows are in a file.
+  std::size_t value_bytes() const;
 };
 
 struct PredictionRow {
@@ -69,12 +73,14 @@ struct Prediction {
   std::string status;  // "ok", or what the model failed with
   std::size_t row_count = 0;
   std::vector<PredictionRow> rows;  // the first of them
+  std::size_t shown_bytes = 0;      // about what these have as JSON
 };
 
-// The newest predictions of an endpoint.
+// A page of an endpoint's predictions, newest first.
 struct PredictionList {
   std::vector<Prediction> predictions;
   std::size_t unreadable_files = 0;  // so many files of the log were passed over
+  std::string next;                  // where the next page begins; empty when there is none
 };
 
 // Rows [first, first + rows) of an exchange.
@@ -90,12 +96,13 @@ struct ExchangeSlice {
 //
 // Promises: what append() took is in a published, synced file at most kFlushEvery later, or when
 // the log is closed; a file is complete or absent. A killed process loses what it took since the
-// last flush. No prediction is dropped while the server runs: when kMaxPending bytes wait, append()
-// refuses and the caller must not answer. Small files are joined into larger ones; the joined ones
-// stay readable for kGrace, so that a query that began with files() ends. A request of more than
-// kSegmentRows rows or kSegmentBytes lies in several files, of which a killed process may leave the
-// first. Memory: writing and reading hold one file's rows at a time. Threads: append() takes no
-// lock; everything else may be called from any thread and blocks.
+// last flush. No prediction is dropped while the server runs: an answer is admitted before its
+// model runs, and none is while kMaxPending bytes are held by those admitted and those that wait,
+// so that they never hold more than that and the one that crosses it. Small files are joined into
+// larger ones; the joined ones stay readable for kGrace, so that a query that began with files()
+// ends. A request of more than kSegmentRows rows or kSegmentBytes lies in several files, of which a
+// killed process may leave the first. Memory: writing and reading hold one file's rows at a time.
+// Threads: append() takes no lock; everything else may be called from any thread and blocks.
 class PredictionLog {
  public:
   static constexpr std::chrono::milliseconds kFlushEvery{1000};
@@ -104,9 +111,12 @@ class PredictionLog {
   // What one flush puts into a file at most, though at least one row.
   static constexpr std::size_t kSegmentRows = 1U << 16U;
   static constexpr std::size_t kSegmentBytes = 8U << 20U;
-  // How many rows of one prediction are given, and of all predictions in a list together.
+  // How many rows of one prediction are given, and of all predictions on a page together.
   static constexpr std::size_t kRowsShown = 1000;
   static constexpr std::size_t kRowsListed = 10'000;
+  // How many bytes they may have as JSON, of one prediction and of a page alike; one row is always
+  // given.
+  static constexpr std::size_t kBytesShown = 4U << 20U;
 
   PredictionLog(std::string folder, Files& files, const Clock& clock, metrics::Registry& metrics);
   ~PredictionLog();
@@ -117,21 +127,46 @@ class PredictionLog {
   // flushes a last time.
   Task<void> keep(BlockingPool& pool, std::stop_token stop);
 
-  // Whether there is room for more. Ask before a model runs.
-  bool has_room() const { return pending_.load(std::memory_order_relaxed) < kMaxPending; }
-  void append(std::shared_ptr<const Exchange> exchange);
+  // Room in the log for one answer, given back unless append() takes it over.
+  class Room {
+   public:
+    Room() = default;
+    Room(Room&& other) noexcept
+        : log_(std::exchange(other.log_, nullptr)),
+          bytes_(std::exchange(other.bytes_, 0)) {}
+    Room& operator=(Room&&) = delete;
+    ~Room() {
+      if (log_ != nullptr) log_->held_.fetch_sub(bytes_, std::memory_order_relaxed);
+    }
+
+   private:
+    friend class PredictionLog;
+    Room(PredictionLog* log, std::size_t bytes) : log_(log), bytes_(bytes) {}
+    PredictionLog* log_ = nullptr;
+    std::size_t bytes_ = 0;
+  };
+
+  // Reserves room for what an answer is expected to hold; nothing when the log is full. Ask before
+  // the model runs.
+  std::optional<Room> admit(std::size_t bytes);
+  // Turns the room into what the exchange really holds.
+  void append(std::shared_ptr<const Exchange> exchange, Room room);
 
   // Writes what was appended before the call, on the calling thread. Errors: what the file system
   // said; nothing is lost then, the next flush tries again.
   Status flush();
 
-  // With its first kRowsShown rows. A file that cannot be read is passed over. Errors: kNotFound,
-  // kDataLoss when the prediction may be in a file that cannot be read.
+  // With its first rows, at most kRowsShown of them and as many as kBytesShown has room for. A file
+  // that cannot be read is passed over. Errors: kNotFound, kDataLoss when the prediction may be in
+  // a file that cannot be read.
   Result<Prediction> find(std::string_view project, std::string_view id);
-  // Newest first, at most `limit` requests, with their first rows. Files that cannot be read are
-  // passed over and counted.
+  // Newest first, at most `limit` requests, each with the rows that find() gives; those that came
+  // before `before`, a list's `next`, or all. Ends early when the page is full by its rows or
+  // bytes, though not before its first. Files that cannot be read are passed over and counted.
+  // Errors: kInvalidArgument when `before` is no prediction of the endpoint, kDataLoss when it may
+  // be in a file that cannot be read.
   Result<PredictionList> newest(std::string_view project, std::string_view endpoint,
-                                std::size_t limit);
+                                std::size_t limit, std::string_view before = {});
   // The files that together hold every row that was flushed, each once; of one endpoint or of all.
   std::vector<std::string> files(std::string_view project, std::string_view endpoint = {});
 
@@ -182,9 +217,13 @@ class PredictionLog {
   void remove_obsolete();
   Result<wire::ParquetReader> reader_of(const Segment& segment) const;
   Result<std::vector<wire::ParquetReader::Run>> runs_of(const Segment& segment) const;
-  Result<std::vector<Prediction>> read_rows(const Segment& segment, std::size_t first,
-                                            std::size_t count) const;
-  Result<Prediction> read(const Place& place, std::size_t limit) const;
+  Result<wire::ParquetTable> read_rows(const Segment& segment, std::size_t first,
+                                       std::size_t count) const;
+  Result<Prediction> read(const Place& place) const;
+  struct Page;
+  Status find_places(std::string_view before, std::size_t limit, Page& page) const;
+  std::size_t add_together(Page& page, std::size_t at, PredictionList& out) const;
+  bool add_one(Page& page, std::size_t at, PredictionList& out) const;
   std::vector<Segment> segments_of(std::string_view project, std::string_view endpoint);
 
   const std::string folder_;
@@ -194,7 +233,8 @@ class PredictionLog {
   metrics::Counter& failures_;
 
   std::atomic<Node*> head_{nullptr};
-  std::atomic<std::size_t> pending_{0};
+  std::atomic<std::size_t> held_{0};     // by what was admitted or waits
+  std::atomic<std::size_t> pending_{0};  // by what waits
   Signal half_full_;
 
   std::mutex writing_;          // held for the whole of a flush; over batch_
@@ -207,7 +247,11 @@ class PredictionLog {
 
 // The rows of some exchanges with one model as a table.
 wire::ParquetTable table_of(const ModelIdentity& model, std::span<const ExchangeSlice> slices);
-// The other way: one prediction for each id, in the order of the table.
-std::vector<Prediction> predictions_of(wire::ParquetTable table);
+// About how many bytes each row of such a table has as JSON.
+std::vector<std::size_t> shown_bytes(wire::ParquetTable& table);
+// The other way: one prediction for each id, in the order of the table, of `count` rows from
+// `first` on.
+std::vector<Prediction> predictions_of(wire::ParquetTable& table, std::size_t first,
+                                       std::size_t count);
 
 }  // namespace strata::platform::deployment

@@ -37,7 +37,7 @@ class PredictionLogTest : public testing::Test {
     ASSERT_TRUE(log_->open());
   }
 
-  std::string add(std::vector<double> winds) {
+  std::string add(std::vector<double> winds, const std::string& origin_of_all = "JFK") {
     auto exchange = std::make_shared<Exchange>();
     clock_.advance(std::chrono::milliseconds(1));
     exchange->time = clock_.now();
@@ -48,7 +48,7 @@ class PredictionLogTest : public testing::Test {
     Tensor wind("wind", ElementType::kFp64, {rows});
     std::copy(winds.begin(), winds.end(), wind.allocate<double>(winds.size()).begin());
     Tensor origin("origin", ElementType::kText, {rows});
-    origin.texts.assign(winds.size(), "JFK");
+    origin.texts.assign(winds.size(), origin_of_all);
     Tensor predict("predict", ElementType::kFp64, {rows});
     for (auto& p : predict.allocate<double>(winds.size()))
       p = 0.1;
@@ -56,7 +56,7 @@ class PredictionLogTest : public testing::Test {
     exchange->inputs.tensors.push_back(std::move(origin));
     exchange->outputs.push_back(std::move(predict));
     std::string id = exchange->id;
-    log_->append(std::move(exchange));
+    log_->append(std::move(exchange), {});
     return id;
   }
 
@@ -167,6 +167,137 @@ TEST_F(PredictionLogTest, A_file_that_cannot_be_read_takes_nothing_else_down) {
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().code, Code::kDataLoss);
   EXPECT_EQ(missing.error().to_string().find(folder_), std::string::npos);
+}
+
+TEST_F(PredictionLogTest, A_page_ends_early_when_its_values_are_large_and_the_next_goes_on) {
+  std::vector<std::string> ids;
+  for (int i = 0; i < 12; ++i)
+    ids.push_back(add({1, 2}, std::string(i == 5 ? 6U << 20U : 400'000U, 'x')));
+  std::vector<std::string> seen;
+  std::string token;
+  std::size_t pages = 0;
+  do {
+    const auto page = log_->newest("default", "flights", 1000, token);
+    ASSERT_TRUE(page) << page.error().message;
+    std::size_t bytes = 0;
+    for (const auto& prediction : page->predictions) {
+      seen.push_back(prediction.id);
+      EXPECT_EQ(prediction.row_count, 2U);
+      // The one row that is too large by itself is given nevertheless, without the second.
+      EXPECT_EQ(prediction.rows.size(), prediction.id == ids[5] ? 1U : 2U);
+      for (const auto& row : prediction.rows)
+        bytes += row.inputs.dump().size();
+    }
+    ASSERT_FALSE(page->predictions.empty());
+    if (page->predictions.size() > 1) EXPECT_LE(bytes, PredictionLog::kBytesShown);
+    token = page->next;
+    ++pages;
+  } while (!token.empty());
+  std::reverse(seen.begin(), seen.end());
+  EXPECT_EQ(seen, ids);
+  EXPECT_GE(pages, 4U);
+  EXPECT_EQ(log_->find("default", ids[5])->rows.size(), 1U);
+}
+
+TEST_F(PredictionLogTest, Many_columns_bound_a_prediction_as_large_values_do) {
+  auto wide = std::make_shared<ModelIdentity>(*model_);
+  wide->contract.columns.clear();
+  auto exchange = std::make_shared<Exchange>();
+  clock_.advance(std::chrono::milliseconds(1));
+  exchange->time = clock_.now();
+  exchange->id = random_.uuid7(exchange->time);
+  exchange->inputs.rows = 500;
+  for (int c = 0; c < 600; ++c) {
+    const std::string name = "column " + std::to_string(c);
+    wide->contract.columns.push_back({name, wire::ColumnType::kDouble, ElementType::kFp64, true});
+    Tensor values(name, ElementType::kFp64, {500});
+    values.allocate<double>(500);
+    exchange->inputs.tensors.push_back(std::move(values));
+  }
+  exchange->model = wide;
+  const std::string id = exchange->id;
+  log_->append(std::move(exchange), {});
+  const auto found = log_->find("default", id);
+  ASSERT_TRUE(found) << found.error().message;
+  EXPECT_EQ(found->row_count, 500U);
+  EXPECT_GT(found->rows.size(), 10U);
+  EXPECT_LT(found->rows.size(), 300U);
+}
+
+TEST_F(PredictionLogTest, A_page_begins_where_the_one_before_ended_whatever_was_joined_or_added) {
+  std::vector<std::string> ids;
+  for (int i = 0; i < 40; ++i) {
+    ids.push_back(add({static_cast<double>(i)}));
+    if (i % 3 == 0) ASSERT_TRUE(log_->flush());
+  }
+  const auto first = log_->newest("default", "flights", 15);
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->next, ids[25]);
+  for (int i = 0; i < 40; ++i) {
+    add({0});
+    ASSERT_TRUE(log_->flush());
+  }
+  const auto second = log_->newest("default", "flights", 25, first->next);
+  ASSERT_TRUE(second);
+  ASSERT_EQ(second->predictions.size(), 25U);
+  EXPECT_EQ(second->predictions.front().id, ids[24]);
+  EXPECT_EQ(second->predictions.back().id, ids[0]);
+  EXPECT_EQ(second->next, "");
+  for (const auto* wrong : {"nonsense", "0190163d-8694-739b-aea5-966c26f8ad91"}) {
+    const auto none = log_->newest("default", "flights", 5, wrong);
+    ASSERT_FALSE(none);
+    EXPECT_EQ(none.error().code, Code::kInvalidArgument);
+  }
+}
+
+TEST_F(PredictionLogTest, Room_that_was_asked_for_is_taken_until_it_is_given_back_or_written) {
+  constexpr std::size_t kMost = PredictionLog::kMaxPending;
+  {
+    const auto first = log_->admit(kMost - 1);
+    ASSERT_TRUE(first);
+    EXPECT_TRUE(log_->admit(kMost));  // crosses the bound alone, and gives it back
+    const auto second = log_->admit(1);
+    ASSERT_TRUE(second);
+    EXPECT_FALSE(log_->admit(1));
+  }
+  EXPECT_TRUE(log_->admit(1));
+  auto exchange = std::make_shared<Exchange>();
+  exchange->time = clock_.now();
+  exchange->id = random_.uuid7(exchange->time);
+  exchange->model = model_;
+  exchange->inputs.rows = 1;
+  for (const auto& column : model_->contract.columns) {
+    Tensor one(column.name, column.element, {1});
+    if (column.element == ElementType::kText) one.texts = {"JFK"};
+    if (column.element != ElementType::kText) one.allocate<double>(1);
+    exchange->inputs.tensors.push_back(std::move(one));
+  }
+  // What a small input looks at may be large.
+  exchange->backing = std::make_shared<const std::string>(kMost, 'x');
+  log_->append(std::move(exchange), *log_->admit(100));
+  EXPECT_FALSE(log_->admit(1));
+  ASSERT_TRUE(log_->flush());
+  const auto all = log_->admit(kMost);
+  ASSERT_TRUE(all);
+  EXPECT_FALSE(log_->admit(1));
+}
+
+TEST_F(PredictionLogTest, Of_many_that_ask_at_once_only_one_crosses_the_bound) {
+  constexpr std::size_t kEach = PredictionLog::kMaxPending / 10;
+  std::atomic<int> admitted{0};
+  std::vector<std::thread> threads;
+  std::vector<std::vector<PredictionLog::Room>> rooms(4);
+  for (auto& mine : rooms) {
+    threads.emplace_back([&] {
+      while (auto room = log_->admit(kEach)) {
+        mine.push_back(*std::move(room));
+        ++admitted;
+      }
+    });
+  }
+  for (auto& thread : threads)
+    thread.join();
+  EXPECT_EQ(admitted, 11);
 }
 
 TEST_F(PredictionLogTest, Appends_from_many_threads_are_all_written) {

@@ -185,6 +185,19 @@ void add_rows(wire::ParquetTable& table, const ModelIdentity& model, const Excha
     fill(columns[at++], i < exchange.outputs.size() ? &exchange.outputs[i] : nullptr);
 }
 
+// The id, the shapes and what else surrounds the values of an exchange.
+constexpr std::size_t kAround = 512;
+
+// As a JSON text, with its quotes and escapes.
+std::size_t json_bytes(std::string_view text) {
+  std::size_t bytes = text.size() + 3;
+  for (const char c : text) {
+    if (static_cast<unsigned char>(c) < 0x20) bytes += 5;
+    if (c == '"' || c == '\\') ++bytes;
+  }
+  return bytes;
+}
+
 template <class T>
 T number_at(const ParquetColumn& column, std::size_t element) {
   T value{};
@@ -213,8 +226,17 @@ Json element_at(const ParquetColumn& column, std::size_t element) {
 
 }  // namespace
 
-std::size_t Exchange::bytes() const {
-  std::size_t total = 512;  // the id, the shapes and what else surrounds the values
+std::size_t Exchange::held_bytes() const {
+  std::size_t total = kAround + (backing == nullptr ? 0 : backing->capacity());
+  for (const auto& tensor : inputs.tensors)
+    total += tensor.held_bytes();
+  for (const auto& tensor : outputs)
+    total += tensor.held_bytes();
+  return total;
+}
+
+std::size_t Exchange::value_bytes() const {
+  std::size_t total = kAround;
   const auto add = [&](const Tensor& tensor) {
     total += tensor.bytes().size() + tensor.texts.size() * sizeof(std::string);
     for (const auto& text : tensor.texts)
@@ -239,7 +261,31 @@ wire::ParquetTable table_of(const ModelIdentity& model, std::span<const Exchange
   return table;
 }
 
-std::vector<Prediction> predictions_of(wire::ParquetTable table) {
+std::vector<std::size_t> shown_bytes(wire::ParquetTable& table) {
+  // The longest number, and what stands around a row and around a member.
+  constexpr std::size_t kNumber = 24;
+  constexpr std::size_t kRow = 48;
+  constexpr std::size_t kMember = 6;
+  std::vector<std::size_t> bytes(table.rows, kRow);
+  for (std::size_t c = kFixedColumns; c < table.columns.size(); ++c) {
+    auto& column = table.columns[c];
+    column.unroll();
+    std::size_t next = 0;
+    for (std::size_t row = 0; row < table.rows; ++row) {
+      bytes[row] += kMember + column.path.back().size();
+      if (!column.present[row]) continue;
+      const std::size_t count = column.list ? column.lengths[row] : 1;
+      if (column.type != ParquetType::kText) bytes[row] += count * kNumber;
+      for (std::size_t i = 0; i < count && column.type == ParquetType::kText; ++i)
+        bytes[row] += json_bytes(column.texts[next + i]);
+      next += count;
+    }
+  }
+  return bytes;
+}
+
+std::vector<Prediction> predictions_of(wire::ParquetTable& table, std::size_t first,
+                                       std::size_t count) {
   std::vector<Prediction> out;
   auto& columns = table.columns;
   for (auto& column : columns)
@@ -249,7 +295,12 @@ std::vector<Prediction> predictions_of(wire::ParquetTable table) {
     if (columns[c].elements() != table.rows) return out;
   }
   std::vector<std::size_t> next(columns.size());  // the next element of each column
-  for (std::size_t row = 0; row < table.rows; ++row) {
+  for (std::size_t c = kFixedColumns; c < columns.size(); ++c) {
+    for (std::size_t row = 0; row < first; ++row) {
+      if (columns[c].present[row]) next[c] += columns[c].list ? columns[c].lengths[row] : 1;
+    }
+  }
+  for (std::size_t row = first; row < std::min(table.rows, first + count); ++row) {
     const auto& id = columns[kId].texts[row];
     if (out.empty() || out.back().id != id) {
       auto& p = out.emplace_back();

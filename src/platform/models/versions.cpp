@@ -209,9 +209,11 @@ Status Models::drop_version(Writer& writer, const Caller& caller, const Version&
       {caller.project.str(), version.name, version.version}));
   STRATA_TRY(tracking_.release(writer, caller.project,
                                fmt::format("model:{}@{}", version.name, version.version)));
-  return audit_.record(writer, caller, "model.delete_version",
-                       version_ref(version.name, version.version).to_string(),
-                       Json::object({{"digest", Json(version.digest)}}));
+  STRATA_TRY(audit_.record(writer, caller, "model.delete_version",
+                           version_ref(version.name, version.version).to_string(),
+                           Json::object({{"digest", Json(version.digest)}})));
+  return events_.publish(writer, caller.project, "model.version_deleted", "model:" + version.name,
+                         Json::object({{"version", Json(version.version)}}));
 }
 
 Task<Status> Models::delete_version(const Caller& caller, std::string name, std::int64_t number) {

@@ -117,6 +117,13 @@ float half_to_float(std::uint16_t half) {
   return std::bit_cast<float>(sign | (widened << 23U) | (fraction << 13U));
 }
 
+std::size_t Tensor::held_bytes() const {
+  std::size_t total = owned_.capacity() + texts.capacity() * sizeof(std::string);
+  for (const auto& text : texts)
+    total += text.size();
+  return total;
+}
+
 void Tensor::view(std::string_view bytes) {
   const std::size_t size = std::max<std::size_t>(element_bytes(type), 1);
   if (reinterpret_cast<std::uintptr_t>(bytes.data()) % size == 0) {

@@ -65,6 +65,8 @@ class Tensor {
 
   std::size_t count() const { return element_count(shape).value_or(0); }
   std::span<const char> bytes() const { return bytes_; }
+  // The memory that it owns; none for numbers that are a view.
+  std::size_t held_bytes() const;
 
   // Looks at `bytes`, which must outlive the tensor; copies them when they are not aligned for the
   // type.

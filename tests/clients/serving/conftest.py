@@ -1,1 +1,9 @@
-from served import flights, linear, make_served, mlflow_client, table, until  # noqa: F401
+from served import (  # noqa: F401
+    flights,
+    linear,
+    make_served,
+    mlflow_client,
+    other_mlflow,
+    table,
+    until,
+)

@@ -110,6 +110,18 @@ def test_a_version_that_cannot_be_loaded_leaves_the_old_one_serving(two_versions
     assert served.show()["error"] is None
 
 
+def listed_by_page(served, limit: int) -> list[str]:
+    """The ids of all predictions of an endpoint, newest first."""
+    path = f"/api/v1/endpoints/{served.name}/predictions?limit={limit}"
+    ids, token = [], ""
+    while token is not None:
+        page = served.get(path + (f"&page_token={token}" if token else "")).json()
+        assert 0 < len(page["predictions"]) <= limit
+        ids += [p["id"] for p in page["predictions"]]
+        token = page["next_page_token"]
+    return ids
+
+
 def test_the_log_keeps_every_row_exactly_and_sql_reads_it(server, two_versions):
     served = two_versions
     rng = np.random.default_rng(5)
@@ -130,6 +142,7 @@ def test_the_log_keeps_every_row_exactly_and_sql_reads_it(server, two_versions):
         "predictions"
     ]
     assert [p["id"] for p in newest] == list(sent)[:-3:-1]
+    assert listed_by_page(served, 3) == list(sent)[::-1]
     files = glob.glob(str(server.data / "predictions" / "*" / served.name / "*.parquet"))
     rows = duckdb.sql(
         "SELECT prediction_id, row, inputs.wind, inputs.distance, outputs.predict, digest, time "
@@ -164,22 +177,6 @@ def answers(running, endpoint: str) -> bool:
     return requests.get(ping, headers=running.bearer(), timeout=30).status_code == 200
 
 
-@pytest.fixture
-def other_mlflow(fresh_server, monkeypatch):
-    """mlflow pointed at a server of the test's own, and back at its former one afterwards."""
-    import mlflow
-
-    running = fresh_server.start()
-    for name, value in running.env.items():
-        monkeypatch.setenv(name, value)
-    previous = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(running.http)
-    mlflow.set_registry_uri(running.http)
-    yield mlflow
-    mlflow.set_tracking_uri(previous)
-    mlflow.set_registry_uri(previous)
-
-
 def test_endpoints_come_back_after_a_crash_and_keep_what_was_logged(
     fresh_server, other_mlflow, table, until
 ):
@@ -209,6 +206,8 @@ def test_endpoints_come_back_after_a_crash_and_keep_what_was_logged(
         ).status_code
         == 200
     )  # it is on disk from here on
+    counted = json.loads(running.strata("endpoint", "show", "e", "-o", "json").stdout)["requests"]
+    assert counted["answered"] == 1
     running.strata("user", "create", "carl")
     create_as(running, "carl", "carls")
     until(lambda: answers(running, "carls"))
@@ -220,6 +219,10 @@ def test_endpoints_come_back_after_a_crash_and_keep_what_was_logged(
     again = requests.post(running.http + url, json=body, headers=running.bearer(), timeout=30)
     assert again.json() == first.json()
     shown = json.loads(running.strata("endpoint", "show", "e", "-o", "json").stdout)
+    # Requests are counted by each server anew, which says so; the log has them all.
+    assert shown["requests"]["answered"] == 1 and shown["requests"]["since"] > counted["since"]
+    every = "SELECT count(DISTINCT prediction_id) FROM strata.predictions WHERE endpoint = 'e'"
+    assert running.strata("sql", every, "-o", "csv").stdout.split()[-1] == "2"
     assert (
         shown["live"]["deployment"] == 1
     )  # the same version as before the crash is no new deployment

@@ -68,6 +68,33 @@ def test_tritonclient_asks_and_infers_unmodified(client, server, linear):
     assert linear.name in [one["name"] for one in every]
 
 
+@pytest.mark.parametrize("packed", ["gzip", "deflate"])
+@pytest.mark.parametrize("binary", [True, False])
+def test_tritonclient_compresses_what_it_sends_and_reads(client, server, linear, packed, binary):
+    values = np.random.default_rng(4).normal(size=(300, 4)).astype("f4")
+    result = client.infer(
+        linear.name,
+        [tensor("x", values, "FP32", binary)],
+        outputs=[triton.InferRequestedOutput("y", binary_data=binary)],
+        headers=server.bearer(),
+        request_compression_algorithm=packed,
+        response_compression_algorithm=packed,
+    )
+    np.testing.assert_allclose(
+        result.as_numpy("y"), values @ linear.weights + linear.bias, rtol=1e-5, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("packed", ["gzip", "deflate", "identity"])
+def test_an_answer_comes_in_the_coding_that_was_asked_for(linear, packed):
+    body = json.dumps(x(shape=[5000, 4], data=[0.5] * 20000))
+    plain = linear.infer(body, **{"Accept-Encoding": "identity"})
+    assert "Content-Encoding" not in plain.headers
+    answer = linear.infer(body, **{"Accept-Encoding": packed})
+    assert answer.headers.get("Content-Encoding", "identity") == packed
+    assert answer.json()["outputs"] == plain.json()["outputs"]
+
+
 def test_a_header_left_over_from_an_earlier_call_does_no_harm(client, server, linear):
     headers = server.bearer()
     values = np.ones((1, 4), "f4")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 
 import numpy as np
 import pytest
@@ -33,6 +35,18 @@ def test_every_payload_form_gives_what_python_gives_to_the_bit(flights, table):
         assert answer.json() == {"predictions": expected}
     answer = flights.invoke(frame.to_csv(index=False), "text/csv; charset=UTF-8")
     assert answer.json() == {"predictions": expected}, answer.text
+
+
+def test_a_payload_may_come_packed_and_the_answer_go_out_so(flights, table):
+    frame = columns_of(table)
+    body = frame.to_csv(index=False).encode()
+    expected = flights.models["1"].predict(frame).tolist()
+    for coding, pack in (("gzip", gzip.compress), ("deflate", zlib.compress)):
+        headers = {"Content-Encoding": coding, "Accept-Encoding": coding}
+        answer = flights.invoke(pack(body), "text/csv", more_headers=headers)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["Content-Encoding"] == coding
+        assert answer.json() == {"predictions": expected}
 
 
 def test_one_row_and_many_rows_agree(flights, table):
