@@ -182,23 +182,22 @@ Status PredictionLog::write() {
   for (auto& waiting : batch_)
     by_model[waiting.exchange->model.get()].push_back(&waiting);
   Status status;
-  for (const auto& [model, group] : by_model) {
+  for (const auto& [identity, group] : by_model) {
+    const ModelIdentity& model = *identity;
     std::vector<ExchangeSlice> slices;
+    std::vector<Waiting*> owners;  // of each slice
     std::size_t rows = 0;
     std::size_t bytes = 0;
     const auto write_slices = [&] {
       if (rows == 0) return;
-      status = write_segment(*model, slices);
+      status = write_segment(model, slices);
       if (status) {
-        for (auto* waiting : group) {
-          for (const auto& slice : slices) {
-            if (slice.exchange == waiting->exchange.get())
-              waiting->written = slice.first + slice.rows;
-          }
-        }
-        join_small(key_of(model->project, model->endpoint));
+        for (std::size_t i = 0; i < slices.size(); ++i)
+          owners[i]->written = slices[i].first + slices[i].rows;
+        join_small(key_of(model.project, model.endpoint));
       }
       slices.clear();
+      owners.clear();
       rows = bytes = 0;
     };
     for (auto* waiting : group) {
@@ -215,6 +214,7 @@ Status PredictionLog::write() {
         const std::size_t count =
             std::min(std::max<std::size_t>(1, fits), exchange.inputs.rows - at);
         slices.push_back({&exchange, at, count});
+        owners.push_back(waiting);
         rows += count;
         bytes += count * of_row;
         at += count;
