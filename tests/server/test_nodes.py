@@ -12,7 +12,7 @@ import urllib.parse
 import pytest
 from s3_client import client_for
 
-# The calls of NVML that a driver's library has, for a machine with two devices of which one is lost.
+# The calls of NVML that a driver has, for a machine with two devices of which one is lost.
 NVML = r"""
 #include <string.h>
 struct memory { unsigned long long total, free, used; };
