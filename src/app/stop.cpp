@@ -64,7 +64,7 @@ Status stop_process(const std::string& data_dir) {
 }  // namespace
 
 Status stop_server(const std::string& data_dir, bool now) {
-  const auto stopped = stop_process(data_dir);
+  auto stopped = stop_process(data_dir);
   // An agent may outlive its server; that there is no server is no reason to leave it.
   if (!stopped && stopped.error().code != Code::kNotFound) return stopped;
   STRATA_TRY(stop_agent(data_dir, now));

@@ -21,7 +21,7 @@ Result<AdminCredentials> credentials_in(Files& files, const std::string& data_di
   if (!client) return client.error();
   const auto me = client->get("/api/v1/me");  // so that a project that is not there is refused
   if (!me) return me.error();
-  if (const auto known = read_credentials(files, path)) {
+  if (auto known = read_credentials(files, path)) {
     const auto tokens = client->get("/api/v1/tokens");
     if (!tokens) return tokens.error();
     for (const auto& token : (*tokens)["tokens"].as_array()) {

@@ -64,11 +64,13 @@ bool is_left_out(const fs::path& name) {
 // Says where most of what does not fit lies, by the entries at the top of the folder.
 Error too_large(const fs::path& folder, const std::map<std::string, std::uintmax_t>& sizes) {
   std::vector<std::pair<std::uintmax_t, std::string>> largest;
+  largest.reserve(sizes.size());
   for (const auto& [name, bytes] : sizes)
     largest.emplace_back(bytes, name);
   std::ranges::sort(largest, std::greater<>());
   if (largest.size() > 3) largest.resize(3);
   std::vector<std::string> named;
+  named.reserve(largest.size());
   for (const auto& [bytes, name] : largest)
     named.push_back(fmt::format("{} {}", name, show_bytes(bytes)));
   return Error(Code::kTooLarge,

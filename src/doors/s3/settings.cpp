@@ -60,6 +60,7 @@ Response owner_only(std::string_view owner) {
 
 std::vector<std::string> bucket_settings() {
   std::vector<std::string> names;
+  names.reserve(std::size(kBucketSettings));
   for (const auto& setting : kBucketSettings)
     names.emplace_back(setting.query);
   return names;
