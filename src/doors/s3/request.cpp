@@ -27,6 +27,8 @@ constexpr std::array<std::string_view, 5> kKeptHeaders = {
     "Content-Encoding", "Cache-Control", "Content-Disposition", "Content-Language", "Expires"};
 // Parameters of every request: of signatures, and what SDKs and users add to be found in logs.
 constexpr std::string_view kCommonParameters = "x-* AWSAccessKeyId Signature Expires";
+// The headers that a URL presigned with Signature Version 2 carries beside those of Amazon.
+constexpr std::string_view kV2Parameters = "content-type content-md5";
 // The x-amz- headers of changes that mean something here, or nothing that could go wrong.
 constexpr std::string_view kKnownHeaders =
     "x-amz-content-sha256 x-amz-date x-amz-security-token x-amz-decoded-content-length "
@@ -89,8 +91,10 @@ Error s3_error(Code code, std::string_view s3_code, std::string message) {
 }
 
 Status check_known(const Request& request, std::string_view parameters) {
+  const bool v2 = request.has_query("Signature") && request.has_query("AWSAccessKeyId");
   for (const auto& [name, value] : request.query) {
     if (listed(kCommonParameters, name) || listed(parameters, name)) continue;
+    if (v2 && listed(kV2Parameters, name)) continue;
     return Error(Code::kUnsupported,
                  fmt::format("'?{}' is not supported with {} here", printable(name),
                              http::method_name(request.method)));
