@@ -25,6 +25,13 @@ Error s3_error(Code code, std::string_view s3_code, std::string message);
 // Errors: kUnsupported.
 Status check_known(const http::Request& request, std::string_view parameters);
 
+// Refuses settings in headers that the lake does not offer, each with its reason: access lists,
+// encryption, locks, storage classes, redirects.
+Status check_asked(const http::Request& request);
+// x-amz-expected-bucket-owner and that of a copy's source. Errors: kPermissionDenied; as of
+// Lake::bucket().
+Task<Status> check_owner(const http::Authorized& request, storage::lake::Lake& lake);
+
 // "null" is the version of each object. Errors: kNotFound (NoSuchVersion), kInvalidArgument.
 Status check_version(std::string_view version);
 // The object of the path, whose `versionId`, if there is one, was checked.

@@ -123,9 +123,10 @@ Response S3Door::error(const Error& error, const Request& request) const {
 
 Task<Response> S3Door::call(Operation operation, std::string_view parameters,
                             const http::Authorized& request) {
-  if (const auto known = check_known(request.request(), parameters); !known) {
-    co_return error(known.error(), request.request());
-  }
+  auto fit = check_asked(request.request());
+  if (fit.ok()) fit = check_known(request.request(), parameters);
+  if (fit.ok()) fit = co_await check_owner(request, lake_);
+  if (!fit.ok()) co_return error(fit.error(), request.request());
   auto answer = co_await operation(request, lake_);
   if (!answer) co_return error(answer.error(), request.request());
   answer->headers.set("x-amz-request-id", request.request().request_id);
