@@ -181,10 +181,7 @@ def test_a_setting_that_is_not_offered_is_refused_and_changes_nothing(
         ({"GrantWrite": 'uri="everyone"'}, "AccessControlListNotSupported"),
         ({"ObjectOwnership": "ObjectWriter"}, "NotImplemented"),
         ({"ObjectLockEnabledForBucket": True}, "NotImplemented"),
-        (
-            {"CreateBucketConfiguration": {"Tags": [{"Key": "a", "Value": "b"}]}},
-            "NotImplemented",
-        ),
+        ({"CreateBucketConfiguration": {"Tags": [{"Key": "a", "Value": "b"}]}}, "NotImplemented"),
     ],
 )
 def test_no_bucket_is_made_with_a_setting_that_is_not_offered(s3, bucket, setting, code):
