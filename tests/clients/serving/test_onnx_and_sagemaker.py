@@ -74,6 +74,56 @@ def test_boto3_invokes_an_endpoint_with_signed_requests(sagemaker, linear):
     assert answer["ResponseMetadata"]["HTTPHeaders"]["strata-prediction-id"]
 
 
+def test_boto3_gets_the_form_that_it_accepts(sagemaker, linear):
+    def invoke(accept):
+        answer = sagemaker.invoke_endpoint(
+            EndpointName=linear.name,
+            ContentType="application/json",
+            Accept=accept,
+            Body='{"inputs": [[1, 0, 0, 0], [0, 1, 0, 0]]}',
+        )
+        return answer["ContentType"], answer["Body"].read().decode()
+
+    expected = linear.weights[:2] + linear.bias
+    for accept in ("text/csv", "application/json;q=0.5, text/csv"):
+        kind, text = invoke(accept)
+        assert kind == "text/csv"
+        rows = [[float(value) for value in line.split(",")] for line in text.splitlines()]
+        np.testing.assert_allclose(rows, expected, rtol=1e-6)
+    for accept in ("application/json", "*/*", "application/json, text/csv;q=0.5"):
+        kind, text = invoke(accept)
+        assert kind == "application/json"
+        np.testing.assert_allclose(json.loads(text)["predictions"]["y"], expected, rtol=1e-6)
+    with pytest.raises(botocore.exceptions.ClientError) as refused:
+        invoke("application/x-npy")
+    assert refused.value.response["Error"]["Code"] == "ValidationError"
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 406
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        {"TargetVariant": "9"},
+        {"TargetModel": "other.tar.gz"},
+        {"TargetContainerHostname": "other"},
+        {"InferenceComponentName": "other"},
+        {"EnableExplanations": "`true`"},
+    ],
+)
+def test_boto3_is_told_when_what_it_chooses_is_not_there(sagemaker, linear, target):
+    call = {
+        "EndpointName": linear.name,
+        "ContentType": "application/json",
+        "Body": '{"inputs": [[1, 0, 0, 0]]}',
+    }
+    with pytest.raises(botocore.exceptions.ClientError) as refused:
+        sagemaker.invoke_endpoint(**call, **target)
+    assert refused.value.response["Error"]["Code"] == "ValidationError"
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+    assert next(iter(target)).removeprefix("Target").lower() in str(refused.value).lower()
+    assert sagemaker.invoke_endpoint(**call, TargetVariant="1")["InvokedProductionVariant"] == "1"
+
+
 def test_boto3_sees_errors_in_its_own_form(server, sagemaker, linear):
     with pytest.raises(botocore.exceptions.ClientError) as bad:
         sagemaker.invoke_endpoint(
