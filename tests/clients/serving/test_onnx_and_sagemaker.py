@@ -50,6 +50,36 @@ def test_a_graph_that_takes_columns_answers_in_records(make_served):
     assert answer.json() == {"predictions": [{"sum": 11.0}, {"sum": 22.0}]}, answer.text
 
 
+def test_params_fit_the_signature_as_mlflow_wants_it(make_served):
+    from mlflow.exceptions import MlflowException
+    from mlflow.models import infer_signature
+    from mlflow.models.utils import _enforce_params_schema
+    from onnx import TensorProto, helper
+
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        "same",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 1])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    data = np.ones((1, 1), "f4")
+    defaults = {"k": 5, "rate": 0.5, "name": "a", "deep": False, "steps": [1, 2]}
+    signature = infer_signature(data, data, params=defaults)
+    served = make_served("params")
+    served.point(served.log("onnx", model, signature=signature))
+    served.create()
+    values = [7, 7.5, "z", True, None, [1], [], ["a"], [[1]], {"a": 1}]
+    for params in [{key: value} for key in (*defaults, "other") for value in values]:
+        try:
+            _enforce_params_schema(dict(params), signature.params)
+            expected = 200
+        except MlflowException:
+            expected = 400
+        answer = served.invoke({"inputs": data.tolist(), "params": params})
+        assert answer.status_code == expected, (params, answer.text)
+
+
 @pytest.fixture
 def sagemaker(server):
     env = server.env
