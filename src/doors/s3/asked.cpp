@@ -92,6 +92,10 @@ Status check_asked(const Request& request) {
   for (const auto& [field, value] : request.headers.all()) {
     STRATA_TRY(check_header(to_lower(field), value, read));
   }
+  // As a parameter it counts only in a presigned URL, but whoever sends it means it.
+  for (const auto& [name, value] : request.query) {
+    STRATA_TRY(check_header(to_lower(name), value, read));
+  }
   return {};
 }
 

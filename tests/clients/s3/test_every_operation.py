@@ -7,6 +7,7 @@ import json
 import botocore
 import botocore.session
 import pytest
+import requests
 from botocore.exceptions import ClientError
 from s3_client import client_for
 
@@ -172,6 +173,18 @@ def test_a_setting_that_is_not_offered_is_refused_and_changes_nothing(
     assert s3.get_object(Bucket=bucket, Key="kept")["Body"].read() == b"kept"
     assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 1
     assert "Uploads" not in s3.list_multipart_uploads(Bucket=bucket)
+
+
+@pytest.mark.parametrize("version", ["s3", "s3v4", None])
+def test_a_setting_in_the_url_is_refused_too(server, bucket, version):
+    url, headers = f"{server.s3}/{bucket}/k?x-amz-acl=public-read", server.bearer()
+    if version:
+        url = client_for(server, signature_version=version).generate_presigned_url(
+            "put_object", {"Bucket": bucket, "Key": "k", "ACL": "public-read"}
+        )
+        headers = {"x-amz-acl": "public-read"}
+    answer = requests.put(url, data=b"1", headers=headers)
+    assert (answer.status_code, "AccessControlListNotSupported" in answer.text) == (400, True)
 
 
 @pytest.mark.parametrize(
