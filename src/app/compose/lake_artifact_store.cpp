@@ -189,11 +189,11 @@ Task<Status> LakeArtifactStore::remove(const Caller& caller, std::string path) {
   while (true) {
     auto page = co_await lake_.list(rights, bucket, options);
     if (!page) co_return std::move(page).error();
-    std::vector<std::string> keys;
+    std::vector<storage::lake::Removal> removals;
     for (auto& object : page->objects)
-      keys.push_back(std::move(object.key));
-    if (keys.empty()) co_return Status();
-    auto gone = co_await lake_.remove_many(rights, bucket, std::move(keys));
+      removals.push_back({std::move(object.key), {}});
+    if (removals.empty()) co_return Status();
+    auto gone = co_await lake_.remove_many(rights, bucket, std::move(removals));
     if (!gone) co_return std::move(gone).error();
     for (const auto& one : *gone)
       STRATA_CO_TRY(one);

@@ -1,9 +1,15 @@
 #include "doors/rest/sql_routes.hpp"
 
+#include <array>
 #include <stop_token>
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "base/bytes.hpp"
 #include "base/text.hpp"
 #include "doors/rest/rest.hpp"
+#include "wire/accept.hpp"
 
 namespace strata::doors::rest {
 
@@ -26,30 +32,22 @@ using storage::warehouse::Warehouse;
 constexpr std::int64_t kJsonRows = 10'000;
 constexpr std::int64_t kMaxTimeoutMs = 3'600'000;
 
-struct Media {
-  std::string_view type;
-  Format format;
-};
-constexpr Media kMedia[] = {{"application/json", Format::kJson},
-                            {"text/csv", Format::kCsv},
-                            {"application/vnd.apache.arrow.stream", Format::kArrow},
-                            {"application/vnd.apache.parquet", Format::kParquet}};
+// The answer's forms, and their names in the same order.
+constexpr std::array<Format, 4> kFormats = {Format::kJson, Format::kCsv, Format::kArrow,
+                                            Format::kParquet};
+constexpr std::array<std::string_view, 4> kTypes = {"application/json", "text/csv",
+                                                    "application/vnd.apache.arrow.stream",
+                                                    "application/vnd.apache.parquet"};
 
-// The first listed type that we offer; q-values do not matter among so few.
-Result<Media> negotiate(const http::Request& request) {
-  const std::string accept = request.headers.get("accept", "*/*");
-  for (const auto& part : split(accept, ',')) {
-    const std::string type = to_lower(trim(std::string_view(part).substr(0, part.find(';'))));
-    if (type == "*/*" || type == "application/*") return kMedia[0];
-    for (const auto& media : kMedia) {
-      if (type == media.type) return media;
-    }
-  }
-  return Error(Code::kUnsupportedMediaType,
-               "Accept: '" + accept.substr(0, 100) +
-                   "' names none of application/json, text/csv, "
-                   "application/vnd.apache.arrow.stream and application/vnd.apache.parquet",
-               "Accept");
+Response not_acceptable(const Authorized& call) {
+  const Error error(
+      Code::kUnsupportedMediaType,
+      fmt::format("Accept: '{}' allows none of {}", printable(call.request().headers.get("accept")),
+                  fmt::join(kTypes, ", ")),
+      "Accept");
+  Response response = error_response(error, call.request());
+  response.status = 406;
+  return response;
 }
 
 Json to_json(const QueryInfo& info) {
@@ -111,11 +109,11 @@ Result<QueryRequest> read_request(const Json& body, Format format) {
 }
 
 Task<Response> run_query(const Authorized& call, Warehouse& warehouse) {
-  const auto media = negotiate(call.request());
-  if (!media) co_return error_response(media.error(), call.request());
+  const auto media = wire::choose_media(call.request().headers.get("accept"), kTypes);
+  if (!media) co_return not_acceptable(call);
   const auto body = co_await call.read_json();
   if (!body) co_return error_response(body.error(), call.request());
-  auto request = read_request(*body, media->format);
+  auto request = read_request(*body, kFormats.at(*media));
   if (!request) co_return error_response(request.error(), call.request());
   std::stop_source given_up;
   request->given_up = given_up.get_token();
@@ -123,7 +121,7 @@ Task<Response> run_query(const Authorized& call, Warehouse& warehouse) {
   auto stream = co_await warehouse.query(call.caller(), std::move(*request));
   if (!stream) co_return error_response(stream.error(), call.request());
   const std::string id = (*stream)->id();
-  Response response = Response::stream(std::move(*stream), media->type);
+  Response response = Response::stream(std::move(*stream), kTypes.at(*media));
   response.headers.set("Strata-Query-Id", id);
   co_return response;
 }

@@ -13,6 +13,8 @@ namespace strata::doors::s3 {
 inline constexpr std::string_view kNamespace = "http://s3.amazonaws.com/doc/2006-03-01/";
 
 http::Response xml_answer(wire::XmlWriter& writer, int status = 200);
+// The protocol's own word for an error, such as NoSuchKey.
+std::string s3_code(const Error& error);
 std::string quoted(std::string_view etag);
 // The API's name of a checksum's XML element, such as ChecksumCRC32.
 std::string checksum_element(storage::lake::ChecksumKind kind);

@@ -130,13 +130,15 @@ Result<Proof> by_header(const Request& request, const Identity& identity, std::s
 }
 
 // x-amz- parameters of a presigned URL count as headers: that is how a signer binds what the sender
-// must not choose.
-void fold_into_headers(Request& request) {
+// must not choose. Signature Version 2 binds two more so.
+void fold_into_headers(Request& request, bool v2) {
   const std::set<std::string> own = {"x-amz-algorithm", "x-amz-credential",    "x-amz-date",
                                      "x-amz-expires",   "x-amz-signedheaders", "x-amz-signature"};
   for (const auto& [name, value] : request.query) {
     const auto lower = to_lower(name);
-    if (lower.starts_with("x-amz-") && !own.contains(lower) && !request.headers.find(lower)) {
+    const bool header =
+        lower.starts_with("x-amz-") || (v2 && (lower == "content-type" || lower == "content-md5"));
+    if (header && !own.contains(lower) && !request.headers.find(lower)) {
       request.headers.set(lower, value);
     }
   }
@@ -156,7 +158,7 @@ Result<Proof> by_presigned(Request& request, const Identity& identity) {
   auto caller =
       check_signature(request, identity, sent->authorization, sent->time_text, hash, nullptr);
   if (!caller) return std::move(caller).error();
-  fold_into_headers(request);
+  fold_into_headers(request, false);
   return Proof{*std::move(caller), std::nullopt};
 }
 
@@ -183,7 +185,7 @@ Result<Proof> by_v2_query(Request& request, const Identity& identity) {
       wire::aws::v2_query_string_to_sign(as_signed(request), request.path, request.query);
   if (!equal_constant_time(wire::aws::v2_sign(access->secret, text), signature))
     return mismatch(text, "");
-  fold_into_headers(request);
+  fold_into_headers(request, true);
   return Proof{std::move(access->caller), std::nullopt};
 }
 

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "base/bytes.hpp"
 #include "base/text.hpp"
 #include "doors/s3/answer.hpp"
 #include "doors/s3/operations.hpp"
@@ -57,10 +58,13 @@ Answer create_bucket(const Authorized& request, Lake& lake) {
                          configuration ? "the root element must be <CreateBucketConfiguration>"
                                        : configuration.error().message);
     }
-  }
-  if (to_lower(request.request().headers.get("x-amz-bucket-object-lock-enabled")) == "true") {
-    co_return Error(Code::kUnsupported,
-                    "object lock is not supported; create the bucket without it");
+    // Buckets lie where the server is, whichever region the client believes itself in.
+    for (const auto& child : configuration->children) {
+      if (child.name == "LocationConstraint") continue;
+      co_return Error(Code::kUnsupported,
+                      fmt::format("<{}> is not supported; create the bucket without it",
+                                  printable(child.name)));
+    }
   }
   const auto bucket = co_await lake.create_bucket(request.caller(), request.param("bucket"));
   if (!bucket) co_return bucket.error();

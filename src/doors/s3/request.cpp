@@ -27,6 +27,8 @@ constexpr std::array<std::string_view, 5> kKeptHeaders = {
     "Content-Encoding", "Cache-Control", "Content-Disposition", "Content-Language", "Expires"};
 // Parameters of every request: of signatures, and what SDKs and users add to be found in logs.
 constexpr std::string_view kCommonParameters = "x-* AWSAccessKeyId Signature Expires";
+// The headers that a URL presigned with Signature Version 2 carries beside those of Amazon.
+constexpr std::string_view kV2Parameters = "content-type content-md5";
 // The x-amz- headers of changes that mean something here, or nothing that could go wrong.
 constexpr std::string_view kKnownHeaders =
     "x-amz-content-sha256 x-amz-date x-amz-security-token x-amz-decoded-content-length "
@@ -89,8 +91,10 @@ Error s3_error(Code code, std::string_view s3_code, std::string message) {
 }
 
 Status check_known(const Request& request, std::string_view parameters) {
+  const bool v2 = request.has_query("Signature") && request.has_query("AWSAccessKeyId");
   for (const auto& [name, value] : request.query) {
     if (listed(kCommonParameters, name) || listed(parameters, name)) continue;
+    if (v2 && listed(kV2Parameters, name)) continue;
     return Error(Code::kUnsupported,
                  fmt::format("'?{}' is not supported with {} here", printable(name),
                              http::method_name(request.method)));
@@ -99,19 +103,24 @@ Status check_known(const Request& request, std::string_view parameters) {
   for (const auto& [name, value] : request.headers.all()) {
     constexpr std::string_view kPrefix = "x-amz-";
     if (!equal_ignoring_case(std::string_view(name).substr(0, kPrefix.size()), kPrefix)) continue;
-    if (listed(kKnownHeaders, name)) continue;
+    if (listed(kKnownHeaders, name) || listed(parameters, name)) continue;
     return Error(Code::kUnsupported,
                  fmt::format("{} is not supported; send the request without it", to_lower(name)));
   }
   return {};
 }
 
+Status check_version(std::string_view version) {
+  if (version == "null") return {};
+  if (version.empty()) return invalid("versionId", "versionId: it names no version");
+  return s3_error(Code::kNotFound, "NoSuchVersion",
+                  fmt::format("there is no version '{}': this bucket keeps one version, 'null'",
+                              printable(version)));
+}
+
 Result<ObjectName> object_of(const Authorized& request) {
-  const auto version = request.request().query_value("versionId");
-  if (version && !version->empty() && *version != "null") {
-    return s3_error(Code::kNotFound, "NoSuchVersion",
-                    fmt::format("there is no version '{}': this bucket keeps one version, 'null'",
-                                printable(*version)));
+  if (const auto version = request.request().query_value("versionId")) {
+    STRATA_TRY(check_version(*version));
   }
   return ObjectName::make(request.param("bucket"), request.param("key"));
 }
@@ -121,10 +130,7 @@ Result<ObjectName> copy_source_of(const Authorized& request) {
   std::string text = request.request().headers.get(kHeader);
   const std::size_t query = text.find("?versionId=");
   if (query != std::string::npos) {
-    if (text.substr(query + 11) != "null") {
-      return s3_error(Code::kNotFound, "NoSuchVersion",
-                      "x-amz-copy-source: buckets keep one version, 'null'");
-    }
+    STRATA_TRY(check_version(std::string_view(text).substr(query + 11)));
     text.resize(query);
   }
   auto decoded = wire::percent_decode(text);
@@ -221,14 +227,21 @@ Conditions conditions_of(const Request& request, std::string_view prefix) {
   // A date that cannot be read is as if it were not there (RFC 9110, 13.1.3).
   const auto date = [&](std::string_view name) -> std::optional<Instant> {
     const auto value = text(name);
-    if (!value) return std::nullopt;
-    auto http_date = parse_http_date(*value);
-    if (http_date) return *http_date;
-    const auto iso = parse_rfc3339(*value);
-    return iso ? std::optional<Instant>(*iso) : std::nullopt;
+    return value ? parse_date(*value) : std::nullopt;
   };
-  return {text("if-match"), text("if-none-match"), date("if-modified-since"),
-          date("if-unmodified-since")};
+  Conditions when;
+  when.if_match = text("if-match");
+  when.if_none_match = text("if-none-match");
+  when.if_modified_since = date("if-modified-since");
+  when.if_unmodified_since = date("if-unmodified-since");
+  return when;
+}
+
+std::optional<Instant> parse_date(std::string_view text) {
+  const auto http_date = parse_http_date(text);
+  if (http_date) return *http_date;
+  const auto iso = parse_rfc3339(text);
+  return iso ? std::optional<Instant>(*iso) : std::nullopt;
 }
 
 Result<Expected> expected_of(const Request& request) {

@@ -96,6 +96,10 @@ S3Code s3_code_of(const Error& error) {
 
 }  // namespace
 
+std::string s3_code(const Error& error) {
+  return std::string(s3_code_of(error).name);
+}
+
 Response S3Door::error(const Error& error, const Request& request) const {
   const auto code = s3_code_of(error);
   const bool no_body = request.method == Method::kHead || code.status == 304;
@@ -119,9 +123,10 @@ Response S3Door::error(const Error& error, const Request& request) const {
 
 Task<Response> S3Door::call(Operation operation, std::string_view parameters,
                             const http::Authorized& request) {
-  if (const auto known = check_known(request.request(), parameters); !known) {
-    co_return error(known.error(), request.request());
-  }
+  auto fit = check_asked(request.request());
+  if (fit.ok()) fit = check_known(request.request(), parameters);
+  if (fit.ok()) fit = co_await check_owner(request, lake_);
+  if (!fit.ok()) co_return error(fit.error(), request.request());
   auto answer = co_await operation(request, lake_);
   if (!answer) co_return error(answer.error(), request.request());
   answer->headers.set("x-amz-request-id", request.request().request_id);
@@ -174,7 +179,8 @@ std::vector<Route> S3Door::routes() {
   out.push_back(row(Method::kPut, object, kWrite, &copy_object, "").on_header("x-amz-copy-source"));
   out.push_back(row(Method::kGet, object, kRead, &get_object, "versionId partNumber response-*"));
   out.push_back(row(Method::kHead, object, kRead, &head_object, "versionId partNumber response-*"));
-  out.push_back(row(Method::kDelete, object, kWrite, &delete_object, "versionId"));
+  out.push_back(row(Method::kDelete, object, kWrite, &delete_object,
+                    "versionId x-amz-if-match-size x-amz-if-match-last-modified-time"));
   out.push_back(row(Method::kGet, object, kRead, &get_object_attributes, "attributes versionId")
                     .on_query("attributes"));
   out.push_back(row(Method::kGet, object, kRead, &get_object_tagging, "tagging versionId")

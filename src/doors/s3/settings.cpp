@@ -99,35 +99,55 @@ Answer get_object_setting(const Authorized& request, Lake& lake) {
   if (request.request().has_query("retention") || request.request().has_query("legal-hold")) {
     co_return s3_error(Code::kNotFound, "NoSuchObjectLockConfiguration", "this object has no lock");
   }
-  co_return Error(Code::kUnsupported, "this part of the object is not supported");
+  co_return co_await change_setting(request, lake);
 }
+
+namespace {
+
+struct Reason {
+  std::string_view setting;
+  std::string_view text;
+};
+
+constexpr std::string_view kRoles =
+    "access is governed by the roles and token scopes of Strata's users";
+constexpr std::string_view kNoLocks = "objects cannot be locked";
 
 // Why a setting cannot be made, and what is done instead.
-std::string_view why_not(std::string_view setting) {
-  if (setting == "versioning") {
-    return "a bucket keeps one version of each object; write each version under a key of its own";
-  }
-  for (const std::string_view access : {"acl", "policy", "publicAccessBlock"}) {
-    if (setting == access)
-      return "access is governed by the roles and token scopes of Strata's users";
-  }
-  if (setting == "notification") return "a pipeline's trigger runs on a new object";
-  if (setting == "encryption") return "encrypt the file system that holds the data directory";
-  for (const std::string_view lock : {"object-lock", "retention", "legal-hold"}) {
-    if (setting == lock) return "objects cannot be locked";
-  }
-  return {};
-}
+constexpr std::array<Reason, 21> kReasons = {{
+    {"acl", kRoles},
+    {"policy", kRoles},
+    {"publicAccessBlock", kRoles},
+    {"versioning",
+     "a bucket keeps one version of each object; write each version under a key of its own"},
+    {"notification", "a pipeline's trigger runs on a new object"},
+    {"encryption", "encrypt the file system that holds the data directory"},
+    {"object-lock", kNoLocks},
+    {"retention", kNoLocks},
+    {"legal-hold", kNoLocks},
+    {"select", "query the object with SQL: SELECT ... FROM 's3://BUCKET/KEY'"},
+    {"restore", "no object is archived, so all can be read at once"},
+    {"append", "an object is replaced as a whole; write the next piece under a key of its own"},
+    {"torrent", "read the object with GET"},
+    {"lifecycle", "objects stay until they are deleted"},
+    {"replication", "copy the data directory with strata backup"},
+    {"logging", "the server keeps an access log and an audit log of its own"},
+    {"tagging", "objects have tags, buckets have none"},
+    {"website", "buckets are not served as web sites"},
+    {"cors", "pages of other origins cannot read the answers of this port"},
+    {"accelerate", "there is one server, which is as near as it can be"},
+    {"requestPayment", "nobody is billed for requests"},
+}};
+
+}  // namespace
 
 Answer change_setting(const Authorized& request, Lake&) {
-  std::string which;
-  std::string_view reason;
-  for (const auto& [name, value] : request.request().query) {
-    which += (which.empty() ? "" : ", ") + name;
-    if (reason.empty()) reason = why_not(name);
+  for (const auto& reason : kReasons) {
+    if (!request.request().has_query(reason.setting)) continue;
+    co_return Error(Code::kUnsupported,
+                    fmt::format("?{} is not supported; {}", reason.setting, reason.text));
   }
-  co_return Error(Code::kUnsupported, fmt::format("changing {} is not supported{}{}", which,
-                                                  reason.empty() ? "" : "; ", reason));
+  co_return Error(Code::kUnsupported, "this sub-resource is not supported");
 }
 
 }  // namespace strata::doors::s3

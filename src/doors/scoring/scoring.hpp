@@ -37,5 +37,8 @@ Task<http::Response> invoke(const http::Authorized& call,
 // {"predictions": ...} in the form that mlflow's own server gives for this kind of model.
 std::string predictions_json(const platform::deployment::Contract& contract, std::size_t rows,
                              std::span<const wire::Tensor> outputs);
+// One line for each row without a header, as SageMaker's clients read it. Each output must have a
+// first dimension of `rows`.
+std::string predictions_csv(std::size_t rows, std::span<const wire::Tensor> outputs);
 
 }  // namespace strata::doors::scoring

@@ -6,6 +6,7 @@
 
 #include "base/bytes.hpp"
 #include "platform/deployment/convert.hpp"
+#include "platform/deployment/params.hpp"
 
 namespace strata::platform::deployment {
 
@@ -69,6 +70,7 @@ bool shape_fits(std::span<const std::int64_t> shape, std::span<const std::int64_
 Result<Binding> Binding::make(const wire::MlModel& model, const ModelInterface& interface) {
   Binding binding;
   binding.runner_inputs_ = interface.inputs;
+  binding.params_ = model.params;
   binding.contract_.outputs = interface.outputs;
   binding.contract_.bare_output = interface.bare_output;
   if (interface.bare_output && model.outputs && model.outputs->tensors.size() == 1 &&
@@ -269,6 +271,7 @@ Result<Inputs> Binding::bind(std::vector<Tensor> tensors) const {
 }
 
 Result<Inputs> Binding::bind(const wire::ScoringRequest& request) const {
+  STRATA_TRY(check_params(params_, request));
   return contract_.columns.empty() ? bind_arrays(request) : bind_frame(request);
 }
 

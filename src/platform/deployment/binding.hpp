@@ -52,7 +52,7 @@ class Binding {
   // Tensors by name, or for columns also one two-dimensional tensor in the signature's order.
   // Errors: kInvalidArgument naming the input.
   Result<Inputs> bind(std::vector<wire::Tensor> tensors) const;
-  // Errors: kInvalidArgument naming the column and the row.
+  // Errors: kInvalidArgument naming the column and the row, or the parameter.
   Result<Inputs> bind(const wire::ScoringRequest& request) const;
   // One row of zeros and empty texts, or of ones in free dimensions: what a model is tried with
   // when it has no example.
@@ -76,6 +76,7 @@ class Binding {
   Status fill_matrix(const Inputs& inputs, wire::Tensor& matrix) const;
 
   Contract contract_;
+  std::vector<wire::ParamSpec> params_;
   std::vector<wire::TensorSpec> runner_inputs_;
   bool matrix_ = false;  // the runner takes all columns as one matrix
   std::vector<std::unordered_map<std::string, double>>

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace strata::platform::deployment {
@@ -153,6 +154,43 @@ TEST(Binding, An_absent_optional_column_is_missing_in_every_row) {
   auto inputs = bound(*binding, R"({"dataframe_records":[{"wind speed":1,"origin":"EWR"}]})");
   ASSERT_TRUE(inputs) << inputs.error().message;
   EXPECT_TRUE(std::isnan(matrix(*binding, *inputs)[0]));
+}
+
+TEST(Binding, Params_fit_the_signature_by_mlflows_rules) {
+  auto model = signed_model();
+  model.params = {{"k", ColumnType::kLong, false},       {"rate", ColumnType::kDouble, false},
+                  {"deep", ColumnType::kBoolean, false}, {"name", ColumnType::kString, false},
+                  {"at", ColumnType::kDatetime, false},  {"steps", ColumnType::kLong, true},
+                  {"more", std::nullopt, false}};
+  const auto with = Binding::make(model, trees());
+  const auto without = Binding::make(signed_model(), trees());
+  ASSERT_TRUE(with && without);
+  const auto body = [](std::string_view params) {
+    return fmt::format(R"({{"instances":[[100,0.1,"JFK"]],"params":{}}})", params);
+  };
+  for (const auto* fine :
+       {"{}", "null", R"({"k":7})", R"({"k":null})", R"({"rate":7})", R"({"rate":NaN})",
+        R"({"deep":true})", R"({"name":"z"})", R"({"at":"2026-11-22T15:04:05"})", R"({"steps":[]})",
+        R"({"steps":[1,2]})", R"({"more":{"a":[1]}})", R"({"other":[[{}]]})",
+        R"({"k":"z","k":7})"}) {
+    EXPECT_TRUE(bound(*with, body(fine))) << fine;
+  }
+  for (const auto& [wrong, name] :
+       {std::pair(R"({"k":"z"})", "params.k"), std::pair(R"({"k":7.0})", "params.k"),
+        std::pair(R"({"k":true})", "params.k"), std::pair(R"({"k":[7]})", "params.k"),
+        std::pair(R"({"k":{}})", "params.k"), std::pair(R"({"rate":"1"})", "params.rate"),
+        std::pair(R"({"deep":1})", "params.deep"), std::pair(R"({"name":1})", "params.name"),
+        std::pair(R"({"at":"later"})", "params.at"), std::pair(R"({"at":5})", "params.at"),
+        std::pair(R"({"steps":1})", "params.steps"),
+        std::pair(R"({"steps":["a"]})", "params.steps"),
+        std::pair(R"({"steps":[[1]]})", "params.steps"),
+        std::pair(R"({"more":1})", "params.more")}) {
+    const auto refused = bound(*with, body(wrong));
+    ASSERT_FALSE(refused) << wrong;
+    EXPECT_EQ(refused.error().code, Code::kInvalidArgument);
+    EXPECT_EQ(refused.error().field, name);
+    EXPECT_TRUE(bound(*without, body(wrong))) << "a signature without params heeds none";
+  }
 }
 
 }  // namespace

@@ -99,9 +99,10 @@ class Lake {
   Task<Result<Listing>> list(const Caller& caller, std::string bucket, ListOptions options);
   // True when there was one. Removing what is not there succeeds. Errors: kPreconditionFailed.
   Task<Result<bool>> remove(const Caller& caller, const ObjectName& name, Conditions when);
-  // All in one commit; the outcome of each, in their order.
+  // All in one commit; the outcome of each, in their order. One that is refused holds back no
+  // other.
   Task<Result<std::vector<Status>>> remove_many(const Caller& caller, std::string bucket,
-                                                std::vector<std::string> keys);
+                                                std::vector<Removal> removals);
   // Copies without moving the bytes of large blobs. Errors: as get() of the source and put() of the
   // target.
   Task<Result<ObjectInfo>> copy(const Caller& caller, const ObjectName& source,

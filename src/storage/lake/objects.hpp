@@ -80,6 +80,15 @@ struct Conditions {
   std::optional<std::string> if_none_match;
   std::optional<Instant> if_modified_since;
   std::optional<Instant> if_unmodified_since;
+  // Only writes heed these. What does not exist meets them: there is nothing to lose.
+  std::optional<std::uint64_t> if_size;
+  std::optional<Instant> if_modified_at;  // to the second, or as finely as it is given
+};
+
+// One key of those to remove together.
+struct Removal {
+  std::string key;
+  Conditions when;
 };
 
 // What the sender says that the bytes are.

@@ -271,22 +271,31 @@ Task<Result<bool>> Lake::remove(const Caller& caller, const ObjectName& name, Co
   co_return co_await ports_.records.write(erase);
 }
 
+namespace {
+
+// Whether a removal failed for what the object is, and not because nothing can be written.
+bool concerns_one(const Error& error) {
+  return error.code == Code::kConflict || error.code == Code::kPreconditionFailed ||
+         error.code == Code::kNotFound;
+}
+
+}  // namespace
+
 Task<Result<std::vector<Status>>> Lake::remove_many(const Caller& caller, std::string bucket,
-                                                    std::vector<std::string> keys) {
+                                                    std::vector<Removal> removals) {
   STRATA_CO_TRY(require(caller, Permission::kLakeWrite));
   const auto erase = [&](Writer& writer) -> Result<std::vector<Status>> {
     const auto id = find_bucket(writer, caller, bucket);
     if (!id) return id.error();
     std::vector<Status> outcomes;
-    const Conditions always;
-    for (const auto& key : keys) {
-      const auto name = ObjectName::make(bucket, key);
+    for (const auto& removal : removals) {
+      const auto name = ObjectName::make(bucket, removal.key);
       if (!name) {
         outcomes.emplace_back(Error(name.error()));
         continue;
       }
-      auto removed = remove_object(writer, caller, *id, *name, always);
-      if (!removed && removed.error().code != Code::kConflict) return std::move(removed).error();
+      auto removed = remove_object(writer, caller, *id, *name, removal.when);
+      if (!removed && !concerns_one(removed.error())) return std::move(removed).error();
       outcomes.emplace_back(removed ? Status() : Status(std::move(removed).error()));
     }
     return outcomes;

@@ -254,6 +254,16 @@ Status check_read(const Conditions& when, const ObjectInfo& info) {
   return {};
 }
 
+namespace {
+
+// Dates in headers have whole seconds, those of listings have milliseconds.
+bool same_time(Instant given, const ObjectInfo& info) {
+  if (given.micros % 1'000'000 == 0) return given.seconds() == info.modified.seconds();
+  return given.millis() == info.modified.millis();
+}
+
+}  // namespace
+
 Status check_write(const Conditions& when, const ObjectInfo* current, std::string_view key) {
   if (when.if_match) {
     if (current == nullptr) return no_such_key(key);
@@ -271,6 +281,17 @@ Status check_write(const Conditions& when, const ObjectInfo* current, std::strin
       current->modified.seconds() > when.if_unmodified_since->seconds()) {
     return Error(Code::kPreconditionFailed, "If-Unmodified-Since: the object has changed since",
                  "If-Unmodified-Since");
+  }
+  if (when.if_size && current != nullptr && current->size != *when.if_size) {
+    return Error(Code::kPreconditionFailed,
+                 fmt::format("the object has {} bytes, not {}", current->size, *when.if_size),
+                 "size");
+  }
+  if (when.if_modified_at && current != nullptr && !same_time(*when.if_modified_at, *current)) {
+    return Error(Code::kPreconditionFailed,
+                 fmt::format("the object was changed at {}, not at {}",
+                             to_rfc3339(current->modified), to_rfc3339(*when.if_modified_at)),
+                 "modified");
   }
   return {};
 }

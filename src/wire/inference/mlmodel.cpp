@@ -88,6 +88,30 @@ Result<std::optional<MlSchema>> schema_of(const YAML::Node& signature, const cha
   return std::optional<MlSchema>(*std::move(schema));
 }
 
+Result<std::vector<ParamSpec>> params_of(const YAML::Node& signature) {
+  std::vector<ParamSpec> params;
+  const std::string text = scalar_of(signature["params"]);
+  if (text.empty() || text == "null" || text == "~") return params;
+  auto items = parse_json(text);
+  if (!items) return items.error().wrap("signature: the params are not JSON");
+  if (!items->is_array()) return Error(Code::kMalformed, "signature: the params are no JSON array");
+  for (const auto& item : items->as_array()) {
+    ParamSpec param{item.text("name"), std::nullopt, item["shape"].is_array()};
+    const std::string type = item.text("type", item.text("dtype"));
+    if (type != "object") {
+      param.type = parse_column_type(type);
+      if (!param.type) {
+        return Error(
+            Code::kUnsupported,
+            fmt::format("signature: param '{}' has type '{}'; offered are {}",
+                        printable(param.name), printable(type), fmt::join(kColumnTypes, ", ")));
+      }
+    }
+    params.push_back(std::move(param));
+  }
+  return params;
+}
+
 Result<MlModel> read_document(const YAML::Node& root) {
   MlModel model;
   if (!root.IsMap() || !root["flavors"] || !root["flavors"].IsMap()) {
@@ -109,6 +133,9 @@ Result<MlModel> read_document(const YAML::Node& root) {
   auto inputs = schema_of(signature, "inputs");
   if (!inputs) return std::move(inputs).error();
   model.inputs = *std::move(inputs);
+  auto params = params_of(signature);
+  if (!params) return std::move(params).error();
+  model.params = *std::move(params);
   auto outputs = schema_of(signature, "outputs");
   // Outputs only name what the engine gives: a kind that is not known here takes nothing from the
   // model's use.

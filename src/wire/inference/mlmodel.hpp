@@ -44,11 +44,19 @@ struct MlSchema {
   std::vector<TensorSpec> tensors;
 };
 
+// A parameter of the signature, which requests may bring beside the data.
+struct ParamSpec {
+  std::string name;
+  std::optional<ColumnType> type;  // nothing for an object
+  bool list = false;               // one-dimensional
+};
+
 struct MlModel {
   // Flavor name to its scalar settings: {"lightgbm": {"data": "model.lgb", ...}}.
   std::map<std::string, std::map<std::string, std::string>> flavors;
   std::optional<MlSchema> inputs;  // nothing when the model was logged without a signature
   std::optional<MlSchema> outputs;
+  std::vector<ParamSpec> params;
   std::string run_id;
   std::string model_uuid;
   std::string mlflow_version;

@@ -31,6 +31,28 @@ TEST(MlModel, Columns_and_tensors_are_read_from_the_signature) {
   EXPECT_EQ(model->outputs->tensors[0].shape, (std::vector<std::int64_t>{-1}));
 }
 
+TEST(MlModel, Params_are_read_from_the_signature) {
+  const auto with = [](std::string_view params) {
+    return parse_mlmodel("flavors:\n  onnx:\n    data: m\nsignature:\n  params: '" +
+                         std::string(params) + "'\n");
+  };
+  const auto model =
+      with(R"([{"name":"k","type":"long","default":5,"shape":null},)"
+           R"({"name":"steps","dtype":"float","default":[1.0],"shape":[-1]},)"
+           R"({"name":"more","type":"object","properties":{},"default":{},"shape":null}])");
+  ASSERT_TRUE(model) << model.error().message;
+  ASSERT_EQ(model->params.size(), 3U);
+  EXPECT_EQ(model->params[0].name, "k");
+  EXPECT_EQ(model->params[0].type, ColumnType::kLong);
+  EXPECT_FALSE(model->params[0].list);
+  EXPECT_EQ(model->params[1].type, ColumnType::kFloat);
+  EXPECT_TRUE(model->params[1].list);
+  EXPECT_FALSE(model->params[2].type.has_value());
+  EXPECT_TRUE(parse_mlmodel(kColumns)->params.empty());
+  EXPECT_EQ(with("{}").error().code, Code::kMalformed);
+  EXPECT_EQ(with("[{\"name\":\"k\",\"type\":\"odd\"}]").error().code, Code::kUnsupported);
+}
+
 TEST(MlModel, A_model_without_signature_says_so) {
   auto model = parse_mlmodel("flavors:\n  onnx:\n    data: model.onnx\nsignature: null\n");
   ASSERT_TRUE(model) << model.error().message;

@@ -521,7 +521,14 @@ Result<OipRequest> decode_oip_request(std::shared_ptr<const std::string> body,
   auto request = decode_split(body, header_length.value_or(size));
   if (request || !header_length || *header_length == size || size == 0) return request;
   auto whole = decode_split(std::move(body), size);
-  return whole ? std::move(whole) : std::move(request);
+  if (whole || *header_length < size) return whole ? std::move(whole) : std::move(request);
+  // A length beyond the body is left over from another request, or the body was cut off: then it is
+  // no whole JSON either.
+  auto error = std::move(whole).error();
+  if (error.code == Code::kMalformed) {
+    error.message += fmt::format("; {}", request.error().message);
+  }
+  return error;
 }
 
 Error unknown_output(std::string_view name) {

@@ -122,7 +122,12 @@ TEST(OipRequest, Binary_sizes_must_add_up) {
     const auto [body, header] = with(declared, static_cast<std::size_t>(sent));
     expect_refused(body, names, header);
   }
-  expect_refused("{}", "Inference-Header-Content-Length", 99);
+}
+
+TEST(OipRequest, A_header_length_that_is_left_over_hides_no_error) {
+  expect_refused(input(R"("shape":[1],"datatype":"INT64","data":[1.5])"), "element 0", 9999);
+  expect_refused("{}", "inputs", 9999);
+  expect_refused(R"({"inputs":[)", "Inference-Header-Content-Length: is 9999", 9999);
 }
 
 TEST(OipAnswer, Outputs_come_as_asked) {

@@ -70,10 +70,8 @@ class Decoder {
           read_form();
         } else {
           twice |= form.has_value();
-          if (name == "params" && reader_.peek() != JsonReader::Kind::kObject) {
-            JsonScalar value;
-            if (reader_.scalar(value) && value.kind != Scalar::kNull)
-              reader_.fail("params must be an object");
+          if (name == "params") {
+            read_params();
           } else {
             reader_.skip();
           }
@@ -96,6 +94,47 @@ class Decoder {
     if (name == "instances") return ScoringForm::kInstances;
     if (name == "inputs") return ScoringForm::kInputs;
     return std::nullopt;
+  }
+
+  void read_params() {
+    if (reader_.peek() != JsonReader::Kind::kObject) {
+      JsonScalar value;
+      if (reader_.scalar(value) && value.kind != Scalar::kNull)
+        reader_.fail("params must be an object");
+      return;
+    }
+    std::string name;
+    reader_.enter_object();
+    while (reader_.next_member(name)) {
+      ScoringParam param;
+      param.name = name;
+      read_param(param);
+      std::erase_if(out_.params, [&](const auto& other) { return other.name == name; });
+      out_.params.push_back(std::move(param));
+    }
+  }
+
+  void read_param(ScoringParam& param) {
+    switch (reader_.peek()) {
+      case JsonReader::Kind::kScalar:
+        if (reader_.scalar(value_)) param.cells.push_back(make_cell(value_, out_.texts));
+        return;
+      case JsonReader::Kind::kArray:
+        param.form = ScoringParam::Form::kList;
+        reader_.enter_array();
+        while (reader_.next_element()) {
+          if (reader_.peek() != JsonReader::Kind::kScalar) {
+            param.nested = true;
+            reader_.skip();
+          } else if (reader_.scalar(value_)) {
+            param.cells.push_back(make_cell(value_, out_.texts));
+          }
+        }
+        return;
+      default:
+        param.form = ScoringParam::Form::kObject;
+        reader_.skip();
+    }
   }
 
   void read_form() {

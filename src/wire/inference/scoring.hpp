@@ -32,9 +32,19 @@ struct ScoringArray {
 
 enum class ScoringForm : std::uint8_t { kSplit, kRecords, kInstances, kInputs, kCsv };
 
+// A member of "params"; the last one of a name counts.
+struct ScoringParam {
+  enum class Form : std::uint8_t { kScalar, kList, kObject };
+  std::string name;
+  Form form = Form::kScalar;
+  bool nested = false;             // a list that holds lists or objects
+  std::vector<ScoringCell> cells;  // one for a scalar, none for an object
+};
+
 struct ScoringRequest {
   ScoringForm form = ScoringForm::kSplit;
   std::vector<ScoringArray> arrays;
+  std::vector<ScoringParam> params;
   std::vector<std::string> texts;
 };
 

@@ -7,6 +7,7 @@ import json
 import botocore
 import botocore.session
 import pytest
+import requests
 from botocore.exceptions import ClientError
 from s3_client import client_for
 
@@ -132,6 +133,120 @@ def test_strangers_are_refused_by_every_operation(server, s3, bucket, caller):
         # The answer to a HEAD has no body that could name the code.
         assert answer["Error"]["Code"] in ("AccessDenied", "403"), (operation, answer)
     assert [o["Key"] for o in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["kept"]
+
+
+CUSTOMER_KEY = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "0" * 32}
+
+
+@pytest.mark.parametrize(
+    ("operation", "setting", "code"),
+    [
+        ("put_object", {"ACL": "public-read"}, "AccessControlListNotSupported"),
+        ("put_object", {"GrantRead": 'uri="everyone"'}, "AccessControlListNotSupported"),
+        ("put_object", {"StorageClass": "STANDARD_IA"}, "InvalidStorageClass"),
+        ("put_object", {"ServerSideEncryption": "AES256"}, "NotImplemented"),
+        ("put_object", CUSTOMER_KEY, "NotImplemented"),
+        ("put_object", {"WebsiteRedirectLocation": "/x"}, "NotImplemented"),
+        ("put_object", {"ObjectLockLegalHoldStatus": "ON"}, "NotImplemented"),
+        ("put_object", {"ExpectedBucketOwner": "someone"}, "AccessDenied"),
+        ("create_multipart_upload", {"ACL": "public-read"}, "AccessControlListNotSupported"),
+        ("create_multipart_upload", {"StorageClass": "GLACIER"}, "InvalidStorageClass"),
+        ("get_object", CUSTOMER_KEY, "InvalidRequest"),
+        ("get_object", {"ExpectedBucketOwner": "someone"}, "AccessDenied"),
+        ("delete_object", {"ExpectedBucketOwner": "someone"}, "AccessDenied"),
+        ("copy_object", {"ExpectedSourceBucketOwner": "someone"}, "AccessDenied"),
+        ("copy_object", {"ACL": "public-read"}, "AccessControlListNotSupported"),
+        ("list_objects_v2", {"ExpectedBucketOwner": "someone"}, "AccessDenied"),
+    ],
+)
+def test_a_setting_that_is_not_offered_is_refused_and_changes_nothing(
+    s3, bucket, operation, setting, code
+):
+    s3.put_object(Bucket=bucket, Key="kept", Body=b"kept")
+    values = {"Bucket": bucket, "Key": "kept"}
+    if operation == "copy_object":
+        values.update(Key="copy", CopySource=f"{bucket}/kept")
+    if operation == "list_objects_v2":
+        del values["Key"]
+    with pytest.raises(ClientError, match=code):
+        getattr(s3, operation)(**values, **setting)
+    assert s3.get_object(Bucket=bucket, Key="kept")["Body"].read() == b"kept"
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 1
+    assert "Uploads" not in s3.list_multipart_uploads(Bucket=bucket)
+
+
+@pytest.mark.parametrize("version", ["s3", "s3v4", None])
+def test_a_setting_in_the_url_is_refused_too(server, bucket, version):
+    url, headers = f"{server.s3}/{bucket}/k?x-amz-acl=public-read", server.bearer()
+    if version:
+        url = client_for(server, signature_version=version).generate_presigned_url(
+            "put_object", {"Bucket": bucket, "Key": "k", "ACL": "public-read"}
+        )
+        headers = {"x-amz-acl": "public-read"}
+    answer = requests.put(url, data=b"1", headers=headers)
+    assert (answer.status_code, "AccessControlListNotSupported" in answer.text) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("setting", "code"),
+    [
+        ({"ACL": "public-read"}, "AccessControlListNotSupported"),
+        ({"GrantWrite": 'uri="everyone"'}, "AccessControlListNotSupported"),
+        ({"ObjectOwnership": "ObjectWriter"}, "NotImplemented"),
+        ({"ObjectLockEnabledForBucket": True}, "NotImplemented"),
+        ({"CreateBucketConfiguration": {"Tags": [{"Key": "a", "Value": "b"}]}}, "NotImplemented"),
+    ],
+)
+def test_no_bucket_is_made_with_a_setting_that_is_not_offered(s3, bucket, setting, code):
+    with pytest.raises(ClientError, match=code):
+        s3.create_bucket(Bucket=bucket + "-2", **setting)
+    with pytest.raises(ClientError, match="404"):
+        s3.head_bucket(Bucket=bucket + "-2")
+
+
+def test_settings_that_say_what_is_so_anyway_are_accepted(s3, bucket):
+    owner = s3.list_buckets()["Owner"]["ID"]
+    s3.create_bucket(
+        Bucket=bucket + "-2",
+        ACL="private",
+        ObjectOwnership="BucketOwnerEnforced",
+        CreateBucketConfiguration={"LocationConstraint": "eu-central-1"},
+    )
+    for acl in ("private", "bucket-owner-full-control"):
+        s3.put_object(
+            Bucket=bucket,
+            Key="k",
+            Body=b"1",
+            ACL=acl,
+            StorageClass="STANDARD",
+            RequestPayer="requester",
+            ExpectedBucketOwner=owner,
+        )
+    s3.copy_object(
+        Bucket=bucket,
+        Key="copy",
+        CopySource=f"{bucket}/k",
+        ExpectedBucketOwner=owner,
+        ExpectedSourceBucketOwner=owner,
+    )
+    got = s3.get_object(Bucket=bucket, Key="copy", ExpectedBucketOwner=owner)
+    assert got["Body"].read() == b"1"
+
+
+def test_a_refusal_names_its_own_reason(s3, bucket):
+    s3.put_object(Bucket=bucket, Key="k", Body=b"a,b")
+    csv = {"CSV": {}}
+    with pytest.raises(ClientError) as raised:
+        s3.select_object_content(
+            Bucket=bucket,
+            Key="k",
+            Expression="SELECT 1",
+            ExpressionType="SQL",
+            InputSerialization=csv,
+            OutputSerialization=csv,
+        )
+    said = raised.value.response["Error"]["Message"]
+    assert "SQL" in said and "roles" not in said
 
 
 def test_a_bucket_stays_when_one_of_its_settings_is_deleted(s3, bucket):

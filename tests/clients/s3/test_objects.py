@@ -5,6 +5,7 @@ import datetime
 import hashlib
 
 import pytest
+import requests
 from botocore.exceptions import ClientError
 
 
@@ -277,6 +278,103 @@ def test_many_keys_go_in_one_request(s3, bucket):
     with pytest.raises(ClientError) as raised:
         s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": str(n)} for n in range(1001)]})
     assert code_of(raised) == ("MalformedXML", 400)
+
+
+def test_a_list_of_removals_heeds_the_conditions_of_each_key(s3, bucket):
+    for key in ("etag", "size", "time", "version", "same", "quoted"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"12345")
+    head = s3.head_object(Bucket=bucket, Key="same")
+    etag, modified = head["ETag"], head["LastModified"]
+    earlier = modified - datetime.timedelta(days=1)
+    refused = [
+        {"Key": "etag", "ETag": '"00000000000000000000000000000000"'},
+        {"Key": "size", "Size": 6},
+        {"Key": "time", "LastModifiedTime": earlier},
+        {"Key": "version", "VersionId": "abc"},
+        {"Key": "gone", "ETag": etag},
+    ]
+    right = [
+        {"Key": "same", "ETag": etag, "Size": 5, "LastModifiedTime": modified, "VersionId": "null"},
+        {"Key": "quoted", "ETag": etag.strip('"')},
+        {"Key": "never", "Size": 1},
+    ]
+    for quiet in (True, False):
+        answer = s3.delete_objects(
+            Bucket=bucket, Delete={"Objects": [*refused, *right], "Quiet": quiet}
+        )
+        assert [(e["Key"], e["Code"]) for e in answer["Errors"]] == [
+            ("etag", "PreconditionFailed"),
+            ("size", "PreconditionFailed"),
+            ("time", "PreconditionFailed"),
+            ("version", "NoSuchVersion"),
+            ("gone", "NoSuchKey"),
+        ]
+        assert answer["Errors"][3]["VersionId"] == "abc"
+        assert ("Deleted" in answer) != quiet
+        left = [o["Key"] for o in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+        assert left == ["etag", "size", "time", "version"]
+        for key in ("same", "quoted"):
+            s3.put_object(Bucket=bucket, Key=key, Body=b"12345")
+        right = [{"Key": "same", "VersionId": "null"}, {"Key": "quoted", "ETag": "*"}]
+    assert answer["Deleted"] == [{"Key": "same", "VersionId": "null"}, {"Key": "quoted"}]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "<Object><Key>k</Key><Since>2030-01-01</Since></Object>",
+        "<Object><Key>k</Key><Size>five</Size></Object>",
+        "<Object><Key>k</Key><Size>-1</Size></Object>",
+        "<Object><Key>k</Key><LastModifiedTime>lately</LastModifiedTime></Object>",
+        "<Object><Key>k</Key><Key>other</Key></Object>",
+        "<Object><Key>k</Key></Object><Bypass>true</Bypass>",
+    ],
+)
+def test_a_list_of_removals_that_is_not_understood_removes_nothing(server, s3, bucket, entry):
+    s3.put_object(Bucket=bucket, Key="k", Body=b"12345")
+    answer = requests.post(
+        f"{server.s3}/{bucket}?delete", headers=server.bearer(), data=f"<Delete>{entry}</Delete>"
+    )
+    assert (answer.status_code, "<Code>MalformedXML</Code>" in answer.text) == (400, True)
+    s3.head_object(Bucket=bucket, Key="k")
+
+
+def test_one_removal_heeds_its_conditions(server, s3, bucket):
+    s3.put_object(Bucket=bucket, Key="k", Body=b"12345")
+    modified = s3.head_object(Bucket=bucket, Key="k")["LastModified"]
+    earlier = modified - datetime.timedelta(days=1)
+    for condition in ({"IfMatchSize": 4}, {"IfMatchLastModifiedTime": earlier}):
+        with pytest.raises(ClientError) as raised:
+            s3.delete_object(Bucket=bucket, Key="k", **condition)
+        assert code_of(raised) == ("PreconditionFailed", 412)
+        s3.delete_object(Bucket=bucket, Key="never", **condition)
+    for name in ("x-amz-if-match-size", "x-amz-if-match-last-modified-time"):
+        headers = {**server.bearer(), name: "some"}
+        answer = requests.delete(f"{server.s3}/{bucket}/k", headers=headers)
+        assert (answer.status_code, "<Code>InvalidArgument</Code>" in answer.text) == (400, True)
+    s3.head_object(Bucket=bucket, Key="k")
+    s3.delete_object(Bucket=bucket, Key="k", IfMatchSize=5, IfMatchLastModifiedTime=modified)
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+
+
+def test_a_version_that_does_not_exist_is_neither_read_nor_removed(server, s3, bucket):
+    s3.put_object(Bucket=bucket, Key="k", Body=b"1")
+    source = {"Bucket": bucket, "Key": "k", "VersionId": "abc"}
+    for call in (
+        lambda: s3.get_object(Bucket=bucket, Key="k", VersionId="abc"),
+        lambda: s3.delete_object(Bucket=bucket, Key="k", VersionId="abc"),
+        lambda: s3.copy_object(Bucket=bucket, Key="copy", CopySource=source),
+    ):
+        with pytest.raises(ClientError) as raised:
+            call()
+        assert code_of(raised) == ("NoSuchVersion", 404)
+    with pytest.raises(ClientError, match="404"):
+        s3.head_object(Bucket=bucket, Key="k", VersionId="abc")
+    empty = requests.delete(f"{server.s3}/{bucket}/k?versionId=", headers=server.bearer())
+    assert (empty.status_code, "<Code>InvalidArgument</Code>" in empty.text) == (400, True)
+    assert s3.get_object(Bucket=bucket, Key="k", VersionId="null")["Body"].read() == b"1"
+    s3.delete_object(Bucket=bucket, Key="k", VersionId="null")
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
 
 
 def test_response_headers_can_be_overridden(s3, bucket):

@@ -339,6 +339,51 @@ def test_presigned_urls_work_for_anyone_with_curl_and_end(server, bucket, versio
         assert requests.get(ended).status_code == 403
 
 
+@pytest.mark.parametrize("version", [None, "s3v4", "s3"])
+def test_presigned_urls_bind_headers_and_choose_those_of_the_answer(server, bucket, version):
+    client = client_for(server, **({"signature_version": version} if version else {}))
+    md5 = base64.b64encode(hashlib.md5(b"shared").digest()).decode()
+    put = client.generate_presigned_url(
+        "put_object",
+        {
+            "Bucket": bucket,
+            "Key": "k",
+            "ContentType": "text/plain",
+            "ContentMD5": md5,
+            "Metadata": {"origin": "mail"},
+        },
+        ExpiresIn=60,
+    )
+    headers = {"Content-Type": "text/plain", "Content-MD5": md5, "x-amz-meta-origin": "mail"}
+    assert requests.put(put, data=b"shared", headers=headers).status_code == 200
+    other = {**headers, "Content-Type": "text/html"}
+    assert requests.put(put, data=b"shared", headers=other).status_code == 403
+    assert requests.put(put, data=b"others", headers=headers).status_code == 400
+    if "AWSAccessKeyId" in put:  # the URL itself carries the headers
+        assert requests.put(put, data=b"shared").status_code == 200
+        assert requests.put(put, data=b"others").status_code == 400
+    head = client_for(server).head_object(Bucket=bucket, Key="k")
+    assert (head["ContentType"], head["Metadata"]) == ("text/plain", {"origin": "mail"})
+    wanted = {
+        "ResponseContentType": "text/shared",
+        "ResponseContentDisposition": 'attachment; filename="f g.txt"',
+        "ResponseCacheControl": "no-cache",
+        "ResponseContentLanguage": "de",
+        "ResponseContentEncoding": "identity",
+        "ResponseExpires": datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC),
+    }
+    get = client.generate_presigned_url("get_object", {"Bucket": bucket, "Key": "k", **wanted})
+    answer = requests.get(get)
+    assert (answer.status_code, answer.text) == (200, "shared")
+    assert answer.headers["Content-Type"] == "text/shared"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="f g.txt"'
+    assert (answer.headers["Cache-Control"], answer.headers["Content-Language"]) == (
+        "no-cache",
+        "de",
+    )
+    assert answer.headers["Expires"] == "Tue, 01 Jan 2030 00:00:00 GMT"
+
+
 def test_a_presigned_part_upload(server, s3, bucket):
     upload = s3.create_multipart_upload(Bucket=bucket, Key="k")["UploadId"]
     url = s3.generate_presigned_url(

@@ -50,6 +50,36 @@ def test_a_graph_that_takes_columns_answers_in_records(make_served):
     assert answer.json() == {"predictions": [{"sum": 11.0}, {"sum": 22.0}]}, answer.text
 
 
+def test_params_fit_the_signature_as_mlflow_wants_it(make_served):
+    from mlflow.exceptions import MlflowException
+    from mlflow.models import infer_signature
+    from mlflow.models.utils import _enforce_params_schema
+    from onnx import TensorProto, helper
+
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        "same",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 1])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    data = np.ones((1, 1), "f4")
+    defaults = {"k": 5, "rate": 0.5, "name": "a", "deep": False, "steps": [1, 2]}
+    signature = infer_signature(data, data, params=defaults)
+    served = make_served("params")
+    served.point(served.log("onnx", model, signature=signature))
+    served.create()
+    values = [7, 7.5, "z", True, None, [1], [], ["a"], [[1]], {"a": 1}]
+    for params in [{key: value} for key in (*defaults, "other") for value in values]:
+        try:
+            _enforce_params_schema(dict(params), signature.params)
+            expected = 200
+        except MlflowException:
+            expected = 400
+        answer = served.invoke({"inputs": data.tolist(), "params": params})
+        assert answer.status_code == expected, (params, answer.text)
+
+
 @pytest.fixture
 def sagemaker(server):
     env = server.env
@@ -72,6 +102,56 @@ def test_boto3_invokes_an_endpoint_with_signed_requests(sagemaker, linear):
     np.testing.assert_allclose(predictions["y"][0], linear.weights[0] + linear.bias, rtol=1e-6)
     assert answer["InvokedProductionVariant"] == "1"
     assert answer["ResponseMetadata"]["HTTPHeaders"]["strata-prediction-id"]
+
+
+def test_boto3_gets_the_form_that_it_accepts(sagemaker, linear):
+    def invoke(accept):
+        answer = sagemaker.invoke_endpoint(
+            EndpointName=linear.name,
+            ContentType="application/json",
+            Accept=accept,
+            Body='{"inputs": [[1, 0, 0, 0], [0, 1, 0, 0]]}',
+        )
+        return answer["ContentType"], answer["Body"].read().decode()
+
+    expected = linear.weights[:2] + linear.bias
+    for accept in ("text/csv", "application/json;q=0.5, text/csv"):
+        kind, text = invoke(accept)
+        assert kind == "text/csv"
+        rows = [[float(value) for value in line.split(",")] for line in text.splitlines()]
+        np.testing.assert_allclose(rows, expected, rtol=1e-6)
+    for accept in ("application/json", "*/*", "application/json, text/csv;q=0.5"):
+        kind, text = invoke(accept)
+        assert kind == "application/json"
+        np.testing.assert_allclose(json.loads(text)["predictions"]["y"], expected, rtol=1e-6)
+    with pytest.raises(botocore.exceptions.ClientError) as refused:
+        invoke("application/x-npy")
+    assert refused.value.response["Error"]["Code"] == "ValidationError"
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 406
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        {"TargetVariant": "9"},
+        {"TargetModel": "other.tar.gz"},
+        {"TargetContainerHostname": "other"},
+        {"InferenceComponentName": "other"},
+        {"EnableExplanations": "`true`"},
+    ],
+)
+def test_boto3_is_told_when_what_it_chooses_is_not_there(sagemaker, linear, target):
+    call = {
+        "EndpointName": linear.name,
+        "ContentType": "application/json",
+        "Body": '{"inputs": [[1, 0, 0, 0]]}',
+    }
+    with pytest.raises(botocore.exceptions.ClientError) as refused:
+        sagemaker.invoke_endpoint(**call, **target)
+    assert refused.value.response["Error"]["Code"] == "ValidationError"
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+    assert next(iter(target)).removeprefix("Target").lower() in str(refused.value).lower()
+    assert sagemaker.invoke_endpoint(**call, TargetVariant="1")["InvokedProductionVariant"] == "1"
 
 
 def test_boto3_sees_errors_in_its_own_form(server, sagemaker, linear):

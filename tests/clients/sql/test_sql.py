@@ -179,7 +179,11 @@ def test_errors_point_at_the_place(server):
     assert refused(server, "SELECT 'unfinished")["field"] == "sql:1:8"
     assert "SELECT" in refused(server, "SELCT 1")["message"]
     assert refused(server, "")["field"] == "sql"
-    assert post(server, "SELECT 1", accept="image/png").status_code == 415
+    assert post(server, "SELECT 1", accept="image/png").status_code == 406
+    assert post(server, "SELECT 1", accept="application/json;q=0, image/*").status_code == 406
+    weighed = post(server, "SELECT 1 AS a", accept="text/csv;q=0.1, application/json")
+    assert weighed.json()["rows"] == [[1]]
+    assert post(server, "SELECT 1 AS a", accept="text/csv, */*;q=0.1").text == "a\n1\n"
 
 
 def test_an_unknown_column_is_told_with_its_place_and_the_one_that_was_meant(server):
