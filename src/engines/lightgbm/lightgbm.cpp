@@ -52,6 +52,7 @@ class Runner final : public ModelRunner {
     interface_.outputs = {{"predict", ElementType::kFp64, {-1}}};
     if (classes_ > 1) interface_.outputs[0].shape.push_back(classes_);
     interface_.bare_output = true;
+    interface_.steady_cost = true;
     interface_.categories = std::move(categories);
     if (abi_->BoosterPredictForMatSingleRowFastInit(booster_, LightGbmAbi::kPredictNormal, 0, -1,
                                                     LightGbmAbi::kFloat64, features_, kParameters,
@@ -63,7 +64,9 @@ class Runner final : public ModelRunner {
 
   const ModelInterface& interface() const override { return interface_; }
 
-  Result<std::vector<Tensor>> run(std::span<const Tensor> inputs) const override {
+  // Each row costs one way down each tree, so a run ends by itself.
+  Result<std::vector<Tensor>> run(std::span<const Tensor> inputs,
+                                  const std::stop_token&) const override {
     const Tensor& matrix = inputs[0];
     const std::int64_t rows = matrix.shape[0];
     if (rows > std::numeric_limits<std::int32_t>::max())

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -33,6 +34,7 @@ struct Endpoints::Endpoint {
   const std::string owner;
   const Instant created;
   EndpointMeters meters;
+  std::stop_source ended;  // it was deleted: its runs and loads end
 
   // mutable part
   EndpointState state = EndpointState::kLoading;
