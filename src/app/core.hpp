@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -34,6 +35,7 @@ struct Limits {
   std::int64_t sql_memory_mb = 0;  // 0: what fits the machine
   int sql_threads = 0;             // 0: one for each core
   int running_per_user = 0;
+  std::chrono::seconds model_run{60};
 };
 
 // What every part of the server is built from. Owned by the composition root, outlives all parts.

@@ -219,7 +219,8 @@ class Application {
     core_.emplace(
         Core{{data_, executable_path(), engine_libraries()},
              {values.integer("sql.memory") >> 20, static_cast<int>(values.integer("sql.threads")),
-              static_cast<int>(values.integer("tasks.running_per_user"))},
+              static_cast<int>(values.integer("tasks.running_per_user")),
+              std::chrono::seconds(values.integer("endpoints.timeout"))},
              clock_,
              random_,
              files_,

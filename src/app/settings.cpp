@@ -36,6 +36,8 @@ constexpr Setting kSettings[] = {
      1024},
     {"tasks.running_per_user", Kind::kInteger, "64",
      "tasks of one user that may run at the same time", "", 1, 100'000},
+    {"endpoints.timeout", Kind::kInteger, "60",
+     "seconds that one run of an endpoint's model may take", "", 1, 3600},
 };
 
 // Variables of ours that are no settings of a server: what clients read, and what a step is given.

@@ -13,6 +13,12 @@ using platform::deployment::PredictionLog;
 using platform::deployment::ResolvedModel;
 using platform::models::Models;
 
+namespace {
+
+constexpr std::chrono::milliseconds kDrain{2000};
+
+}  // namespace
+
 // The model store as deployment sees it.
 class DeploymentPart::ModelStore final : public ModelSource {
  public:
@@ -56,11 +62,12 @@ DeploymentPart::DeploymentPart(Core& core, Models& models)
       source_(std::make_unique<ModelStore>(models)),
       lightgbm_(core.paths.libraries + "/lib_lightgbm.so"),
       onnx_(core.paths.libraries + "/libonnxruntime.so.1"),
+      trial_(core.paths.executable, core.paths.libraries, core.limits.model_run, core.clock),
       log_(core.paths.data + "/predictions", core.files, core.clock, core.metrics),
       endpoints_(Endpoints::Ports{core.records, core.identity, core.audit, core.events,
                                   core.lineage, core.clock, core.random, core.files, core.pool,
-                                  core.loops, core.scope, core.metrics, *source_, log_},
-                 {&lightgbm_, &onnx_}, core.paths.data + "/models"),
+                                  core.loops, core.scope, core.metrics, *source_, log_, trial_},
+                 {&lightgbm_, &onnx_}, core.paths.data + "/models", core.limits.model_run),
       oip_(endpoints_),
       scoring_(endpoints_) {}
 
@@ -78,7 +85,12 @@ Status DeploymentPart::start() {
   return endpoints_.start();
 }
 
+void DeploymentPart::drain() {
+  endpoints_.drain(kDrain);
+}
+
 void DeploymentPart::stop() {
+  endpoints_.stop();
   core_.scope.request_stop();
   core_.events.changed().notify_all();  // wakes the watch, which then sees that it shall end
   if (const auto written = log_.flush(); !written) {

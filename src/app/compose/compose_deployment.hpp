@@ -8,6 +8,7 @@
 #include "doors/scoring/scoring.hpp"
 #include "engines/lightgbm/lightgbm.hpp"
 #include "engines/onnxruntime/onnxruntime.hpp"
+#include "engines/processes/processes.hpp"
 #include "platform/deployment/deployment.hpp"
 #include "platform/models/models.hpp"
 
@@ -26,6 +27,7 @@ class DeploymentPart final : public Part {
 
   std::vector<std::pair<Port, http::Door*>> doors() override;
   Status start() override;
+  void drain() override;
   void stop() override;
 
  private:
@@ -34,6 +36,7 @@ class DeploymentPart final : public Part {
   std::unique_ptr<platform::deployment::ModelSource> source_;
   engines::lightgbm::LightGbmEngine lightgbm_;
   engines::onnxruntime::OnnxEngine onnx_;
+  engines::processes::ProcessModelTrial trial_;
   platform::deployment::PredictionLog log_;
   platform::deployment::Endpoints endpoints_;
   doors::oip::OipDoor oip_;

@@ -3,6 +3,8 @@
 #include <string_view>
 
 #include "app/serve.hpp"
+#include "app/workers/worker_model.hpp"
+#include "engines/processes/processes.hpp"
 #include "resources/orchestrator/orchestrator.hpp"
 
 namespace strata::app {
@@ -17,6 +19,7 @@ std::optional<int> run_worker(int argc, char** argv) {
     options.executable = executable_path();
     return orchestrator::run_agent(options);
   }
+  if (word == engines::processes::kTryModel) return run_model_trial({argv + 2, argv + argc});
   return std::nullopt;
 }
 

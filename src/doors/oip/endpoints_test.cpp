@@ -1,7 +1,9 @@
 // Endpoints over real records and loops, with a model store and an engine made for the test: what
 // users notice when aliases move, models are broken, and the server is restarted.
 #include <atomic>
+#include <condition_variable>
 #include <filesystem>
+#include <functional>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -73,6 +75,12 @@ class MemoryModelSource final : public ModelSource {
   bool lost_ = false;
 };
 
+void wait_for(const std::stop_token& stop) {
+  std::mutex mutex;
+  std::unique_lock lock(mutex);
+  std::condition_variable_any().wait(lock, stop, [] { return false; });
+}
+
 // Answers x + the number in the package; counts how many of its models are in memory.
 class ConstantEngine final : public ModelEngine {
  public:
@@ -86,8 +94,16 @@ class ConstantEngine final : public ModelEngine {
     }
     ~Runner() override { --loaded_; }
     const ModelInterface& interface() const override { return interface_; }
-    Result<std::vector<Tensor>> run(std::span<const Tensor> inputs) const override {
+    inline static std::atomic<int> busy{0};
+    // An input of -1 keeps it busy until it is stopped.
+    Result<std::vector<Tensor>> run(std::span<const Tensor> inputs,
+                                    const std::stop_token& stop) const override {
       const auto x = inputs[0].as<double>();
+      if (!x.empty() && x[0] == -1) {
+        ++busy;
+        wait_for(stop);
+        return Error(Code::kCancelled, "stopped");
+      }
       Tensor out("predict", ElementType::kFp64, {static_cast<std::int64_t>(x.size())});
       const auto values = out.allocate<double>(x.size());
       for (std::size_t i = 0; i < x.size(); ++i)
@@ -116,9 +132,28 @@ class ConstantEngine final : public ModelEngine {
   std::atomic<int> loaded{0};
 };
 
+// Tries nothing; ends as the content of the package says.
+class ScriptedTrial final : public ModelTrial {
+ public:
+  Status run(const std::string& directory, const std::stop_token& stop) override {
+    SystemFiles files;
+    const auto text = files.read_all(directory + "/value").value_or("");
+    ++tried;
+    if (text == "kills") return Error(Code::kDataLoss, "it ended the process that tried it");
+    if (text != "stays") return {};
+    ++busy;
+    wait_for(stop);
+    --busy;
+    return Error(Code::kCancelled, "stopped");
+  }
+  std::atomic<int> tried{0};
+  std::atomic<int> busy{0};
+};
+
 // One start of a server over a folder.
 struct Server {
-  Server(const std::string& folder, MemoryModelSource& source)
+  Server(const std::string& folder, MemoryModelSource& source,
+         std::chrono::milliseconds run_limit = std::chrono::hours(1))
       : records(*engines::sqlite::SqliteRecords::open(folder + "/records.db", 1)),
         events(*records, clock),
         audit(*records, clock),
@@ -126,8 +161,8 @@ struct Server {
         identity(*records, clock, random, "key", [](auto&&...) { return Status(); }),
         log(folder + "/predictions", files, clock, metrics),
         endpoints({*records, identity, audit, events, lineage, clock, random, files, pool, loops,
-                   scope, metrics, source, log},
-                  {&engine}, folder + "/models") {
+                   scope, metrics, source, log, trial},
+                  {&engine}, folder + "/models", run_limit) {
     for (const auto migrations :
          {kernel::Identity::migrations(), kernel::Audit::migrations(),
           kernel::EventBus::migrations(), kernel::Lineage::migrations(), Endpoints::migrations()}) {
@@ -139,6 +174,7 @@ struct Server {
     EXPECT_TRUE(endpoints.start());
   }
   ~Server() {
+    endpoints.stop();
     scope.request_stop();
     events.changed().notify_all();
     scope.join();
@@ -198,8 +234,10 @@ struct Server {
   kernel::Identity identity;
   PredictionLog log;
   ConstantEngine engine;
+  ScriptedTrial trial;
   Endpoints endpoints;
   kernel::Caller admin;
+  Code last = Code::kInternal;
 };
 
 class EndpointsTest : public testing::Test {
@@ -316,6 +354,77 @@ TEST_F(EndpointsTest, Names_references_and_versions_are_checked) {
   ASSERT_TRUE(sync_wait(server.endpoints.remove(server.admin, "e")));
   EXPECT_FALSE(server.endpoints.find(server.admin.project, "e"));
   EXPECT_FALSE(sync_wait(server.endpoints.remove(server.admin, "e")));
+}
+
+TEST_F(EndpointsTest, A_version_that_kills_who_tries_it_is_never_opened_here) {
+  source_.add("3", "kills");
+  {
+    Server server(folder_, source_);
+    ASSERT_TRUE(sync_wait(server.endpoints.create(server.admin, "e", "models:/m@live")));
+    server.wait_for("1");
+    source_.point("3");
+    server.announce();
+    const auto info =
+        server.wait([](const EndpointInfo& i) { return i.state == EndpointState::kDegraded; });
+    EXPECT_NE(info.error.find("ended the process"), std::string::npos);
+    EXPECT_EQ(server.ask(1), std::pair(11.0, std::string("1")));
+    EXPECT_EQ(server.engine.loaded, 1);
+  }
+  Server server(folder_, source_);
+  server.wait([](const EndpointInfo& i) { return i.state == EndpointState::kFailed; });
+  EXPECT_EQ(server.engine.loaded, 0);
+  EXPECT_EQ(server.trial.tried, 1);
+}
+
+TEST_F(EndpointsTest, Deleting_an_endpoint_ends_its_load) {
+  source_.add("3", "stays");
+  source_.point("3");
+  Server server(folder_, source_);
+  ASSERT_TRUE(sync_wait(server.endpoints.create(server.admin, "e", "models:/m@live")));
+  while (server.trial.busy == 0)
+    std::this_thread::yield();
+  ASSERT_TRUE(sync_wait(server.endpoints.remove(server.admin, "e")));
+  while (server.trial.busy != 0)
+    std::this_thread::yield();
+}
+
+TEST_F(EndpointsTest, A_run_ends_at_its_time_with_its_endpoint_and_with_the_server) {
+  const auto outcome = [](Server& server, const std::function<void()>& then) {
+    ASSERT_TRUE(sync_wait(server.endpoints.create(server.admin, "e", "models:/m@live")));
+    server.wait_for("1");
+    const auto model = server.endpoints.find(server.admin.project, "e");
+    ASSERT_TRUE(model);
+    const int before = ConstantEngine::Runner::busy;
+    std::thread meanwhile([&] {
+      while (ConstantEngine::Runner::busy == before)
+        std::this_thread::yield();
+      then();
+    });
+    wire::Tensor x("x", ElementType::kFp64, {1});
+    x.allocate<double>(1)[0] = -1;
+    std::vector<Tensor> tensors;
+    tensors.push_back(std::move(x));
+    auto inputs = (*model)->binding->bind(std::move(tensors));
+    EXPECT_TRUE(inputs);
+    auto answer = sync_wait(server.endpoints.predict(*model, *std::move(inputs)));
+    meanwhile.join();
+    ASSERT_FALSE(answer);
+    server.last = answer.error().code;
+  };
+  {
+    Server server(folder_, source_, std::chrono::milliseconds(50));
+    outcome(server, [] {});
+    EXPECT_EQ(server.last, Code::kDeadlineExceeded);
+    ASSERT_TRUE(sync_wait(server.endpoints.remove(server.admin, "e")));
+  }
+  {
+    Server server(folder_, source_);
+    outcome(server, [&] { EXPECT_TRUE(sync_wait(server.endpoints.remove(server.admin, "e"))); });
+    EXPECT_EQ(server.last, Code::kNotFound);
+  }
+  Server server(folder_, source_);
+  outcome(server, [&] { server.endpoints.drain(std::chrono::milliseconds(1)); });
+  EXPECT_EQ(server.last, Code::kUnavailable);
 }
 
 }  // namespace

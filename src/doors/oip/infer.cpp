@@ -37,6 +37,13 @@ Result<platform::deployment::Inputs> bind(const platform::deployment::LiveModel&
   return model.binding->bind(std::move(request.inputs));
 }
 
+// The model took too long: that is the server's fault, where a slow body (408) is the client's.
+Response unanswered(const Error& error) {
+  Response response = error_response(error);
+  if (error.code == Code::kDeadlineExceeded) response.status = 504;
+  return response;
+}
+
 }  // namespace
 
 Task<Response> infer(const Authorized& call, Endpoints& endpoints) {
@@ -57,7 +64,7 @@ Task<Response> infer(const Authorized& call, Endpoints& endpoints) {
   auto inputs = bind(**model, *request);
   if (!inputs) co_return refuse(inputs.error());
   const auto answer = co_await endpoints.predict(*model, *std::move(inputs), request->body);
-  if (!answer) co_return error_response(answer.error());
+  if (!answer) co_return unanswered(answer.error());
   const auto& identity = *(*model)->identity;
   auto encoded =
       wire::encode_oip_answer(identity.endpoint, identity.version, *request, answer->outputs());

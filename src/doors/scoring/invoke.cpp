@@ -191,7 +191,7 @@ Task<Response> invoke(const Authorized& call, Endpoints& endpoints) {
   auto inputs = (*model)->binding->bind(*payload);
   if (!inputs) co_return refuse(inputs.error());
   const auto answer = co_await endpoints.predict(*model, *std::move(inputs));
-  if (!answer) co_return error_response(answer.error());
+  if (!answer) co_return unanswered(answer.error());
   const auto& exchange = *answer->exchange;
   const auto rows = exchange.inputs.rows;
   if (*media == kCsv && !is_by_row(rows, exchange.outputs)) {

@@ -32,6 +32,8 @@ Names names_of(int status) {
       return {"REQUEST_LIMIT_EXCEEDED", "ThrottlingException"};
     case 503:
       return {"TEMPORARILY_UNAVAILABLE", "ServiceUnavailable"};
+    case 504:
+      return {"DEADLINE_EXCEEDED", "ModelError"};
     default:
       break;
   }
@@ -47,14 +49,25 @@ Task<Response> ping(const Authorized& call, Endpoints& endpoints) {
 
 }  // namespace
 
-Response error_response(const Error& error) {
-  const int status = http::status_of(error.code);
+namespace {
+
+Response respond(const Error& error, int status) {
   const Names names = names_of(status);
   Response response = Response::json(
       Json::object({{"error_code", names.mlflow}, {"message", error.to_string()}}), status);
   response.headers.set("x-amzn-ErrorType", std::string(names.amazon));
   if (status == 401) response.headers.set("WWW-Authenticate", "Bearer realm=\"strata\"");
   return response;
+}
+
+}  // namespace
+
+Response error_response(const Error& error) {
+  return respond(error, http::status_of(error.code));
+}
+
+Response unanswered(const Error& error) {
+  return error.code == Code::kDeadlineExceeded ? respond(error, 504) : error_response(error);
 }
 
 Response ScoringDoor::error(const Error& error, const http::Request&) const {

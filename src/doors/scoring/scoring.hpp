@@ -29,6 +29,9 @@ class ScoringDoor final : public http::Door {
 };
 
 http::Response error_response(const Error& error);
+// The same for a prediction that failed: a model that took too long is the server's fault (504),
+// where a body that came too slowly is the client's (408).
+http::Response unanswered(const Error& error);
 
 // POST /endpoints/{name}/invocations
 Task<http::Response> invoke(const http::Authorized& call,

@@ -10,6 +10,7 @@
 #include "base/log.hpp"
 #include "engines/lightgbm/lightgbm_abi.hpp"
 #include "runtime/files.hpp"
+#include "wire/inference/lightgbm_model.hpp"
 
 namespace strata::engines::lightgbm {
 
@@ -23,7 +24,9 @@ using wire::Tensor;
 // One thread: a request must not wait for a team of others, and OpenMP would start one for each of
 // our loops.
 constexpr const char* kParameters = "num_threads=1 verbosity=-1";
-constexpr std::size_t kNameBuffer = 1024;
+constexpr std::size_t kLongestName = 1024;
+constexpr std::size_t kMostNameBytes = std::size_t{256} << 20;
+constexpr std::int64_t kMostValues = std::int64_t{1} << 25;  // of one answer: 256 MiB
 constexpr std::string_view kCategoriesMark = "\npandas_categorical:";
 
 Error failed(const LightGbmAbi& abi, std::string_view call) {
@@ -49,6 +52,7 @@ class Runner final : public ModelRunner {
     interface_.outputs = {{"predict", ElementType::kFp64, {-1}}};
     if (classes_ > 1) interface_.outputs[0].shape.push_back(classes_);
     interface_.bare_output = true;
+    interface_.steady_cost = true;
     interface_.categories = std::move(categories);
     if (abi_->BoosterPredictForMatSingleRowFastInit(booster_, LightGbmAbi::kPredictNormal, 0, -1,
                                                     LightGbmAbi::kFloat64, features_, kParameters,
@@ -60,11 +64,19 @@ class Runner final : public ModelRunner {
 
   const ModelInterface& interface() const override { return interface_; }
 
-  Result<std::vector<Tensor>> run(std::span<const Tensor> inputs) const override {
+  // Each row costs one way down each tree, so a run ends by itself.
+  Result<std::vector<Tensor>> run(std::span<const Tensor> inputs,
+                                  const std::stop_token&) const override {
     const Tensor& matrix = inputs[0];
     const std::int64_t rows = matrix.shape[0];
     if (rows > std::numeric_limits<std::int32_t>::max())
       return invalid("input", "input: too many rows");
+    if (rows > kMostValues / classes_) {
+      return Error(Code::kTooLarge,
+                   fmt::format("{} rows of {} classes are more than the {} values that an answer "
+                               "may have; send fewer rows at a time",
+                               rows, classes_, kMostValues));
+    }
     Tensor output("predict", ElementType::kFp64, {rows});
     if (classes_ > 1) output.shape.push_back(classes_);
     const auto values = output.allocate<double>(static_cast<std::size_t>(rows * classes_));
@@ -91,20 +103,29 @@ class Runner final : public ModelRunner {
  private:
   Status learn_names() {
     const auto count = static_cast<std::size_t>(features_);
-    std::vector<std::vector<char>> buffers(count, std::vector<char>(kNameBuffer));
-    std::vector<char*> pointers;
-    for (auto& buffer : buffers)
-      pointers.push_back(buffer.data());
     int got = 0;
-    std::size_t longest = 0;
-    if (abi_->BoosterGetFeatureNames(booster_, features_, &got, kNameBuffer, &longest,
+    std::size_t longest = 0;  // with the zero at its end
+    if (abi_->BoosterGetFeatureNames(booster_, 0, &got, 0, &longest, nullptr) != 0)
+      return failed(*abi_, "GetFeatureNames");
+    if (longest > kLongestName) return {};  // such names are not compared with the signature's
+    if (count * longest > kMostNameBytes) {
+      return Error(
+          Code::kUnsupported,
+          fmt::format("the model has {} features with names of up to {} bytes; offered are "
+                      "{} bytes of names",
+                      count, longest, kMostNameBytes));
+    }
+    std::vector<char> buffer(count * longest);
+    std::vector<char*> pointers;
+    for (std::size_t i = 0; i < count; ++i)
+      pointers.push_back(buffer.data() + i * longest);
+    if (abi_->BoosterGetFeatureNames(booster_, features_, &got, longest, &longest,
                                      pointers.data()) != 0) {
       return failed(*abi_, "GetFeatureNames");
     }
-    if (longest > kNameBuffer) return {};  // cut names cannot be compared with the signature's
     bool made_up = true;
     for (std::size_t i = 0; i < count; ++i) {
-      interface_.features.emplace_back(buffers[i].data());
+      interface_.features.emplace_back(pointers[i]);
       made_up &= interface_.features.back() == fmt::format("Column_{}", i);
     }
     if (made_up)
@@ -214,6 +235,9 @@ Result<std::unique_ptr<ModelRunner>> LightGbmEngine::load(const std::string& dir
   SystemFiles files;
   auto text = files.read_all(directory + "/" + file);
   if (!text) return std::move(text).error();
+  // LightGBM believes what stands there: a damaged number ends the process.
+  if (const auto sound = wire::check_lightgbm_model(*text); !sound)
+    return sound.error().wrap(fmt::format("{} cannot be served", printable(file)));
   auto categories = read_categories(*text);
   if (!categories) return std::move(categories).error();
   LightGbmAbi::Booster booster = nullptr;

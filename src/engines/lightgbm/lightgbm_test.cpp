@@ -47,13 +47,13 @@ TEST(LightGbm, Answers_are_those_of_python_to_the_bit_alone_together_and_on_many
     threads.emplace_back([&] {
       std::vector<Tensor> all;
       all.push_back(matrix(kRows));
-      auto together = (*runner)->run(all);
+      auto together = (*runner)->run(all, {});
       ASSERT_TRUE(together) << together.error().message;
       for (std::size_t i = 0; i < kAnswers.size(); ++i) {
         EXPECT_EQ(together->at(0).as<double>()[i], kAnswers[i]);
         std::vector<Tensor> row;
         row.push_back(matrix({kRows[3 * i], kRows[3 * i + 1], kRows[3 * i + 2]}));
-        auto alone = (*runner)->run(row);
+        auto alone = (*runner)->run(row, {});
         ASSERT_TRUE(alone);
         EXPECT_EQ(alone->at(0).as<double>()[0], kAnswers[i]);
       }

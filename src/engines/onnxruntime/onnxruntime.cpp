@@ -1,12 +1,19 @@
 #include "engines/onnxruntime/onnxruntime.hpp"
 
+#include <cerrno>
 #include <cstring>
 
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/bytes.hpp"
+#include "base/log.hpp"
 #include "engines/onnxruntime/ort_abi.hpp"
+#include "wire/inference/onnx_graph.hpp"
 
 namespace strata::engines::onnxruntime {
 
@@ -118,9 +125,43 @@ class Runner final : public ModelRunner {
     return {};
   }
 
+  // The cost of one more row says what many cost only where rows are all that can grow.
+  void learn_cost(const wire::OnnxTraits& traits) {
+    interface_.steady_cost = traits.steady;
+    for (const auto& spec : interface_.inputs) {
+      for (std::size_t i = 1; i < spec.shape.size(); ++i)
+        interface_.steady_cost = interface_.steady_cost && spec.shape[i] >= 0;
+    }
+  }
+
   const ModelInterface& interface() const override { return interface_; }
 
-  Result<std::vector<Tensor>> run(std::span<const Tensor> inputs) const override {
+  Result<std::vector<Tensor>> run(std::span<const Tensor> inputs,
+                                  const std::stop_token& stop) const override {
+    OrtRunOptions* options = nullptr;
+    // A run that nobody can stop needs none.
+    if (stop.stop_possible())
+      STRATA_TRY(runtime_->check(api_.call<OrtSlot::kCreateRunOptions>(&options)));
+    auto outputs = [&] {
+      // Looked at between the nodes of the graph.
+      const std::stop_callback end(stop, [&] {
+        if (options == nullptr) return;
+        if (const auto told = runtime_->check(api_.call<OrtSlot::kRunOptionsSetTerminate>(options));
+            !told) {
+          log::error("onnx.terminate", Json::object({{"error", told.error().message}}));
+        }
+      });
+      return run_with(options, inputs);
+    }();
+    if (options != nullptr) api_.call<OrtSlot::kReleaseRunOptions>(options);
+    if (!outputs && stop.stop_requested())
+      return Error(Code::kCancelled, "the run was stopped before its end");
+    return outputs;
+  }
+
+ private:
+  Result<std::vector<Tensor>> run_with(const OrtRunOptions* options,
+                                       std::span<const Tensor> inputs) const {
     std::vector<Value> values;
     std::vector<const OrtValue*> arguments;
     for (const auto& tensor : inputs) {
@@ -132,7 +173,7 @@ class Runner final : public ModelRunner {
     std::vector<OrtValue*> raw(output_names_.size(), nullptr);
     // What goes wrong in a run is nearly always a shape or a value that the graph does not take.
     auto status = runtime_->check(
-        api_.call<OrtSlot::kRun>(session_, nullptr, input_names_.data(), arguments.data(),
+        api_.call<OrtSlot::kRun>(session_, options, input_names_.data(), arguments.data(),
                                  arguments.size(), output_names_.data(), output_names_.size(),
                                  raw.data()),
         Code::kInvalidArgument);
@@ -149,7 +190,6 @@ class Runner final : public ModelRunner {
     return outputs;
   }
 
- private:
   template <OrtSlot name_slot, OrtSlot type_slot>
   Status learn_one(std::size_t index, std::string_view what, std::vector<wire::TensorSpec>& out) {
     char* name = nullptr;
@@ -263,6 +303,26 @@ class Runner final : public ModelRunner {
   std::vector<const char*> output_names_;
 };
 
+// Looks at the file where it lies: it may be as large as the memory that the session needs.
+Result<wire::OnnxTraits> inspect(const std::string& path) {
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return from_errno(errno, "open", path);
+  struct stat facts{};
+  void* data = MAP_FAILED;
+  if (::fstat(file, &facts) == 0 && facts.st_size > 0) {
+    data =
+        ::mmap(nullptr, static_cast<std::size_t>(facts.st_size), PROT_READ, MAP_PRIVATE, file, 0);
+  }
+  const int number = errno;
+  ::close(file);
+  if (facts.st_size == 0) return wire::inspect_onnx("");
+  if (data == MAP_FAILED) return from_errno(number, "mmap", path);
+  const auto size = static_cast<std::size_t>(facts.st_size);
+  auto traits = wire::inspect_onnx({static_cast<const char*>(data), size});
+  ::munmap(data, size);
+  return traits;
+}
+
 // No pool of the library's own: a graph runs on the thread that asks, and idle threads do not spin.
 Status start_environment(OrtRuntime& runtime) {
   OrtThreadingOptions* threads = nullptr;
@@ -273,7 +333,7 @@ Status start_environment(OrtRuntime& runtime) {
   if (status) status = runtime.check(runtime.api.call<OrtSlot::kSetGlobalSpinControl>(threads, 0));
   if (status) {
     status = runtime.check(runtime.api.call<OrtSlot::kCreateEnvWithGlobalThreadPools>(
-        int{kOrtLogError}, "strata", threads, &runtime.env));
+        int{kOrtLogFatal}, "strata", threads, &runtime.env));
   }
   runtime.api.call<OrtSlot::kReleaseThreadingOptions>(threads);
   STRATA_TRY(std::move(status));
@@ -319,10 +379,17 @@ Result<std::unique_ptr<ModelRunner>> OnnxEngine::load(const std::string& directo
       directory + "/" +
       (data == flavor.end() || data->second.empty() ? "model.onnx" : data->second);
   const OrtApi& api = (*runtime)->api;
+  auto traits = inspect(path);
+  if (!traits) return std::move(traits).error();
   OrtSessionOptions* options = nullptr;
   STRATA_TRY((*runtime)->check(api.call<OrtSlot::kCreateSessionOptions>(&options)));
   OrtSession* session = nullptr;
   auto status = (*runtime)->check(api.call<OrtSlot::kDisablePerSessionThreads>(options));
+  // An optimizer can empty the body of a loop, which could then not be stopped.
+  if (status && traits->loops) {
+    status = (*runtime)->check(
+        api.call<OrtSlot::kSetSessionGraphOptimizationLevel>(options, int{kOrtNoOptimization}));
+  }
   if (status) {
     status = (*runtime)->check(
         api.call<OrtSlot::kCreateSession>((*runtime)->env, path.c_str(), options, &session),
@@ -332,6 +399,7 @@ Result<std::unique_ptr<ModelRunner>> OnnxEngine::load(const std::string& directo
   STRATA_TRY(std::move(status));
   auto runner = std::make_unique<Runner>(*runtime, session);
   STRATA_TRY(runner->learn());
+  runner->learn_cost(*traits);
   return std::unique_ptr<ModelRunner>(std::move(runner));
 }
 

@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 
 #include "runtime/files.hpp"
+#include "runtime/loop.hpp"
+#include "runtime/random.hpp"
 
 namespace strata::engines::onnxruntime {
 namespace {
@@ -50,7 +52,7 @@ TEST(OnnxRuntime, Numbers_and_texts_go_in_and_come_out_on_many_threads) {
   for (int n = 0; n < 3; ++n) {
     threads.emplace_back([&] {
       const auto inputs = request(2);
-      auto outputs = (*runner)->run(inputs);
+      auto outputs = (*runner)->run(inputs, {});
       ASSERT_TRUE(outputs) << outputs.error().message;
       const auto y = outputs->at(0).as<float>();
       EXPECT_EQ(std::vector<float>(y.begin(), y.end()), (std::vector<float>{22, 28, 49, 64}));
@@ -85,10 +87,53 @@ TEST(OnnxRuntime, Faults_are_errors_with_the_librarys_words_and_leave_it_usable)
   x.allocate<float>(2);
   wrong.push_back(std::move(x));
   wrong.push_back(std::move(request(1)[1]));
-  auto refused = (*runner)->run(wrong);
+  auto refused = (*runner)->run(wrong, {});
   ASSERT_FALSE(refused);
   EXPECT_NE(refused.error().message.find("x"), std::string::npos);
-  EXPECT_TRUE((*runner)->run(request(1)));
+  EXPECT_TRUE((*runner)->run(request(1), {}));
+}
+
+// A package of one graph of the parsers' corpus.
+struct Package {
+  explicit Package(const std::string& graph)
+      : folder(testing::TempDir() + "onnx-" + SystemRandom().hex(8)) {
+    std::filesystem::create_directories(folder);
+    std::filesystem::copy_file(kRoot / "tests/corpus/onnx_graph" / graph, folder + "/model.onnx");
+  }
+  ~Package() { std::filesystem::remove_all(folder); }
+  std::string folder;
+};
+
+// The bodies of these loops do next to nothing, and an optimizer would make some of them empty.
+TEST(OnnxRuntime, A_loop_without_an_end_stops_when_it_is_asked_to) {
+  OnnxEngine engine(kLibrary);
+  for (const auto* graph : {"loop_plain", "loop_cast", "loop_dead"}) {
+    const Package package(graph);
+    auto runner = load(engine, package.folder);
+    ASSERT_TRUE(runner) << graph << ": " << runner.error().message;
+    EXPECT_FALSE((*runner)->interface().steady_cost);
+    std::vector<Tensor> inputs;
+    Tensor x("x", ElementType::kInt64, {1, 1});
+    x.allocate<std::int64_t>(1)[0] = 1'000'000'000'000'000;
+    inputs.push_back(std::move(x));
+    std::stop_source stop;
+    LoopGroup timer(1);
+    timer.at(0).call_after(std::chrono::milliseconds(20),
+                           [stop]() mutable { stop.request_stop(); });
+    const auto ended = (*runner)->run(inputs, stop.get_token());
+    ASSERT_FALSE(ended) << graph;
+    EXPECT_EQ(ended.error().code, Code::kCancelled);
+    inputs[0].allocate<std::int64_t>(1)[0] = 3;
+    EXPECT_TRUE((*runner)->run(inputs, {})) << graph;
+  }
+}
+
+TEST(OnnxRuntime, A_loop_that_could_not_be_stopped_is_not_opened) {
+  OnnxEngine engine(kLibrary);
+  for (const auto* graph : {"loop_empty", "loop_const"}) {
+    const Package package(graph);
+    EXPECT_FALSE(load(engine, package.folder)) << graph;
+  }
 }
 
 }  // namespace

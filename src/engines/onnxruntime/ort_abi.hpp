@@ -14,6 +14,7 @@ struct OrtStatus;  // null for success, else to be released
 struct OrtEnv;
 struct OrtSession;
 struct OrtSessionOptions;
+struct OrtRunOptions;
 struct OrtThreadingOptions;
 struct OrtValue;
 struct OrtTypeInfo;
@@ -46,7 +47,8 @@ enum OrtElement : int {
 inline constexpr int kOrtTensor = 1;  // ONNX_TYPE_TENSOR
 inline constexpr int kOrtArenaAllocator = 1;
 inline constexpr int kOrtMemoryDefault = 0;
-inline constexpr int kOrtLogError = 3;
+inline constexpr int kOrtLogFatal = 4;
+inline constexpr int kOrtNoOptimization = 0;
 
 // The place of each call in the table.
 enum class OrtSlot : std::size_t {
@@ -54,12 +56,15 @@ enum class OrtSlot : std::size_t {
   kCreateSession = 7,
   kRun = 9,
   kCreateSessionOptions = 10,
+  kSetSessionGraphOptimizationLevel = 23,
   kSessionGetInputCount = 30,
   kSessionGetOutputCount = 31,
   kSessionGetInputTypeInfo = 33,
   kSessionGetOutputTypeInfo = 34,
   kSessionGetInputName = 36,
   kSessionGetOutputName = 37,
+  kCreateRunOptions = 39,
+  kRunOptionsSetTerminate = 46,
   kCreateTensorAsOrtValue = 48,
   kCreateTensorWithDataAsOrtValue = 49,
   kGetTensorMutableData = 51,
@@ -81,6 +86,7 @@ enum class OrtSlot : std::size_t {
   kReleaseMemoryInfo = 94,
   kReleaseSession = 95,
   kReleaseValue = 96,
+  kReleaseRunOptions = 97,
   kReleaseTypeInfo = 98,
   kReleaseTensorTypeAndShapeInfo = 99,
   kReleaseSessionOptions = 100,
@@ -104,11 +110,15 @@ struct OrtCall;
 STRATA_ORT_CALL(GetErrorMessage, const char* (*)(const OrtStatus*));
 STRATA_ORT_CALL(CreateSession, OrtStatus* (*)(const OrtEnv*, const char* path,
                                               const OrtSessionOptions*, OrtSession**));
-STRATA_ORT_CALL(Run, OrtStatus* (*)(OrtSession*, const void* run_options,
+STRATA_ORT_CALL(Run, OrtStatus* (*)(OrtSession*, const OrtRunOptions*,
                                     const char* const* input_names, const OrtValue* const* inputs,
                                     std::size_t input_count, const char* const* output_names,
                                     std::size_t output_count, OrtValue** outputs));
 STRATA_ORT_CALL(CreateSessionOptions, OrtStatus* (*)(OrtSessionOptions**));
+STRATA_ORT_CALL(SetSessionGraphOptimizationLevel, OrtStatus* (*)(OrtSessionOptions*, int level));
+STRATA_ORT_CALL(CreateRunOptions, OrtStatus* (*)(OrtRunOptions**));
+STRATA_ORT_CALL(RunOptionsSetTerminate, OrtStatus* (*)(OrtRunOptions*));
+STRATA_ORT_CALL(ReleaseRunOptions, void (*)(OrtRunOptions*));
 STRATA_ORT_CALL(SessionGetInputCount, OrtStatus* (*)(const OrtSession*, std::size_t*));
 STRATA_ORT_CALL(SessionGetOutputCount, OrtStatus* (*)(const OrtSession*, std::size_t*));
 STRATA_ORT_CALL(SessionGetInputTypeInfo,

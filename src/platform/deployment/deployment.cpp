@@ -5,6 +5,7 @@
 #include "base/bytes.hpp"
 #include "base/log.hpp"
 #include "platform/deployment/endpoint_state.hpp"
+#include "platform/deployment/run_limit.hpp"
 
 namespace strata::platform::deployment {
 
@@ -73,6 +74,16 @@ Error no_endpoint(std::string_view name) {
   return not_found(fmt::format("there is no endpoint '{}'", printable(name)));
 }
 
+Result<std::vector<wire::Tensor>> answer(const LiveModel& model, const Inputs& inputs,
+                                         const RunLimit* limit) {
+  if (limit != nullptr && limit->over()) return limit->why();  // its turn came too late
+  auto taken = model.binding->to_runner(inputs);
+  if (!taken) return std::move(taken).error();
+  auto outputs = model.runner->run(*taken, limit == nullptr ? std::stop_token() : limit->token());
+  if (!outputs && limit != nullptr && outputs.error().code == Code::kCancelled) return limit->why();
+  return outputs;
+}
+
 }  // namespace
 
 std::string_view state_name(EndpointState state) {
@@ -89,13 +100,26 @@ std::string_view state_name(EndpointState state) {
   return "failed";
 }
 
-Endpoints::Endpoints(Ports ports, std::vector<ModelEngine*> engines, std::string models_folder)
+Endpoints::Endpoints(Ports ports, std::vector<ModelEngine*> engines, std::string models_folder,
+                     std::chrono::milliseconds run_limit)
     : ports_(ports),
       engines_(std::move(engines)),
       cache_(std::move(models_folder), ports.files, ports.pool, ports.random),
-      routing_(std::make_shared<const Routing>()) {}
+      routing_(std::make_shared<const Routing>()),
+      run_limit_(run_limit) {}
 
-Endpoints::~Endpoints() = default;
+Endpoints::~Endpoints() {
+  stop();
+}
+
+void Endpoints::drain(std::chrono::milliseconds grace) {
+  ports_.loops.next().call_after(grace,
+                                 [stopping = stopping_]() mutable { stopping.request_stop(); });
+}
+
+void Endpoints::stop() {
+  stopping_.request_stop();
+}
 
 std::span<const kernel::Migration> Endpoints::migrations() {
   return kMigrations;
@@ -179,12 +203,17 @@ Task<Status> Endpoints::remove(const kernel::Caller& caller, std::string name) {
     return ports_.events.publish(writer, caller.project, "endpoint.deleted", "endpoint:" + name);
   };
   STRATA_CO_TRY(co_await ports_.records.write(erase));
-  const std::lock_guard lock(mutex_);
-  const auto found = endpoints_.find(Key(caller.project.str(), name));
-  if (found == endpoints_.end()) co_return Status();
-  found->second->removed = true;
-  endpoints_.erase(found);
-  publish_routing();
+  std::shared_ptr<Endpoint> gone;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = endpoints_.find(Key(caller.project.str(), name));
+    if (found == endpoints_.end()) co_return Status();
+    gone = found->second;
+    gone->removed = true;
+    endpoints_.erase(found);
+    publish_routing();
+  }
+  gone->ended.request_stop();
   co_return Status();
 }
 
@@ -294,18 +323,21 @@ Task<Result<Answer>> Endpoints::predict(std::shared_ptr<const LiveModel> model, 
     full.retry = true;
     co_return full;
   }
-  if (model->micros_per_row * static_cast<double>(inputs.rows) <= kInlineMicros) {
-    co_return run(*model, inputs, backing, *std::move(room));
+  if (model->runs_inline &&
+      model->micros_per_row * static_cast<double>(inputs.rows) <= kInlineMicros) {
+    co_return run(*model, inputs, backing, *std::move(room), nullptr);
   }
+  const RunLimit limit(ports_.loops.next(), run_limit_, model->ended, stopping_.get_token());
   auto work = [&] {
-    return run(*model, inputs, backing, *std::move(room));
+    return run(*model, inputs, backing, *std::move(room), &limit);
   };
-  co_return co_await ports_.pool.run(work);
+  co_return co_await runs_.run(work);
 }
 
+// Without a limit the model is one whose cost is known and small.
 Result<Answer> Endpoints::run(const LiveModel& model, Inputs& inputs,
-                              std::shared_ptr<const std::string>& backing,
-                              PredictionLog::Room room) {
+                              std::shared_ptr<const std::string>& backing, PredictionLog::Room room,
+                              const RunLimit* limit) {
   const Instant now = ports_.clock.now();
   const auto begin = ports_.clock.steady();
   auto exchange = std::make_shared<Exchange>();
@@ -313,9 +345,7 @@ Result<Answer> Endpoints::run(const LiveModel& model, Inputs& inputs,
   exchange->time = now;
   exchange->model = model.identity;
   exchange->backing = std::move(backing);
-  auto taken = model.binding->to_runner(inputs);
-  auto outputs = taken ? model.runner->run(*taken)
-                       : Result<std::vector<wire::Tensor>>(std::move(taken).error());
+  auto outputs = answer(model, inputs, limit);
   const auto took =
       std::chrono::duration_cast<std::chrono::microseconds>(ports_.clock.steady() - begin);
   model.meters->seconds.observe(static_cast<double>(took.count()) / 1e6);

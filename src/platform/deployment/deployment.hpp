@@ -8,7 +8,9 @@
 // says why. What answers was hashed as it was loaded. Every answer is in the prediction log's hands
 // before the caller gets it. Owns the folder of model files, kept by digest. Cost: find() and
 // predict() take no lock; a model that needs less than kInlineMicros runs on the calling thread,
-// others on the pool. Following a moved alias takes as long as fetching and loading the model.
+// unless values can change what it costs; others run on threads of their own, within a time limit.
+// Following a moved alias takes as long as fetching, trying and loading the model: it is tried in
+// another process first, so that a hostile or damaged one ends that process and not this one.
 
 #include <chrono>
 #include <cstdint>
@@ -36,6 +38,7 @@
 #include "platform/deployment/model_cache.hpp"
 #include "platform/deployment/model_runner.hpp"
 #include "platform/deployment/model_source.hpp"
+#include "platform/deployment/model_trial.hpp"
 #include "platform/deployment/prediction_log.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/files.hpp"
@@ -45,6 +48,8 @@
 #include "runtime/signal.hpp"
 
 namespace strata::platform::deployment {
+
+class RunLimit;
 
 // Requests of one endpoint, over all its versions.
 struct EndpointMeters {
@@ -61,7 +66,9 @@ struct LiveModel {
   std::shared_ptr<const Binding> binding;
   std::shared_ptr<const ModelRunner> runner;
   double micros_per_row = 0;  // measured when it was loaded
+  bool runs_inline = false;   // that measure holds for any request
   Instant loaded;
+  std::stop_token ended;  // its endpoint was deleted
   std::shared_ptr<const EndpointMeters> meters;
 };
 
@@ -94,6 +101,8 @@ struct Answer {
 class Endpoints {
  public:
   static constexpr double kInlineMicros = 1000;
+  static constexpr std::size_t kRunThreads = 16;
+  static constexpr std::size_t kLoadThreads = 4;
 
   struct Ports {
     kernel::Records& records;
@@ -110,11 +119,19 @@ class Endpoints {
     metrics::Registry& metrics;
     ModelSource& models;
     PredictionLog& log;
+    ModelTrial& trial;
   };
-  Endpoints(Ports ports, std::vector<ModelEngine*> engines, std::string models_folder);
+  // No run of a model takes longer than `run_limit`.
+  Endpoints(Ports ports, std::vector<ModelEngine*> engines, std::string models_folder,
+            std::chrono::milliseconds run_limit);
   ~Endpoints();
 
   static std::span<const kernel::Migration> migrations();
+
+  // The server begins to stop: what runs has `grace` to end. Does not block.
+  void drain(std::chrono::milliseconds grace);
+  // Ends what still runs, for good. Does not block.
+  void stop();
 
   // Reads the records and begins to load and to follow; returns at once. Errors: what the records
   // said.
@@ -123,7 +140,7 @@ class Endpoints {
   // Errors: kInvalidArgument, kAlreadyExists, kNotFound when the reference names nothing now.
   Task<Result<EndpointInfo>> create(const kernel::Caller& caller, std::string name,
                                     std::string model_ref);
-  // Errors: kNotFound. Requests in flight are still answered.
+  // Errors: kNotFound. Runs that are not done are ended, and so is a load.
   Task<Status> remove(const kernel::Caller& caller, std::string name);
   std::vector<EndpointInfo> list(const kernel::Caller& caller) const;
   Result<EndpointInfo> get(const kernel::Caller& caller, std::string_view name) const;
@@ -139,7 +156,8 @@ class Endpoints {
                                                 std::string_view version = {}) const;
 
   // `backing` keeps alive what the inputs look at. Errors: kResourceExhausted when the prediction
-  // log cannot take more; what the model said.
+  // log cannot take more, kDeadlineExceeded when the model took longer than a run may, kNotFound
+  // when the endpoint was deleted meanwhile; what the model said.
   Task<Result<Answer>> predict(std::shared_ptr<const LiveModel> model, Inputs inputs,
                                std::shared_ptr<const std::string> backing = nullptr);
 
@@ -151,14 +169,14 @@ class Endpoints {
   using Key = std::pair<std::string, std::string>;  // project, name
 
   Result<Answer> run(const LiveModel& model, Inputs& inputs,
-                     std::shared_ptr<const std::string>& backing, PredictionLog::Room room);
+                     std::shared_ptr<const std::string>& backing, PredictionLog::Room room,
+                     const RunLimit* limit);
   Task<void> watch();
   Task<void> follow(std::shared_ptr<Endpoint> endpoint);
   Task<Status> bring_up(std::shared_ptr<Endpoint> endpoint);
   Task<Status> swap(std::shared_ptr<Endpoint> endpoint, kernel::Caller owner,
                     const ResolvedModel& model, std::shared_ptr<LiveModel> fresh);
   Result<std::shared_ptr<LiveModel>> load(const Endpoint& endpoint, const ResolvedModel& model);
-  Status try_out(LiveModel& model, const std::string& directory) const;
   void wake(const std::shared_ptr<Endpoint>& endpoint);
   void publish_routing();
   Error taken(const ProjectId& project, const std::string& name) const;
@@ -174,6 +192,12 @@ class Endpoints {
   mutable std::mutex routing_mutex_;  // held for a copy of the pointer, by readers and the writer
   std::shared_ptr<const Routing> routing_;
   Signal settled_;  // an endpoint is no longer loading
+
+  const std::chrono::milliseconds run_limit_;
+  std::stop_source stopping_;
+  // Of their own, so that models which use up their time hold up only models.
+  BlockingPool runs_{kRunThreads};
+  BlockingPool loads_{kLoadThreads};
 };
 
 }  // namespace strata::platform::deployment

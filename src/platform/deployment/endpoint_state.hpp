@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -40,6 +41,7 @@ struct Endpoints::Endpoint {
   EndpointMeters meters;
   // What an endpoint of the same name, deleted since, has counted.
   const std::uint64_t answered_before, refused_before, failed_before;
+  std::stop_source ended;  // it was deleted: its runs and loads end
 
   // mutable part
   EndpointState state = EndpointState::kLoading;

@@ -4,19 +4,15 @@
 #include "base/log.hpp"
 #include "platform/deployment/deployment.hpp"
 #include "platform/deployment/endpoint_state.hpp"
-#include "wire/inference/mlmodel.hpp"
-#include "wire/inference/scoring.hpp"
+#include "platform/deployment/run_limit.hpp"
 
 namespace strata::platform::deployment {
 
 namespace {
 
 constexpr std::chrono::seconds kLookEvery{1};
-constexpr int kTimedRuns = 5;
-constexpr double kUnknownCost = 1e9;  // so that it never runs on a loop
-
-// The model's own example, written by mlflow as a scoring payload.
-constexpr std::string_view kExample = "serving_input_example.json";
+// A trial ends itself before; this is for one that cannot.
+constexpr std::chrono::minutes kTrialLimit{10};
 
 }  // namespace
 
@@ -139,84 +135,41 @@ Task<Status> Endpoints::bring_up(std::shared_ptr<Endpoint> endpoint) {
   auto open = [&] {
     return load(*endpoint, *resolved);
   };
-  auto fresh = co_await ports_.pool.run(open);
+  auto fresh = co_await loads_.run(open);
   if (!fresh) co_return std::move(fresh).error();
   STRATA_CO_TRY(co_await swap(endpoint, *owner, *resolved, *fresh));
   co_return status;
 }
 
+// What may kill, freeze or fill a process does so in another one, before this one opens the model.
 Result<std::shared_ptr<LiveModel>> Endpoints::load(const Endpoint& endpoint,
                                                    const ResolvedModel& model) {
   const std::string directory = cache_.directory(model.package_digest);
-  auto text = ports_.files.read_all(directory + "/MLmodel");
-  if (!text) return text.error().wrap("the model has no readable MLmodel file");
-  auto about = wire::parse_mlmodel(*text);
-  if (!about) return std::move(about).error();
-  ModelEngine* engine = nullptr;
-  std::vector<std::string> served;
-  for (auto* candidate : engines_) {
-    served.emplace_back(candidate->flavor());
-    if (engine == nullptr && about->flavors.contains(std::string(candidate->flavor())))
-      engine = candidate;
+  {
+    RunLimit limit(ports_.loops.next(), kTrialLimit, endpoint.ended.get_token(),
+                   stopping_.get_token());
+    const auto tried = ports_.trial.run(directory, limit.token());
+    if (!tried && tried.error().code == Code::kCancelled) return limit.why();
+    if (!tried) return tried.error();
   }
-  if (engine == nullptr) {
-    std::vector<std::string> flavors;
-    for (const auto& [flavor, settings] : about->flavors)
-      flavors.push_back(printable(flavor));
-    return Error(Code::kUnsupported,
-                 fmt::format("the model's flavors are [{}]; served are [{}]",
-                             fmt::join(flavors, ", "), fmt::join(served, ", ")));
-  }
-  auto runner = engine->load(directory, *about);
-  if (!runner) return std::move(runner).error();
-  auto binding = Binding::make(*about, (*runner)->interface());
-  if (!binding) return std::move(binding).error();
+  auto opened = open_model(ports_.files, engines_, directory);
+  if (!opened) return std::move(opened).error();
+  RunLimit limit(ports_.loops.next(), run_limit_, endpoint.ended.get_token(),
+                 stopping_.get_token());
+  auto micros = try_out(*opened, ports_.files, ports_.clock, directory, limit.token());
+  if (!micros && micros.error().code == Code::kCancelled) return limit.why();
+  if (!micros) return std::move(micros).error();
   auto live = std::make_shared<LiveModel>();
-  live->flavor = engine->flavor();
-  live->binding = std::make_shared<const Binding>(*std::move(binding));
-  live->runner = *std::move(runner);
+  live->flavor = opened->flavor;
+  live->binding = opened->binding;
+  live->runner = opened->runner;
+  live->micros_per_row = *micros;
+  live->runs_inline = opened->runner->interface().steady_cost && *micros < kUnknownCost;
   live->loaded = ports_.clock.now();
+  live->ended = endpoint.ended.get_token();
   live->meters =
       std::shared_ptr<const EndpointMeters>(std::make_shared<EndpointMeters>(endpoint.meters));
-  STRATA_TRY(try_out(*live, directory));
   return live;
-}
-
-// Runs the model a few times, so that its first caller finds it warm, and learns what a row costs.
-Status Endpoints::try_out(LiveModel& model, const std::string& directory) const {
-  Inputs inputs = model.binding->blank();
-  bool example = false;
-  std::string text;
-  if (ports_.files.exists(directory + "/" + std::string(kExample))) {
-    text = ports_.files.read_all(directory + "/" + std::string(kExample)).value_or("");
-    auto bound = wire::decode_scoring(text, "application/json")
-                     .and_then([&](const wire::ScoringRequest& request) {
-                       return model.binding->bind(request);
-                     });
-    example = bound && bound->rows > 0;
-    if (example) inputs = *std::move(bound);
-  }
-  std::vector<double> micros;
-  for (int i = 0; i <= kTimedRuns; ++i) {
-    const auto begin = ports_.clock.steady();
-    auto taken = model.binding->to_runner(inputs);
-    auto outputs = taken ? model.runner->run(*taken)
-                         : Result<std::vector<wire::Tensor>>(std::move(taken).error());
-    if (!outputs && example)
-      return outputs.error().wrap("the model fails on its own input example");
-    if (!outputs) {
-      // Zeros need not be a legal input; the first real request will tell.
-      log::warn("model.try_out", Json::object({{"error", outputs.error().message}}));
-      model.micros_per_row = kUnknownCost;
-      return {};
-    }
-    const std::chrono::duration<double, std::micro> took = ports_.clock.steady() - begin;
-    if (i > 0) micros.push_back(took.count());
-    if (took > std::chrono::milliseconds(20) && i > 0) break;
-  }
-  std::sort(micros.begin(), micros.end());
-  model.micros_per_row = micros[micros.size() / 2] / static_cast<double>(inputs.rows);
-  return {};
 }
 
 // Records the new version and lets it answer. The same version as before a restart is no new

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,7 +21,8 @@ struct ModelInterface {
   std::vector<std::string>
       features;  // names of the columns of the only input; empty when the engine knows none
   std::vector<std::vector<std::string>>
-      categories;  // of the text columns, in order; a text's code is its position
+      categories;            // of the text columns, in order; a text's code is its position
+  bool steady_cost = false;  // what a run costs follows from the shapes of its inputs alone
 };
 
 // A model in memory, ready to answer. The port that engines implement.
@@ -31,9 +33,11 @@ class ModelRunner {
   virtual ~ModelRunner() = default;
   virtual const ModelInterface& interface() const = 0;
   // `inputs` match interface().inputs in order, type and fixed dimensions. The answer has
-  // interface().outputs in order. Errors: kInvalidArgument for what the model itself refuses,
-  // kInternal for the engine's own faults.
-  virtual Result<std::vector<wire::Tensor>> run(std::span<const wire::Tensor> inputs) const = 0;
+  // interface().outputs in order. A run that is asked to stop ends as soon as the engine can end
+  // it. Errors: kInvalidArgument for what the model itself refuses, kTooLarge for an answer that
+  // would be, kCancelled when it was stopped, kInternal for the engine's own faults.
+  virtual Result<std::vector<wire::Tensor>> run(std::span<const wire::Tensor> inputs,
+                                                const std::stop_token& stop) const = 0;
 };
 
 // Loads models of one MLflow flavor; opens its library when the first one is loaded.
