@@ -323,6 +323,27 @@ Result<wire::OnnxTraits> inspect(const std::string& path) {
   return traits;
 }
 
+// What the runs of all graphs may take together: a quarter of the machine's. A copy of their
+// outputs comes to that.
+std::size_t most_bytes() {
+  const auto pages = ::sysconf(_SC_PHYS_PAGES);
+  const auto page = ::sysconf(_SC_PAGESIZE);
+  constexpr std::size_t kLeast = std::size_t{1} << 30U;
+  if (pages <= 0 || page <= 0) return kLeast;
+  return std::max(kLeast, static_cast<std::size_t>(pages) / 4 * static_cast<std::size_t>(page));
+}
+
+// One arena for all sessions, which refuses what would be too much.
+Status limit_memory(OrtRuntime& runtime) {
+  OrtArenaConfig* config = nullptr;
+  STRATA_TRY(runtime.check(runtime.api.call<OrtSlot::kCreateArenaConfig>(
+      most_bytes(), int{kOrtExtendAsAsked}, int{-1}, int{-1}, &config)));
+  auto status = runtime.check(
+      runtime.api.call<OrtSlot::kCreateAndRegisterAllocator>(runtime.env, runtime.memory, config));
+  runtime.api.call<OrtSlot::kReleaseArenaConfig>(config);
+  return status;
+}
+
 // No pool of the library's own: a graph runs on the thread that asks, and idle threads do not spin.
 Status start_environment(OrtRuntime& runtime) {
   OrtThreadingOptions* threads = nullptr;
@@ -339,8 +360,19 @@ Status start_environment(OrtRuntime& runtime) {
   STRATA_TRY(std::move(status));
   STRATA_TRY(runtime.check(runtime.api.call<OrtSlot::kCreateCpuMemoryInfo>(
       int{kOrtArenaAllocator}, int{kOrtMemoryDefault}, &runtime.memory)));
-  return runtime.check(
-      runtime.api.call<OrtSlot::kGetAllocatorWithDefaultOptions>(&runtime.allocator));
+  STRATA_TRY(runtime.check(
+      runtime.api.call<OrtSlot::kGetAllocatorWithDefaultOptions>(&runtime.allocator)));
+  return limit_memory(runtime);
+}
+
+// For runs; weights are bounded by the file, and are not of that memory.
+Status share_limited_memory(const OrtRuntime& runtime, OrtSessionOptions* options) {
+  for (const auto* key :
+       {"session.use_env_allocators", "session.use_device_allocator_for_initializers"}) {
+    STRATA_TRY(runtime.check(runtime.api.call<OrtSlot::kAddSessionConfigEntry>(
+        options, key, static_cast<const char*>("1"))));
+  }
+  return {};
 }
 
 }  // namespace
@@ -390,6 +422,7 @@ Result<std::unique_ptr<ModelRunner>> OnnxEngine::load(const std::string& directo
     status = (*runtime)->check(
         api.call<OrtSlot::kSetSessionGraphOptimizationLevel>(options, int{kOrtNoOptimization}));
   }
+  if (status) status = share_limited_memory(**runtime, options);
   if (status) {
     status = (*runtime)->check(
         api.call<OrtSlot::kCreateSession>((*runtime)->env, path.c_str(), options, &session),

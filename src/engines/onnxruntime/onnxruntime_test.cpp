@@ -4,6 +4,7 @@
 #include <thread>
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "runtime/files.hpp"
 #include "runtime/loop.hpp"
@@ -134,6 +135,25 @@ TEST(OnnxRuntime, A_loop_that_could_not_be_stopped_is_not_opened) {
     const Package package(graph);
     EXPECT_FALSE(load(engine, package.folder)) << graph;
   }
+}
+
+TEST(OnnxRuntime, A_value_that_asks_for_all_memory_is_an_error_and_others_go_on) {
+  OnnxEngine engine(kLibrary);
+  const Package package("size_of_value");
+  auto runner = load(engine, package.folder);
+  ASSERT_TRUE(runner) << runner.error().message;
+  const auto ask = [&](std::int64_t size) {
+    std::vector<Tensor> inputs;
+    Tensor x("x", ElementType::kInt64, {1});
+    x.allocate<std::int64_t>(1)[0] = size;
+    inputs.push_back(std::move(x));
+    return (*runner)->run(inputs, {});
+  };
+  EXPECT_TRUE(ask(1000));
+  const auto pages = static_cast<std::int64_t>(::sysconf(_SC_PHYS_PAGES));
+  // A third of the machine's memory, in floats: the kernel itself would grant that.
+  EXPECT_FALSE(ask(pages * ::sysconf(_SC_PAGESIZE) / 3 / 4));
+  EXPECT_TRUE(ask(1000));
 }
 
 }  // namespace

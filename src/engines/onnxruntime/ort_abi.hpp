@@ -21,6 +21,7 @@ struct OrtTypeInfo;
 struct OrtTensorInfo;
 struct OrtMemoryInfo;
 struct OrtAllocator;
+struct OrtArenaConfig;
 
 struct OrtApiBase {
   const void* (*GetApi)(std::uint32_t version);
@@ -49,6 +50,7 @@ inline constexpr int kOrtArenaAllocator = 1;
 inline constexpr int kOrtMemoryDefault = 0;
 inline constexpr int kOrtLogFatal = 4;
 inline constexpr int kOrtNoOptimization = 0;
+inline constexpr int kOrtExtendAsAsked = 1;
 
 // The place of each call in the table.
 enum class OrtSlot : std::size_t {
@@ -94,9 +96,13 @@ enum class OrtSlot : std::size_t {
   kDisablePerSessionThreads = 120,
   kCreateThreadingOptions = 121,
   kReleaseThreadingOptions = 122,
+  kAddSessionConfigEntry = 130,
+  kCreateAndRegisterAllocator = 144,
   kSetGlobalIntraOpNumThreads = 147,
   kSetGlobalInterOpNumThreads = 148,
   kSetGlobalSpinControl = 149,
+  kCreateArenaConfig = 156,
+  kReleaseArenaConfig = 157,
 };
 
 // The signature of each call.
@@ -163,6 +169,14 @@ STRATA_ORT_CALL(CreateEnvWithGlobalThreadPools,
 STRATA_ORT_CALL(DisablePerSessionThreads, OrtStatus* (*)(OrtSessionOptions*));
 STRATA_ORT_CALL(CreateThreadingOptions, OrtStatus* (*)(OrtThreadingOptions**));
 STRATA_ORT_CALL(ReleaseThreadingOptions, void (*)(OrtThreadingOptions*));
+STRATA_ORT_CALL(AddSessionConfigEntry,
+                OrtStatus* (*)(OrtSessionOptions*, const char* key, const char* value));
+STRATA_ORT_CALL(CreateAndRegisterAllocator,
+                OrtStatus* (*)(OrtEnv*, const OrtMemoryInfo*, const OrtArenaConfig*));
+STRATA_ORT_CALL(CreateArenaConfig,
+                OrtStatus* (*)(std::size_t most_bytes, int extend, int first_bytes, int dead_bytes,
+                               OrtArenaConfig**));
+STRATA_ORT_CALL(ReleaseArenaConfig, void (*)(OrtArenaConfig*));
 STRATA_ORT_CALL(SetGlobalIntraOpNumThreads, OrtStatus* (*)(OrtThreadingOptions*, int));
 STRATA_ORT_CALL(SetGlobalInterOpNumThreads, OrtStatus* (*)(OrtThreadingOptions*, int));
 STRATA_ORT_CALL(SetGlobalSpinControl, OrtStatus* (*)(OrtThreadingOptions*, int allow));
