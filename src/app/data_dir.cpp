@@ -1,11 +1,59 @@
 #include "app/data_dir.hpp"
 
+#include <array>
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "base/json.hpp"
 
 namespace strata::app {
+
+namespace {
+
+std::string endpoints_path(const std::string& data_dir) {
+  return data_dir + "/run/endpoints.json";
+}
+
+// A file that some process may hold a FileLock on. The look is a shared lock, which others that
+// look do not take for a holder.
+class Held {
+ public:
+  explicit Held(const std::string& path)
+      : descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)),
+        held_(descriptor_ >= 0 && ::flock(descriptor_, LOCK_SH | LOCK_NB) != 0 &&
+              errno == EWOULDBLOCK) {}
+  ~Held() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+  }
+  Held(const Held&) = delete;
+  Held& operator=(const Held&) = delete;
+
+  explicit operator bool() const { return held_; }
+  // The content of that very file, whatever stands under its name by now.
+  std::optional<std::string> content() const {
+    std::string text;
+    std::array<char, 4096> piece{};
+    while (true) {
+      const ssize_t got =
+          ::pread(descriptor_, piece.data(), piece.size(), static_cast<off_t>(text.size()));
+      if (got < 0) return std::nullopt;
+      if (got == 0) return text;
+      text.append(piece.data(), static_cast<std::size_t>(got));
+    }
+  }
+
+ private:
+  int descriptor_;
+  bool held_;
+};
+
+}  // namespace
 
 std::string default_data_dir() {
   if (const char* dir = std::getenv("STRATA_DATA"); dir != nullptr && *dir != '\0') return dir;
@@ -19,8 +67,9 @@ std::string absolute_data_dir(const std::string& given) {
       .string();
 }
 
-Result<Endpoints> read_endpoints(Files& files, const std::string& data_dir) {
-  const auto text = files.read_all(data_dir + "/run/endpoints.json");
+Result<Endpoints> read_endpoints(const std::string& data_dir) {
+  const Held file(endpoints_path(data_dir));
+  const auto text = file ? file.content() : std::nullopt;
   if (!text) {
     return not_found("no server is ready on " + data_dir +
                      "; start one with: strata serve --data " + data_dir);
@@ -30,18 +79,24 @@ Result<Endpoints> read_endpoints(Files& files, const std::string& data_dir) {
   return Endpoints{json->text("http"), json->text("s3"), json->text("pg")};
 }
 
-bool server_holds(Files& files, const std::string& data_dir) {
-  const std::string path = data_dir + "/run/lock";
-  if (!files.exists(path)) return false;
-  const auto lock = FileLock::acquire(path);
-  return !lock && lock.error().code == Code::kConflict;
+bool server_holds(const std::string& data_dir) {
+  return static_cast<bool>(Held(data_dir + "/run/lock"));
 }
 
-Status write_endpoints(Files& files, const std::string& data_dir, const Endpoints& endpoints) {
+Result<FileLock> write_endpoints(Files& files, const std::string& data_dir,
+                                 const Endpoints& endpoints) {
   const Json json = Json::object({{"http", endpoints.http},
                                   {"s3", endpoints.s3},
                                   {"pg", endpoints.pg.empty() ? Json() : Json(endpoints.pg)}});
-  return files.replace(data_dir + "/run/endpoints.json", json.dump() + "\n", 0600);
+  const std::string draft = endpoints_path(data_dir) + ".new";
+  STRATA_TRY(files.replace(draft, json.dump() + "\n", 0600));
+  auto held = FileLock::acquire(draft);  // before the file has its name
+  if (held) STRATA_TRY(files.publish(draft, endpoints_path(data_dir)));
+  return held;
+}
+
+Status remove_endpoints(Files& files, const std::string& data_dir) {
+  return files.remove(endpoints_path(data_dir));
 }
 
 Result<AdminCredentials> read_admin(Files& files, const std::string& data_dir) {

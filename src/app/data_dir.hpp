@@ -10,7 +10,8 @@
 namespace strata::app {
 
 // What a data directory tells the programs beside it. DIR/run/endpoints.json exists while a server
-// is ready; DIR/admin.json (0600) holds the local admin's token, so reading it proves who one is.
+// is ready, which holds a lock on it: one that was killed leaves the file, but not the lock.
+// DIR/admin.json (0600) holds the local admin's token, so reading it proves who one is.
 struct Endpoints {
   std::string http;
   std::string s3;
@@ -25,11 +26,15 @@ struct AdminCredentials {
 std::string default_data_dir();
 // `given`, or the default when it is empty; absolute.
 std::string absolute_data_dir(const std::string& given);
-// Errors: kNotFound when no server is ready there.
-Result<Endpoints> read_endpoints(Files& files, const std::string& data_dir);
-// Whether a server has that directory now, ready or not. Blocks for a moment only.
-bool server_holds(Files& files, const std::string& data_dir);
-Status write_endpoints(Files& files, const std::string& data_dir, const Endpoints& endpoints);
+// Where the server that is ready there now can be reached. Errors: kNotFound when none is, whatever
+// one that was killed has left behind.
+Result<Endpoints> read_endpoints(const std::string& data_dir);
+// Whether a server has that directory now, ready or not.
+bool server_holds(const std::string& data_dir);
+// Makes the server known as ready for as long as the lock lives. Errors: of the file system.
+Result<FileLock> write_endpoints(Files& files, const std::string& data_dir,
+                                 const Endpoints& endpoints);
+Status remove_endpoints(Files& files, const std::string& data_dir);
 // Errors: kNotFound before the first start, kPermissionDenied for another user.
 Result<AdminCredentials> read_admin(Files& files, const std::string& data_dir);
 // Credentials in a file of their own (0600). Errors: kNotFound, kMalformed.

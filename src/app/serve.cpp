@@ -110,9 +110,8 @@ class Application {
     // Files that a killed server had made and not yet synced, such as the log of the records, take
     // more writes: their names must be durable before those are.
     STRATA_TRY(files_.sync_names(data_));
-    // A server that was killed left it. Scripts take it for the sign that this one is ready, and no
-    // step of a pipeline must be sent to the old address.
-    STRATA_TRY(files_.remove(data_ + "/run/endpoints.json"));
+    // A server that was killed left it, and scripts take it for the sign that this one is ready.
+    STRATA_TRY(remove_endpoints(files_, data_));
     STRATA_TRY(files_.replace(data_ + "/run/server.pid", std::to_string(::getpid()), 0600));
     return open_log();
   }
@@ -290,16 +289,19 @@ class Application {
   }
 
   void withdraw() {
-    if (const auto gone = files_.remove(data_ + "/run/endpoints.json"); !gone) {
+    if (const auto gone = remove_endpoints(files_, data_); !gone) {
       log::warn("serve.endpoints", Json::object({{"error", gone.error().message}}));
     }
+    announced_.reset();
   }
 
   Status announce() {
     Endpoints endpoints;
     endpoints.http = url_of(*http_server_);
     if (s3_server_) endpoints.s3 = url_of(*s3_server_);
-    STRATA_TRY(write_endpoints(files_, data_, endpoints));
+    auto announced = write_endpoints(files_, data_, endpoints);
+    if (!announced) return std::move(announced).error();
+    announced_.emplace(*std::move(announced));
     std::printf(
         "Strata %s is ready.\n  UI and APIs  %s\n  S3           %s\n  data         %s\n"
         "Set up this shell for all stock clients:  eval \"$(strata env --data %s)\"\n"
@@ -318,6 +320,7 @@ class Application {
   SystemFiles files_;
   metrics::Registry metrics_;
   std::optional<FileLock> lock_;
+  std::optional<FileLock> announced_;
   std::unique_ptr<engines::sqlite::SqliteRecords> records_;
   std::unique_ptr<kernel::Audit> audit_;
   std::unique_ptr<kernel::EventBus> events_;

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "app/data_dir.hpp"
 #include "base/text.hpp"
 #include "resources/orchestrator/orchestrator.hpp"
 #include "runtime/files.hpp"
@@ -40,6 +41,7 @@ Status stop_process(const std::string& data_dir) {
         fmt::format("only the user that runs the server on {} may stop it", data_dir));
   }
   if (lock.error().code != Code::kConflict) return lock.error();
+  if (!server_holds(data_dir)) return not_found("no server runs on " + data_dir);
   const auto text = files.read_all(data_dir + "/run/server.pid");
   if (!text) return text.error();
   const auto pid = to_int(trim(*text));

@@ -207,10 +207,43 @@ def test_env_waits_longer_for_a_server_that_has_the_directory(tmp_path):
             asked.communicate(timeout=4)
         keys = {"token": "t", "access_key_id": "k", "secret_access_key": "s"}
         (tmp_path / "admin.json").write_text(json.dumps(keys))
-        (tmp_path / "run" / "draft").write_text('{"http": "http://h:1", "s3": "http://h:2"}')
-        (tmp_path / "run" / "draft").rename(tmp_path / "run" / "endpoints.json")
-        printed, _ = asked.communicate(timeout=30)
+        with (tmp_path / "run" / "draft").open("w") as ready:
+            fcntl.flock(ready, fcntl.LOCK_EX)
+            ready.write('{"http": "http://h:1", "s3": "http://h:2"}')
+            ready.flush()
+            (tmp_path / "run" / "draft").rename(tmp_path / "run" / "endpoints.json")
+            printed, _ = asked.communicate(timeout=30)
     assert asked.returncode == 0 and "STRATA_URL=http://h:1" in printed
+
+
+def test_what_a_killed_server_left_behind_is_not_taken_for_a_server(fresh_server):
+    """Neither when nobody has the directory, nor while the next server is starting there."""
+    data = fresh_server.start().data
+    ready = data / "run" / "endpoints.json"
+    left_behind = ready.read_text()
+    fresh_server.kill()
+    ready.write_text(left_behind)
+    for command in (["env"], ["user", "list"], ["sql", "SELECT 1"], ["login-link"]):
+        refused = fresh_server.strata(*command, check=False)
+        assert refused.returncode == 3 and "strata serve --data" in refused.stderr, command
+        assert refused.stdout == ""
+    rows = json.loads(fresh_server.strata("doctor", "-o", "json", check=False).stdout)["checks"]
+    assert next(row["found"] for row in rows if row["what"] == "server").startswith("none runs")
+    with (data / "run" / "lock").open("r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        asked = fresh_server.strata("user", "list", check=False)
+        assert asked.returncode == 3
+        rows = json.loads(fresh_server.strata("doctor", "-o", "json", check=False).stdout)["checks"]
+        assert next(row["found"] for row in rows if row["what"] == "server").startswith("starting")
+        waiting = subprocess.Popen(
+            [binary(), "env", "--data", str(data)], stdout=subprocess.PIPE, text=True
+        )
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiting.communicate(timeout=1)
+    fresh_server.launch()
+    printed, _ = waiting.communicate(timeout=60)
+    fresh_server.wait_ready(60)
+    assert f"STRATA_URL={fresh_server.http}\n" in printed
 
 
 def test_a_taken_port_is_told_with_the_way_out(server, tmp_path):

@@ -41,16 +41,16 @@ Result<AdminCredentials> credentials_in(Files& files, const std::string& data_di
 // `strata serve ... &` with `eval "$(strata env ...)"` right behind it is how one starts: without
 // the variables, stock clients would go to where they always went. So this waits for a server that
 // is starting, which it knows by its lock, and only a moment for one to take that.
-Result<Endpoints> wait_for_endpoints(Files& files, const std::string& data_dir) {
+Result<Endpoints> wait_for_endpoints(const std::string& data_dir) {
   constexpr std::chrono::milliseconds kToAppear(700);
   constexpr std::chrono::seconds kToStart(10);
   constexpr std::chrono::milliseconds kBetween(20);
   const SystemClock clock;
   const auto begin = clock.steady();
   while (true) {
-    auto endpoints = read_endpoints(files, data_dir);
+    auto endpoints = read_endpoints(data_dir);
     if (endpoints || endpoints.error().code != Code::kNotFound) return endpoints;
-    const bool starting = server_holds(files, data_dir);
+    const bool starting = server_holds(data_dir);
     const auto waited = clock.steady() - begin;
     if (!starting && waited >= kToAppear) return endpoints;
     if (starting && waited >= kToStart) {
@@ -66,7 +66,7 @@ Result<Endpoints> wait_for_endpoints(Files& files, const std::string& data_dir) 
 // Prints what a shell needs so that stock clients reach this server.
 Status print_environment(const std::string& data_dir, const std::string& project) {
   SystemFiles files;
-  const auto endpoints = wait_for_endpoints(files, data_dir);
+  const auto endpoints = wait_for_endpoints(data_dir);
   if (!endpoints) return endpoints.error();
   const auto credentials =
       project.empty() ? read_admin(files, data_dir) : credentials_in(files, data_dir, project);

@@ -54,7 +54,7 @@ Result<ApiClient> ApiClient::connect(const std::string& data_dir, std::string pr
   }
   SystemFiles files;
   const std::string dir = data_dir.empty() ? default_data_dir() : data_dir;
-  const auto endpoints = read_endpoints(files, dir);
+  const auto endpoints = read_endpoints(dir);
   if (!endpoints) return endpoints.error();
   const auto admin = read_admin(files, dir);
   if (!admin) return admin.error();

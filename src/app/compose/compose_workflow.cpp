@@ -57,9 +57,8 @@ Environment inherited(const std::string& executable) {
 }
 
 // What a step is given to reach this server: the same names as `strata env` prints.
-Result<Environment> environment_of(Files& files, const std::string& data,
-                                   const kernel::IssuedToken& issued) {
-  const auto endpoints = read_endpoints(files, data);
+Result<Environment> environment_of(const std::string& data, const kernel::IssuedToken& issued) {
+  const auto endpoints = read_endpoints(data);
   if (!endpoints) {
     return Error(Code::kUnavailable, "the server's addresses are not known yet");
   }
@@ -85,7 +84,7 @@ class WorkflowPart final : public Part {
                          .scope = core.scope,
                          .client_environment =
                              [&core](const kernel::IssuedToken& issued) {
-                               return environment_of(core.files, core.paths.data, issued);
+                               return environment_of(core.paths.data, issued);
                              },
                          .inherited = inherited(core.paths.executable),
                          .running_per_user = core.limits.running_per_user}) {}

@@ -84,8 +84,7 @@ void run_fsck(CliContext& context) {
 
 // Asks the server, if one runs there, to let its SQL engines end.
 Status release_engines(const std::string& data) {
-  SystemFiles files;
-  if (!read_endpoints(files, data)) return {};  // an engine without its server ends by itself
+  if (!read_endpoints(data)) return {};  // an engine without its server ends by itself
   auto client = ApiClient::connect(data, "");
   if (!client) return client.error();
   const auto done = client->post("/api/v1/sql/release", Json::object());

@@ -101,8 +101,13 @@ void look_at_settings(const SettingSources& sources, std::vector<Diagnosis>& out
     return;
   }
   out.push_back({"settings", State::kGood, loaded->file.empty() ? "no file" : loaded->file});
-  if (const auto running = read_endpoints(files, loaded->data)) {
+  if (const auto running = read_endpoints(loaded->data)) {
     out.push_back({"server", State::kGood, "ready at " + running->http});
+    return;
+  }
+  if (server_holds(loaded->data)) {
+    out.push_back({"server", State::kWarning,
+                   "starting or stopping; " + loaded->data + "/logs/server.log says what it does"});
     return;
   }
   out.push_back({"server", State::kGood, "none runs on this data directory"});
