@@ -58,6 +58,12 @@ Status wait_for_former_engine(const std::string& path) {
   return {};
 }
 
+// Statements that would set a variable are refused to users, by storage/warehouse/sql_text and by
+// the session.
+std::string variable_of(const wire::sql_engine::SystemView& view) {
+  return "strata_view_" + view.name;
+}
+
 constexpr std::string_view kColumnsOf =
     "SELECT schema_name, table_name, column_name, data_type FROM duckdb_columns() "
     "WHERE database_name = 'warehouse' AND NOT internal";
@@ -271,9 +277,12 @@ Result<TableFacts> Engine::facts(const Connection& connection, const std::string
 }
 
 Status Engine::refresh(const wire::sql_engine::SystemView& view) {
+  const std::lock_guard lock(views_);
+  // Its columns are those of the files that there were when it was made.
+  const auto made = view_files_.find(view.name);
+  if (made != view_files_.end() && made->second == view.files) return {};
   auto connection = connect();
   if (!connection) return std::move(connection).error();
-  const std::lock_guard lock(views_);
   // The types are the same whether there are files or not, whatever a file's own are.
   std::string columns, same;
   for (const auto& column : view.columns) {
@@ -281,19 +290,25 @@ Status Engine::refresh(const wire::sql_engine::SystemView& view) {
     columns += (columns.empty() ? "" : ", ") + ("NULL" + as);
     same += (same.empty() ? "" : ", ") + (name(column.name) + as);
   }
+  const std::string files = fmt::format("coalesce(getvariable({}), error({}))",
+                                        quote_text(variable_of(view)), quote_text(view.refusal));
+  const std::string body = view.files.empty()
+                               ? "SELECT " + columns + " WHERE " + files + " IS NULL"
+                               : "SELECT * REPLACE (" + same + ") FROM read_parquet(" + files +
+                                     ", union_by_name = true)";
+  STRATA_TRY(allow(*connection, view));
+  STRATA_TRY(run(*connection,
+                 "CREATE OR REPLACE VIEW " + table_name("strata", view.name) + " AS " + body));
+  view_files_[view.name] = view.files;
+  return {};
+}
+
+Status Engine::allow(const Connection& connection, const wire::sql_engine::SystemView& view) const {
   std::string files;
   for (const auto& file : view.files)
     files += (files.empty() ? "" : ", ") + quote_text(file);
-  const std::string body = files.empty() ? "SELECT " + columns + " WHERE false"
-                                         : "SELECT * REPLACE (" + same + ") FROM read_parquet([" +
-                                               files + "], union_by_name = true)";
-  const std::string sql =
-      "CREATE OR REPLACE VIEW " + table_name("strata", view.name) + " AS " + body;
-  auto& known = view_sql_[view.name];
-  if (known == sql) return {};
-  STRATA_TRY(run(*connection, sql));
-  known = sql;
-  return {};
+  if (files.empty()) files = "''";
+  return run(connection, fmt::format("SET VARIABLE {} = [{}]", variable_of(view), files));
 }
 
 Status Engine::checkpoint() {

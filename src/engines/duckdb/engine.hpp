@@ -61,8 +61,11 @@ class Engine {
   Result<wire::sql_engine::TableFacts> facts(const Connection& connection,
                                              const std::string& schema,
                                              const std::string& name) const;
-  // Makes the view show the files that are there now.
+  // Makes the view show the files that are there now, to the connections that allow() lets read
+  // it. Any other fails with its refusal where it comes to the view, by whatever other views and
+  // macros: the view takes its files from a variable of the connection, which only allow() sets.
   Status refresh(const wire::sql_engine::SystemView& view);
+  Status allow(const Connection& connection, const wire::sql_engine::SystemView& view) const;
   // Writes the log into the database file.
   Status checkpoint();
 
@@ -93,7 +96,7 @@ class Engine {
   duckdb_database database_ = nullptr;
   Commits commits_;
   std::mutex views_;
-  std::map<std::string, std::string> view_sql_;
+  std::map<std::string, std::vector<std::string>> view_files_;
   Meter meter_;
   std::int64_t memory_mb_ = 0;
 };
