@@ -141,6 +141,7 @@ std::string encode(const RunRequest& request) {
     views.push(Json::object({{"name", view.name},
                              {"files", texts(view.files)},
                              {"columns", to_json(view.columns)},
+                             {"named", view.named},
                              {"readable", view.readable},
                              {"refusal", view.refusal}}));
   }
@@ -184,8 +185,8 @@ Result<RunRequest> decode_run(std::string_view payload) {
   out.result_file = json->text("result_file");
   each((*json)["views"], [&](const Json& view) {
     out.views.push_back({view.text("name"), texts_from(view["files"]),
-                         columns_from(view["columns"]), view.boolean("readable"),
-                         view.text("refusal")});
+                         columns_from(view["columns"]), view.boolean("named"),
+                         view.boolean("readable"), view.text("refusal")});
   });
   return out;
 }

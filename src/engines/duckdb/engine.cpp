@@ -128,6 +128,7 @@ Status Engine::configure(const EngineOptions& options) {
                  "the warehouse cannot be opened: " + attached.error().message);
   }
   STRATA_TRY(run(connection, "CREATE SCHEMA IF NOT EXISTS warehouse.strata"));
+  STRATA_TRY(drop_system_views(connection));
   STRATA_TRY(commits_.open(ask(connection)));
   std::string folders = quote_text(options.spool);
   for (const auto& folder : options.view_folders)
@@ -278,11 +279,17 @@ Result<TableFacts> Engine::facts(const Connection& connection, const std::string
 
 Status Engine::refresh(const wire::sql_engine::SystemView& view) {
   const std::lock_guard lock(views_);
-  // Its columns are those of the files that there were when it was made.
-  const auto made = view_files_.find(view.name);
-  if (made != view_files_.end() && made->second == view.files) return {};
+  auto& state = view_states_[view.name];
+  if ((view.named ? state.made : state.looked) == view.files) return {};
   auto connection = connect();
   if (!connection) return std::move(connection).error();
+  if (!view.named) {
+    const auto others = is_defined_over(*connection, view);
+    if (!others) return others.error();
+    state.looked = view.files;
+    if (!*others || state.made == view.files) return {};
+  }
+  // Its columns are those of the files that there are when it is made.
   // The types are the same whether there are files or not, whatever a file's own are.
   std::string columns, same;
   for (const auto& column : view.columns) {
@@ -299,7 +306,31 @@ Status Engine::refresh(const wire::sql_engine::SystemView& view) {
   STRATA_TRY(allow(*connection, view));
   STRATA_TRY(run(*connection,
                  "CREATE OR REPLACE VIEW " + table_name("strata", view.name) + " AS " + body));
-  view_files_[view.name] = view.files;
+  state.made = state.looked = view.files;
+  return {};
+}
+
+// Whether users defined something by which a script comes to the view without naming it.
+Result<bool> Engine::is_defined_over(const Connection& connection,
+                                     const wire::sql_engine::SystemView& view) const {
+  auto found =
+      rows(connection,
+           "SELECT 1 FROM (SELECT sql FROM duckdb_views() WHERE NOT internal AND schema_name <> "
+           "'strata' UNION ALL SELECT macro_definition FROM duckdb_functions() WHERE NOT internal) "
+           "WHERE contains(lower(sql), " +
+               quote_text(view.name) + ") LIMIT 1");
+  if (!found) return std::move(found).error();
+  return !found->empty();
+}
+
+// What an earlier life made, whose files may be others and open to everyone.
+Status Engine::drop_system_views(const Connection& connection) const {
+  auto views = rows(connection,
+                    "SELECT view_name FROM duckdb_views() WHERE database_name = 'warehouse' AND "
+                    "schema_name = 'strata'");
+  if (!views) return std::move(views).error();
+  for (const auto& view : *views)
+    STRATA_TRY(run(connection, "DROP VIEW " + table_name("strata", view[0])));
   return {};
 }
 

@@ -147,7 +147,10 @@ class Session {
  private:
   Outcome run_all() {
     for (const auto& view : request_.views) {
+      // A file that cannot be read fails only who reads it: where the script does not name the
+      // view, a statement that comes to it all the same meets the same fault.
       auto ready = engine_.refresh(view);
+      if (!view.named || !view.readable) ready = Status();
       if (ready && view.readable) ready = engine_.allow(connection_, view);
       if (!ready) return failed(ready.error().message, "");
     }

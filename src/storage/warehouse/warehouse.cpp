@@ -299,7 +299,7 @@ Task<Result<void>> Warehouse::begin(std::shared_ptr<Run> run) {
     for (auto& file : files) {
       if (file.starts_with(data_ + "/")) file.erase(0, data_.size() + 1);
     }
-    message.views.push_back({view.name, std::move(files), view.columns,
+    message.views.push_back({view.name, std::move(files), view.columns, named,
                              run->caller.may(view.permission), refusal_of(view)});
   }
   const std::string payload = encode(message);

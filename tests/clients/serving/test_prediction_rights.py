@@ -121,7 +121,7 @@ def test_without_the_right_no_format_gives_it(narrow, whole):
     assert narrow("FROM strata.predictions", "application/vnd.apache.parquet")[0] == 403
 
 
-def test_what_others_define_over_it_is_no_way_around(narrow, whole):
+def test_what_others_define_over_it_is_no_way_around(server, narrow, whole):
     view, over, macro, table = fresh(), fresh(), fresh(), fresh()
     for text in (
         f"CREATE VIEW {view} AS SELECT * FROM strata.predictions",
@@ -139,6 +139,11 @@ def test_what_others_define_over_it_is_no_way_around(narrow, whole):
         status, answer = whole(f"SELECT count(*) FROM {text}")
         assert status == 200 and answer["rows"][0][0] > 0, answer
     assert narrow(f"FROM {table}")[0] == 200
+    # Nor is the first statement of a new engine, which finds their definitions in the database.
+    url = f"{server.http}/api/v1/sql/release"
+    assert requests.post(url, headers=server.bearer(), timeout=60).status_code < 300
+    assert narrow(f"FROM {over}")[0] == 403
+    assert whole(f"FROM {over}")[0] == 200
 
 
 def test_a_view_over_it_shows_what_was_predicted_later(asked, whole):
