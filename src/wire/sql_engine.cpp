@@ -138,8 +138,12 @@ std::string encode(const RunRequest& request) {
   }
   Json views = Json::array();
   for (const auto& view : request.views) {
-    views.push(Json::object(
-        {{"name", view.name}, {"files", texts(view.files)}, {"columns", to_json(view.columns)}}));
+    views.push(Json::object({{"name", view.name},
+                             {"files", texts(view.files)},
+                             {"columns", to_json(view.columns)},
+                             {"named", view.named},
+                             {"readable", view.readable},
+                             {"refusal", view.refusal}}));
   }
   return Json::object({{"query", request.query},
                        {"note", request.note},
@@ -180,8 +184,9 @@ Result<RunRequest> decode_run(std::string_view payload) {
   out.limit = static_cast<std::uint64_t>(std::max<std::int64_t>(json->integer("limit"), 0));
   out.result_file = json->text("result_file");
   each((*json)["views"], [&](const Json& view) {
-    out.views.push_back(
-        {view.text("name"), texts_from(view["files"]), columns_from(view["columns"])});
+    out.views.push_back({view.text("name"), texts_from(view["files"]),
+                         columns_from(view["columns"]), view.boolean("named"),
+                         view.boolean("readable"), view.text("refusal")});
   });
   return out;
 }

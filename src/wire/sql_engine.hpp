@@ -108,11 +108,14 @@ struct CommitRecord {
   std::vector<std::string> notes;  // of the statement of each effect
 };
 
-// A view over local files that the engine brings up to date before a query that names it.
+// A view over local files that the engine brings up to date before a query.
 struct SystemView {
   std::string name;                 // in the schema "strata"
   std::vector<std::string> files;   // Parquet, relative to the data directory
   std::vector<ColumnInfo> columns;  // its shape while there are no files
+  bool named = false;               // in the script
+  bool readable = false;            // by the session that asks
+  std::string refusal = {};         // the error of a session that may not read it
 };
 
 struct RunRequest {

@@ -54,6 +54,7 @@ WarehousePart::WarehousePart(Core& core, storage::lake::Lake& lake,
 Warehouse::SystemView WarehousePart::predictions_of(const ProjectId& project) {
   Warehouse::SystemView view;
   view.name = "predictions";
+  view.permission = kernel::Permission::kEndpointRead;
   view.folder = "predictions/" + project.str();
   for (const auto& [name, type] :
        std::vector<std::pair<std::string, std::string>>{{"prediction_id", "VARCHAR"},
@@ -68,9 +69,10 @@ Warehouse::SystemView WarehousePart::predictions_of(const ProjectId& project) {
                                                         {"status", "VARCHAR"}}) {
     view.columns.push_back({name, type});
   }
-  view.files = [log = predictions_, project] {
+  view.files = [log = predictions_, project](bool fresh) {
     // What was answered before the query is in it. A log that cannot be written shows what it has.
-    if (const auto flushed = log->flush(); !flushed) {
+    const Status flushed = fresh ? log->flush() : Status();
+    if (!flushed) {
       strata::log::warn("warehouse.predictions",
                         Json::object({{"error", flushed.error().message}}));
     }

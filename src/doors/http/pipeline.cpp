@@ -10,16 +10,35 @@ namespace strata::http {
 
 namespace {
 
-// W3C trace context: the caller's trace id, or a new one.
-std::string trace_of(const Headers& headers, Random& random) {
-  const auto field = headers.find("traceparent");
-  const bool sized = field && field->size() >= 55 && (*field)[2] == '-' && (*field)[35] == '-';
-  if (sized) {
-    const std::string_view id = field->substr(3, 32);
-    const bool hex = id.find_first_not_of("0123456789abcdef") == std::string_view::npos;
-    if (hex && id.find_first_not_of('0') != std::string_view::npos) return std::string(id);
+// The trace id of a traceparent; nothing when it is malformed. A later version may add fields
+// behind those of 00, but for ff, which is none. Spec: W3C Trace Context, section 3.2.
+std::optional<std::string> trace_id_in(std::string_view field) {
+  constexpr std::size_t kLength = 55;
+  if (field.size() < kLength || field[2] != '-' || field[35] != '-' || field[52] != '-') return {};
+  const std::string_view version = field.substr(0, 2);
+  const std::string_view id = field.substr(3, 32);
+  const std::string_view parent = field.substr(36, 16);
+  for (const std::string_view part : {version, id, parent, field.substr(53, 2)}) {
+    if (part.find_first_not_of("0123456789abcdef") != std::string_view::npos) return {};
   }
-  return random.hex(16);
+  const bool longer = field.size() > kLength;
+  if (version == "ff" || (longer && (version == "00" || field[kLength] != '-'))) return {};
+  for (const std::string_view part : {id, parent}) {
+    if (part.find_first_not_of('0') == std::string_view::npos) return {};
+  }
+  return std::string(id);
+}
+
+// The caller's trace id; a new one without any, and when several disagree on which it is.
+std::string trace_of(const Headers& headers, Random& random) {
+  std::optional<std::string> given;
+  int fields = 0;
+  for (const auto& [name, value] : headers.all()) {
+    if (!equal_ignoring_case(name, "traceparent")) continue;
+    given = trace_id_in(value);
+    ++fields;
+  }
+  return given && fields == 1 ? *given : random.hex(16);
 }
 
 // The place of a status among a route's counters; those that no handler gives share no place.

@@ -81,6 +81,7 @@ constexpr Type kTypes[] = {
     {"TriggerFailure", "time: string, cause: string, error: string"},
     {"Flow",
      "name: string, description: string, version: string, number: integer, owner: string, "
+     "applied_by: string, "
      "updated: string|null, steps: integer, triggers: FlowTrigger[], next_run: string|null, "
      "trigger_failure: TriggerFailure|null, last_run?: FlowRun|null, spec?: FlowSpec, versions?: "
      "FlowVersion[]"},

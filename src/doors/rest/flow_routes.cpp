@@ -48,6 +48,7 @@ Json flow_json(const FlowSummary& flow) {
                        {"version", flow.version},
                        {"number", flow.number},
                        {"owner", flow.owner},
+                       {"applied_by", flow.applied_by},
                        {"updated", time_json(flow.updated)},
                        {"steps", static_cast<std::int64_t>(flow.spec.steps.size())},
                        {"triggers", spec["triggers"]},

@@ -343,5 +343,43 @@ TEST(DuckDbValues, Decimals_keep_all_digits) {
   EXPECT_EQ(out, "-0.005 0 850705917302346158658436518579420528.64");
 }
 
+TEST_F(DuckDb, A_system_view_is_read_only_by_sessions_that_may) {
+  const std::string file = "warehouse/spool/r/seen.parquet";
+  rows("COPY (SELECT 7 AS a) TO '" + file + "' (FORMAT parquet)");
+  wire::sql_engine::SystemView view{"seen", {file}, {{"a", "INTEGER"}}, true, true, "no right"};
+  const auto ask = [&](const std::string& sql) {
+    RunRequest request;
+    request.statements = {{sql, true, true, false}};
+    view.named = sql.contains("seen");
+    request.views = {view};
+    const auto answer = run(request);
+    return answer.failure ? answer.failure->message : answer.data;
+  };
+  EXPECT_THAT(ask("FROM strata.seen"), HasSubstr("[7]"));
+  ask("CREATE VIEW beyond AS FROM strata.seen");
+  ask("CREATE MACRO behind() AS TABLE FROM beyond");
+  EXPECT_THAT(ask("FROM beyond"), HasSubstr("[7]"));
+  view.readable = false;
+  EXPECT_THAT(ask("FROM behind() WHERE false"), HasSubstr("no right"));
+  for (const auto& files : {std::vector<std::string>{file}, std::vector<std::string>{}}) {
+    view.files = files;
+    view.readable = false;
+    for (const std::string sql : {"FROM strata.seen", "FROM beyond", "SELECT count(*) FROM beyond",
+                                  "FROM behind()", "CREATE TABLE t AS FROM beyond"}) {
+      EXPECT_THAT(ask(sql), HasSubstr("no right")) << sql;
+    }
+    view.readable = true;
+  }
+  EXPECT_THAT(ask("SELECT 'rows: ' || count(*) FROM behind()"), HasSubstr("rows: 0"));
+
+  // A file that cannot be read is the fault of those only who read it.
+  view.files = {"warehouse/spool/r/gone.parquet"};
+  EXPECT_THAT(ask("SELECT 8"), HasSubstr("[8]"));
+  EXPECT_THAT(ask("FROM strata.seen"), HasSubstr("gone.parquet"));
+  view.files = {file};
+  EXPECT_THAT(ask("FROM beyond"), HasSubstr("[7]"));
+  ask("DROP VIEW beyond");
+}
+
 }  // namespace
 }  // namespace strata::engines::duckdb

@@ -58,6 +58,12 @@ Status wait_for_former_engine(const std::string& path) {
   return {};
 }
 
+// Statements that would set a variable are refused to users, by storage/warehouse/sql_text and by
+// the session.
+std::string variable_of(const wire::sql_engine::SystemView& view) {
+  return "strata_view_" + view.name;
+}
+
 constexpr std::string_view kColumnsOf =
     "SELECT schema_name, table_name, column_name, data_type FROM duckdb_columns() "
     "WHERE database_name = 'warehouse' AND NOT internal";
@@ -122,6 +128,7 @@ Status Engine::configure(const EngineOptions& options) {
                  "the warehouse cannot be opened: " + attached.error().message);
   }
   STRATA_TRY(run(connection, "CREATE SCHEMA IF NOT EXISTS warehouse.strata"));
+  STRATA_TRY(drop_system_views(connection));
   STRATA_TRY(commits_.open(ask(connection)));
   std::string folders = quote_text(options.spool);
   for (const auto& folder : options.view_folders)
@@ -271,9 +278,18 @@ Result<TableFacts> Engine::facts(const Connection& connection, const std::string
 }
 
 Status Engine::refresh(const wire::sql_engine::SystemView& view) {
+  const std::lock_guard lock(views_);
+  auto& state = view_states_[view.name];
+  if ((view.named ? state.made : state.looked) == view.files) return {};
   auto connection = connect();
   if (!connection) return std::move(connection).error();
-  const std::lock_guard lock(views_);
+  if (!view.named) {
+    const auto others = is_defined_over(*connection, view);
+    if (!others) return others.error();
+    state.looked = view.files;
+    if (!*others || state.made == view.files) return {};
+  }
+  // Its columns are those of the files that there are when it is made.
   // The types are the same whether there are files or not, whatever a file's own are.
   std::string columns, same;
   for (const auto& column : view.columns) {
@@ -281,19 +297,49 @@ Status Engine::refresh(const wire::sql_engine::SystemView& view) {
     columns += (columns.empty() ? "" : ", ") + ("NULL" + as);
     same += (same.empty() ? "" : ", ") + (name(column.name) + as);
   }
+  const std::string files = fmt::format("coalesce(getvariable({}), error({}))",
+                                        quote_text(variable_of(view)), quote_text(view.refusal));
+  const std::string body = view.files.empty()
+                               ? "SELECT " + columns + " WHERE " + files + " IS NULL"
+                               : "SELECT * REPLACE (" + same + ") FROM read_parquet(" + files +
+                                     ", union_by_name = true)";
+  STRATA_TRY(allow(*connection, view));
+  STRATA_TRY(run(*connection,
+                 "CREATE OR REPLACE VIEW " + table_name("strata", view.name) + " AS " + body));
+  state.made = state.looked = view.files;
+  return {};
+}
+
+// Whether users defined something by which a script comes to the view without naming it.
+Result<bool> Engine::is_defined_over(const Connection& connection,
+                                     const wire::sql_engine::SystemView& view) const {
+  auto found =
+      rows(connection,
+           "SELECT 1 FROM (SELECT sql FROM duckdb_views() WHERE NOT internal AND schema_name <> "
+           "'strata' UNION ALL SELECT macro_definition FROM duckdb_functions() WHERE NOT internal) "
+           "WHERE contains(lower(sql), " +
+               quote_text(view.name) + ") LIMIT 1");
+  if (!found) return std::move(found).error();
+  return !found->empty();
+}
+
+// What an earlier life made, whose files may be others and open to everyone.
+Status Engine::drop_system_views(const Connection& connection) const {
+  auto views = rows(connection,
+                    "SELECT view_name FROM duckdb_views() WHERE database_name = 'warehouse' AND "
+                    "schema_name = 'strata'");
+  if (!views) return std::move(views).error();
+  for (const auto& view : *views)
+    STRATA_TRY(run(connection, "DROP VIEW " + table_name("strata", view[0])));
+  return {};
+}
+
+Status Engine::allow(const Connection& connection, const wire::sql_engine::SystemView& view) const {
   std::string files;
   for (const auto& file : view.files)
     files += (files.empty() ? "" : ", ") + quote_text(file);
-  const std::string body = files.empty() ? "SELECT " + columns + " WHERE false"
-                                         : "SELECT * REPLACE (" + same + ") FROM read_parquet([" +
-                                               files + "], union_by_name = true)";
-  const std::string sql =
-      "CREATE OR REPLACE VIEW " + table_name("strata", view.name) + " AS " + body;
-  auto& known = view_sql_[view.name];
-  if (known == sql) return {};
-  STRATA_TRY(run(*connection, sql));
-  known = sql;
-  return {};
+  if (files.empty()) files = "''";
+  return run(connection, fmt::format("SET VARIABLE {} = [{}]", variable_of(view), files));
 }
 
 Status Engine::checkpoint() {

@@ -61,8 +61,12 @@ class Engine {
   Result<wire::sql_engine::TableFacts> facts(const Connection& connection,
                                              const std::string& schema,
                                              const std::string& name) const;
-  // Makes the view show the files that are there now.
+  // Makes the view show the files that are there now, to the connections that allow() lets read
+  // it. Any other fails with its refusal where it comes to the view, by whatever other views and
+  // macros: the view takes its files from a variable of the connection, which only allow() sets.
+  // Does nothing for a script that cannot come to the view. Errors: a file cannot be read.
   Status refresh(const wire::sql_engine::SystemView& view);
+  Status allow(const Connection& connection, const wire::sql_engine::SystemView& view) const;
   // Writes the log into the database file.
   Status checkpoint();
 
@@ -88,12 +92,19 @@ class Engine {
  private:
   explicit Engine(std::unique_ptr<const Library> library) : library_(std::move(library)) {}
   Status configure(const EngineOptions& options);
+  Status drop_system_views(const Connection& connection) const;
+  Result<bool> is_defined_over(const Connection& connection,
+                               const wire::sql_engine::SystemView& view) const;
 
   std::unique_ptr<const Library> library_;
   duckdb_database database_ = nullptr;
   Commits commits_;
   std::mutex views_;
-  std::map<std::string, std::string> view_sql_;
+  struct ViewState {
+    std::optional<std::vector<std::string>> made;    // the files that it was made for
+    std::optional<std::vector<std::string>> looked;  // for which all are served that name it not
+  };
+  std::map<std::string, ViewState> view_states_;
   Meter meter_;
   std::int64_t memory_mb_ = 0;
 };

@@ -147,7 +147,12 @@ class Session {
  private:
   Outcome run_all() {
     for (const auto& view : request_.views) {
-      if (auto ready = engine_.refresh(view); !ready) return failed(ready.error().message, "");
+      // A file that cannot be read fails only who reads it: where the script does not name the
+      // view, a statement that comes to it all the same meets the same fault.
+      auto ready = engine_.refresh(view);
+      if (!view.named || !view.readable) ready = Status();
+      if (ready && view.readable) ready = engine_.allow(connection_, view);
+      if (!ready) return failed(ready.error().message, "");
     }
     // A script is one transaction, unless it brings its own.
     const bool own = std::any_of(request_.statements.begin(), request_.statements.end(),

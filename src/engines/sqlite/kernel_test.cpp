@@ -191,6 +191,41 @@ TEST_F(KernelTest, A_scope_with_a_slip_names_the_one_that_was_meant) {
   EXPECT_NE(scopes.error().message.find("lake:read"), std::string::npos);
 }
 
+TEST_F(KernelTest, A_scope_is_kept_as_a_text_that_reads_as_the_same) {
+  for (const std::string text : {"all", "lake:read", "flow,sql:query,endpoint"}) {
+    const auto scopes = parse_scopes(text);
+    ASSERT_TRUE(scopes.ok());
+    EXPECT_EQ(parse_scopes(scopes_text(*scopes)).value(), *scopes) << scopes_text(*scopes);
+  }
+}
+
+TEST_F(KernelTest, A_task_may_what_its_user_may_now_within_the_scope_of_its_run) {
+  ASSERT_TRUE(sync_wait(identity_->create_project(root_, "pricing")).ok());
+  ASSERT_TRUE(sync_wait(identity_->create_user(root_, "ned", "sales", Role::kViewer)).ok());
+  const auto give = [&](Role role) {
+    const Member member{Member::Kind::kUser, "ned", role};
+    ASSERT_TRUE(sync_wait(identity_->set_member(root_, "pricing", member)).ok());
+  };
+  give(Role::kMember);
+  const Identity::TaskAttempt attempt{"r/a/1", "r/a", "ned", ProjectId("pricing"),
+                                      parse_scopes("flow,lake,admin").value()};
+  const auto issued = identity_->admit_task(attempt);
+  ASSERT_TRUE(issued.ok());
+  const auto by_token = identity_->authenticate(issued->token).value();
+  const auto by_key = identity_->access_key(issued->info.access_key_id).value().caller;
+  for (const Caller& task : {by_token, by_key, identity_->renewed(by_token).value()}) {
+    EXPECT_TRUE(task.may(Permission::kLakeWrite) && task.may(Permission::kFlowWrite));
+    EXPECT_FALSE(task.may(Permission::kModelRead));
+    EXPECT_FALSE(task.scope.test(static_cast<std::size_t>(Permission::kAdmin)));
+  }
+  give(Role::kViewer);
+  EXPECT_FALSE(identity_->authenticate(issued->token)->may(Permission::kLakeWrite));
+  EXPECT_TRUE(identity_->authenticate(issued->token)->may(Permission::kLakeRead));
+  give(Role::kAdmin);
+  EXPECT_FALSE(identity_->authenticate(issued->token)->may(Permission::kProjectAdmin));
+  EXPECT_FALSE(identity_->authenticate(issued->token)->may(Permission::kModelRead));
+}
+
 TEST_F(KernelTest, A_disabled_user_is_refused_with_all_tokens) {
   ASSERT_TRUE(sync_wait(identity_->create_user(root_, "ned", "sales", Role::kMember)).ok());
   const auto issued = token("ned");

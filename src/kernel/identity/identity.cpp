@@ -169,6 +169,7 @@ Result<Caller> Identity::caller_of(const State& state, const Token& token,
   if (!caller) return caller;
   caller->token = token.info.id;
   caller->permissions &= token.scopes;
+  caller->scope = token.scopes;
   return caller;
 }
 
@@ -421,9 +422,11 @@ Result<Caller> Identity::caller_of(const TaskAttempt& attempt) const {
     return not_found(fmt::format("there is no user '{}'", printable(attempt.user_name)));
   auto caller = caller_in(*state_, state_->users.at(id->second), attempt.project);
   if (!caller) return caller;
+  caller->scope = attempt.scope;
   for (const Permission kept :
        {Permission::kAdmin, Permission::kProjectAdmin, Permission::kAuditRead})
-    caller->permissions.reset(static_cast<std::size_t>(kept));
+    caller->scope.reset(static_cast<std::size_t>(kept));
+  caller->permissions &= caller->scope;
   caller->task = attempt.task;
   caller->token = TokenId(attempt.name);
   return caller;

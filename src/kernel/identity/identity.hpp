@@ -30,6 +30,9 @@ struct Caller {
   TokenId token;      // of a running task: the name of its attempt
   Permissions permissions;
   std::string task{};  // "<flow run>/<step>" when a running task calls, else empty
+  // What its credentials are narrowed to, whatever its user's role: `permissions` lie within, and
+  // so does all that is done for it later.
+  Permissions scope = Permissions().set();
   bool may(Permission p) const { return permissions.test(static_cast<std::size_t>(p)); }
 };
 
@@ -158,13 +161,14 @@ class Identity {
 
   // Credentials for one attempt of a task. They are derived from the master key and the attempt's
   // name, live in memory only, and hold from here until dismiss_task(); after a restart admitting
-  // the attempt again gives the same ones. They may do what the user may, but for administration,
-  // the audit log and making tokens. Errors: as act_as().
+  // the attempt again gives the same ones. They may do what the user may at that time, within
+  // `scope`, but for administration, the audit log and making tokens. Errors: as act_as().
   struct TaskAttempt {
     std::string name;  // unique for ever
     std::string task;  // becomes Caller.task
     std::string user_name;
     ProjectId project;
+    Permissions scope;  // of who started the run
   };
   Result<IssuedToken> admit_task(const TaskAttempt& attempt);
   void dismiss_task(const std::string& name);

@@ -113,4 +113,15 @@ Result<Permissions> parse_scopes(std::string_view text) {
   return granted;
 }
 
+std::string scopes_text(const Permissions& scopes) {
+  if (scopes.all()) return "all";
+  std::string out;
+  for (std::size_t i = 0; i < kNames.size(); ++i) {
+    if (!scopes.test(i)) continue;
+    if (!out.empty()) out += ',';
+    out += kNames[i];
+  }
+  return out;
+}
+
 }  // namespace strata::kernel

@@ -58,5 +58,7 @@ Permissions permissions_of(Role role);
 // "all", or a comma-separated list of permission texts and areas. Errors: kInvalidArgument naming
 // the nearest known scope.
 Result<Permissions> parse_scopes(std::string_view text);
+// The text that parse_scopes() reads as these.
+std::string scopes_text(const Permissions& scopes);
 
 }  // namespace strata::kernel

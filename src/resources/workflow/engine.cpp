@@ -126,7 +126,7 @@ Status Engine::load() {
       auto spec = tables::spec_of(r, row.project, row.flow, row.version);
       if (!spec) return spec.error();
       contexts[row.run.id] = std::make_shared<const RunContext>(
-          RunContext{row.project, row.flow, row.version, row.params, std::move(*spec)});
+          RunContext{row.project, row.flow, row.version, row.params, std::move(*spec), row.scope});
       if (row.cancel_requested) cancelled.push_back(row.run.id);
       state.runs[row.run.id] = std::move(row.run);
     }
@@ -136,9 +136,9 @@ Status Engine::load() {
   for (const std::string& text : state.active_tokens()) {
     const auto token = scheduler::Token::parse(text);
     const auto& run = state.runs.at(token->run);
-    const auto admitted =
-        ports_.identity.admit_task({text, fmt::format("{}/{}", run.id, token->step), run.user,
-                                    ProjectId(contexts.at(run.id)->project)});
+    const auto admitted = ports_.identity.admit_task(
+        {text, fmt::format("{}/{}", run.id, token->step), run.user,
+         ProjectId(contexts.at(run.id)->project), contexts.at(run.id)->scope});
     if (!admitted)
       log::warn("workflow.admit",
                 Json::object({{"attempt", text}, {"error", admitted.error().message}}));

@@ -84,7 +84,7 @@ class Preparation {
       set(name, value);
     const auto issued =
         ports_.identity.admit_task({start_.token, fmt::format("{}/{}", start_.run.id, step_->name),
-                                    start_.run.user, ProjectId(context_.project)});
+                                    start_.run.user, ProjectId(context_.project), context_.scope});
     if (!issued) return issued.error();
     const auto client = ports_.client_environment(*issued);
     if (!client) return client.error();

@@ -14,6 +14,7 @@ struct RunContext {
   std::string project, flow, version;
   Json params;
   wire::FlowSpec spec;
+  kernel::Permissions scope;  // that its steps do not go beyond
 };
 
 // Everything that one attempt needs to run: folders with its inputs, its command with references

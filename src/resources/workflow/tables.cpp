@@ -33,7 +33,15 @@ constexpr kernel::Migration kMigrations[] = {
     {"workflow", 2,
      "ALTER TABLE flows ADD COLUMN trigger_failed INTEGER;"
      "ALTER TABLE flows ADD COLUMN trigger_cause TEXT NOT NULL DEFAULT '';"
-     "ALTER TABLE flows ADD COLUMN trigger_error TEXT NOT NULL DEFAULT '';"}};
+     "ALTER TABLE flows ADD COLUMN trigger_error TEXT NOT NULL DEFAULT '';"},
+    // Of what is older, nobody kept the scope of the token that applied or started it: NULL stands
+    // for all rights of its user. Who applied the current version is who first applied that text.
+    {"workflow", 3,
+     "ALTER TABLE flows ADD COLUMN applied_by TEXT NOT NULL DEFAULT '';"
+     "ALTER TABLE flows ADD COLUMN scope TEXT;"
+     "UPDATE flows SET applied_by = COALESCE((SELECT v.created_by FROM flow_versions v WHERE "
+     "v.project = flows.project AND v.name = flows.name AND v.version = flows.version), owner);"
+     "ALTER TABLE flow_runs ADD COLUMN scope TEXT;"}};
 
 }  // namespace
 
@@ -48,11 +56,11 @@ namespace {
 
 constexpr std::string_view kFlowColumns =
     "SELECT f.project, f.name, f.version, f.owner, f.updated, v.number, v.spec,"
-    " f.trigger_failed, f.trigger_cause, f.trigger_error FROM flows f"
+    " f.trigger_failed, f.trigger_cause, f.trigger_error, f.applied_by, f.scope FROM flows f"
     " JOIN flow_versions v ON v.project = f.project AND v.name = f.name AND v.version = f.version";
 constexpr std::string_view kRunColumns =
-    "SELECT project, flow, version, cause, params, idempotency_key, cancel_requested, doc FROM "
-    "flow_runs";
+    "SELECT project, flow, version, cause, params, idempotency_key, cancel_requested, doc, "
+    "scope FROM flow_runs";
 
 Result<wire::FlowSpec> parse_spec(const std::string& text) {
   const auto json = parse_json(text);
@@ -61,11 +69,18 @@ Result<wire::FlowSpec> parse_spec(const std::string& text) {
   return wire::read_flow_json(*json, options);
 }
 
+// Nothing is stored for what was made before scopes were kept: all that its user may.
+Result<kernel::Permissions> scope_of(const std::string& text) {
+  return text.empty() ? kernel::Permissions().set() : kernel::parse_scopes(text);
+}
+
 Result<FlowRow> flow_of(const kernel::Row& row) {
   auto spec = parse_spec(row.text(6));
   if (!spec) return spec.error().wrap("stored pipeline '" + row.text(1) + "' cannot be read");
-  FlowRow out{row.text(0),     row.text(1),    row.text(2),
-              row.text(3),     row.integer(5), Instant{row.integer(4)},
+  const auto scope = scope_of(row.text(11));
+  if (!scope) return scope.error();
+  FlowRow out{row.text(0),     row.text(1), row.text(2),    row.text(3),
+              row.text(10),    *scope,      row.integer(5), Instant{row.integer(4)},
               std::move(*spec)};
   if (const auto at = row.maybe_integer(7))
     out.trigger_failure = TriggerFailure{Instant{*at}, row.text(8), row.text(9)};
@@ -79,8 +94,10 @@ Result<RunRow> run_of(const kernel::Row& row) {
   if (!doc) return doc.error();
   auto run = scheduler::run_from_json(*doc);
   if (!run) return run.error();
-  return RunRow{row.text(0), row.text(1),        row.text(2),         row.text(3),
-                row.text(5), std::move(*params), row.integer(6) != 0, std::move(*run)};
+  const auto scope = scope_of(row.text(8));
+  if (!scope) return scope.error();
+  return RunRow{row.text(0),        row.text(1),         row.text(2), row.text(3),    row.text(5),
+                std::move(*params), row.integer(6) != 0, *scope,      std::move(*run)};
 }
 
 template <class T, class F>
@@ -168,10 +185,13 @@ Result<std::int64_t> put_flow(Writer& w, const kernel::Caller& by, const wire::F
                         now.micros, by.user_name})));
   }
   STRATA_TRY(done(
-      w.execute("INSERT INTO flows (project, name, version, owner, updated) VALUES (?, ?, ?, ?, ?)"
+      w.execute("INSERT INTO flows (project, name, version, owner, updated, applied_by, scope)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (project, name) DO UPDATE SET version = excluded.version, updated = "
-                "excluded.updated, trigger_failed = NULL",
-                {project, spec.name, version, by.user_name, now.micros})));
+                "excluded.updated, applied_by = excluded.applied_by, scope = excluded.scope, "
+                "trigger_failed = NULL",
+                {project, spec.name, version, by.user_name, now.micros, by.user_name,
+                 kernel::scopes_text(by.scope)})));
   return number;
 }
 
@@ -274,9 +294,10 @@ Status insert_run(Writer& w, RunRow& row) {
       row.idempotency_key.empty() ? kernel::SqlValue() : kernel::SqlValue(row.idempotency_key);
   STRATA_TRY(done(w.execute(
       "INSERT INTO flow_runs (id, sequence, project, flow, version, cause, params, idempotency_key,"
-      " state, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      " state, doc, scope) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       {run.id, run.sequence, row.project, row.flow, row.version, row.cause, row.params.dump(), key,
-       scheduler::name_of(run.state), scheduler::run_to_json(run).dump()})));
+       scheduler::name_of(run.state), scheduler::run_to_json(run).dump(),
+       kernel::scopes_text(row.scope)})));
   for (std::size_t i = 0; i < run.tasks.size(); ++i) {
     const auto& task = run.tasks[i];
     STRATA_TRY(done(

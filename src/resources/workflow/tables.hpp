@@ -17,6 +17,8 @@ using kernel::Writer;
 // --- pipelines ---
 struct FlowRow {
   std::string project, name, version, owner;
+  std::string applied_by;     // who made `version` the current one, for whom triggers act
+  kernel::Permissions scope;  // of the credentials that did
   std::int64_t number = 0;
   Instant updated;
   wire::FlowSpec spec;
@@ -31,6 +33,7 @@ Result<std::vector<FlowRow>> all_flows(Reader& r, const std::optional<std::strin
 Result<wire::FlowSpec> spec_of(Reader& r, const std::string& project, const std::string& flow,
                                const std::string& version);
 // Stores the spec as the flow's newest version unless it is that already; the version's number.
+// The first to apply the flow stays its owner; `by` is from now on for whom its triggers act.
 Result<std::int64_t> put_flow(Writer& w, const kernel::Caller& by, const wire::FlowSpec& spec,
                               Instant now);
 // What the newest trigger came to; nothing when it started a run.
@@ -45,7 +48,8 @@ struct RunRow {
   std::string project, flow, version, cause, idempotency_key;
   Json params;
   bool cancel_requested = false;
-  scheduler::Run run;  // without tasks, unless asked for
+  kernel::Permissions scope;  // that the credentials of its steps do not go beyond
+  scheduler::Run run;         // without tasks, unless asked for
 };
 Result<std::optional<RunRow>> find_run(Reader& r, const std::string& project,
                                        const std::string& id);

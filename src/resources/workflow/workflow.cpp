@@ -31,9 +31,8 @@ Error no_run(const std::string& id) {
 }
 
 FlowSummary summary_of(const tables::FlowRow& row, Instant now) {
-  FlowSummary out{row.name,           row.spec.description, row.version, row.owner,
-                  row.number,         row.updated,          row.spec,    {},
-                  row.trigger_failure};
+  FlowSummary out{row.name,   row.spec.description, row.version, row.owner, row.applied_by,
+                  row.number, row.updated,          row.spec,    {},        row.trigger_failure};
   for (const auto& trigger : row.spec.triggers) {
     const auto* const cron = std::get_if<wire::CronTrigger>(&trigger);
     if (cron == nullptr) continue;
@@ -74,6 +73,7 @@ struct Workflows::Impl {
   // --- runs, by people and by triggers ---
   struct Order {
     std::string project, user, cause, key;
+    kernel::Permissions scope;  // for what its steps may do, beside the user's rights
     Json params = Json::object();
     const tables::FlowRow* flow = nullptr;
     std::optional<kernel::NodeRef> reason;  // the object whose arrival started it
@@ -100,9 +100,8 @@ struct Workflows::Impl {
                    fmt::format("{} runs of '{}' wait already", *queued, spec.name));
     }
     const Instant now = ports.clock.now();
-    tables::RunRow row{order.project, spec.name, order.flow->version,
-                       order.cause,   order.key, std::move(*params),
-                       false,         {}};
+    tables::RunRow row{order.project,      spec.name, order.flow->version, order.cause, order.key,
+                       std::move(*params), false,     order.scope,         {}};
     row.run.id = ports.random.uuid7(now);
     row.run.user = order.user;
     row.run.group = order.project + "/" + spec.name;
@@ -120,7 +119,7 @@ struct Workflows::Impl {
                                     "flow_run:" + row.run.id,
                                     Json::object({{"flow", row.flow}, {"cause", row.cause}})));
     auto context = std::make_shared<const RunContext>(
-        RunContext{row.project, row.flow, row.version, row.params, spec});
+        RunContext{row.project, row.flow, row.version, row.params, spec, row.scope});
     w.after_commit(
         [this, run = row.run, context = std::move(context)] { engine.submit(run, context); });
     return row;
@@ -177,13 +176,24 @@ struct Workflows::Impl {
     }
   }
 
-  // A pipeline's owner runs what triggers start. A disabled or unknown one starts nothing; an event
-  // of the pipeline says so, and a fault that lasts must not hold up all others.
+  // Whoever applied the current version runs what its triggers start, with no more than the token
+  // that applied it allowed: a pipeline's text must never run with the rights of somebody else. Who
+  // may not start runs (any more) starts nothing; an event of the pipeline says so, and a fault
+  // that lasts must not hold up all others.
   Status start_by_trigger(Writer& w, const tables::FlowRow& row, Order order) {
-    const auto owner = ports.identity.act_as(row.owner, ProjectId(row.project));
-    if (!owner) return trigger_failed(w, row, order, owner.error());
+    auto user = ports.identity.act_as(row.applied_by, ProjectId(row.project));
+    if (!user) return trigger_failed(w, row, order, user.error());
+    user->permissions &= row.scope;
+    if (!user->may(kernel::Permission::kFlowWrite)) {
+      const Error why(Code::kPermissionDenied,
+                      fmt::format("'{}', who applied this version, may not start runs in the "
+                                  "project '{}'",
+                                  row.applied_by, row.project));
+      return trigger_failed(w, row, order, why);
+    }
     order.project = row.project;
-    order.user = row.owner;
+    order.user = row.applied_by;
+    order.scope = row.scope;
     order.flow = &row;
     const auto made = create(w, order);
     if (made && row.trigger_failure) return tables::set_trigger_failure(w, row, std::nullopt);
@@ -429,9 +439,9 @@ Task<Result<FlowSummary>> Workflows::apply(const Caller& caller, wire::FlowSpec 
   }
   const Instant now = impl_->ports.clock.now();
   if (dry_run) {
-    co_return summary_of(
-        {caller.project.str(), spec.name, wire::flow_version(spec), caller.user_name, 0, now, spec},
-        now);
+    co_return summary_of({caller.project.str(), spec.name, wire::flow_version(spec),
+                          caller.user_name, caller.user_name, caller.scope, 0, now, spec},
+                         now);
   }
   const auto write = [&](Writer& w) -> Result<tables::FlowRow> {
     const auto number = tables::put_flow(w, caller, spec, now);
@@ -513,6 +523,7 @@ Task<Result<FlowRun>> Workflows::run(const Caller& caller, const std::string& na
     Impl::Order order;
     order.project = caller.project.str();
     order.user = caller.user_name;
+    order.scope = caller.scope;
     order.cause = "manual";
     order.key = request.idempotency_key;
     order.params = request.params;

@@ -65,6 +65,7 @@ struct TriggerFailure {
 
 struct FlowSummary {
   std::string name, description, version, owner;
+  std::string applied_by;   // who made this version the current one: triggers act for that user
   std::int64_t number = 0;  // of the version, from 1
   Instant updated;
   wire::FlowSpec spec;
@@ -115,7 +116,8 @@ class Workflows {
   // Stops scheduling; running tasks go on without the server. Blocks briefly.
   void stop();
 
-  // Stores a pipeline; an unchanged one keeps its version. Errors: kInvalidArgument (a resource
+  // Stores a pipeline; an unchanged one keeps its version. Its triggers act for the caller from
+  // then on, within the scope of the caller's credentials. Errors: kInvalidArgument (a resource
   // request beyond the node, a package that was not uploaded, a cron zone).
   Task<Result<FlowSummary>> apply(const kernel::Caller& caller, wire::FlowSpec spec, bool dry_run);
   Task<Result<std::vector<FlowSummary>>> list(const kernel::Caller& caller);
@@ -129,7 +131,8 @@ class Workflows {
   // kInvalidArgument.
   Task<Result<std::string>> add_package(const kernel::Caller& caller, std::string tar);
 
-  // Errors: kNotFound, kInvalidArgument (parameters), kResourceExhausted (too many runs wait).
+  // The credentials of its steps go no further than the caller's. Errors: kNotFound,
+  // kInvalidArgument (parameters), kResourceExhausted (too many runs wait).
   Task<Result<FlowRun>> run(const kernel::Caller& caller, const std::string& name,
                             const RunRequest& request);
   struct RunFilter {

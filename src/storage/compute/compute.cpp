@@ -1,7 +1,6 @@
 #include "storage/compute/compute.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 namespace strata::storage::compute {
 
@@ -28,6 +27,8 @@ CREATE TABLE compute_prices (
 INSERT INTO compute_prices (node, since, per_hour, currency)
   SELECT name, 0, price_per_hour, currency FROM compute_nodes WHERE price_per_hour IS NOT NULL;
 )"}};
+
+constexpr double kMaxPerHour = 1e9;
 
 bool is_currency(const std::string& text) {
   return text.size() == 3 &&
@@ -157,8 +158,12 @@ Task<Result<NodeInfo>> Compute::measure(const kernel::Caller& caller, std::strin
 Task<Result<NodeInfo>> Compute::set_price(const kernel::Caller& caller, std::string node,
                                           Price price) {
   STRATA_CO_TRY(check_node(node));
-  if (!std::isfinite(price.per_hour) || price.per_hour < 0) {
-    co_return invalid("per_hour", "per_hour must be a number from 0 up");
+  // Also refuses what is no number.
+  if (!(price.per_hour >= 0 && price.per_hour <= kMaxPerHour)) {
+    co_return invalid("per_hour",
+                      fmt::format("per_hour must be a number from 0 to {:.0f}: no machine costs "
+                                  "more in any currency, and costs are summed up",
+                                  kMaxPerHour));
   }
   if (!is_currency(price.currency)) {
     co_return invalid("currency",

@@ -28,6 +28,11 @@ bool is_query_id(std::string_view id) {
   });
 }
 
+std::string refusal_of(const Warehouse::SystemView& view) {
+  return fmt::format("strata.{} needs the permission {}, which this token lacks", view.name,
+                     kernel::permission_name(view.permission));
+}
+
 }  // namespace
 
 // Reads on behalf of whoever sends the answer; ends the query when nobody does any more.
@@ -286,12 +291,16 @@ Task<Result<void>> Warehouse::begin(std::shared_ptr<Run> run) {
   message.limit = run->request.limit;
   message.result_file = run->folder + "/result.parquet";
   for (auto& view : views_) {
-    if (!to_lower(run->request.sql).contains(view.name)) continue;
-    auto files = co_await ports_.pool.run(view.files);
+    const bool named = to_lower(run->request.sql).contains(view.name);
+    auto list = [&view, named] {
+      return view.files(named);
+    };
+    auto files = co_await ports_.pool.run(list);
     for (auto& file : files) {
       if (file.starts_with(data_ + "/")) file.erase(0, data_.size() + 1);
     }
-    message.views.push_back({view.name, std::move(files), view.columns});
+    message.views.push_back({view.name, std::move(files), view.columns, named,
+                             run->caller.may(view.permission), refusal_of(view)});
   }
   const std::string payload = encode(message);
   run->sent = true;
@@ -408,6 +417,11 @@ Error Warehouse::explain(const Run& run, const wire::sql_engine::Failure& failur
     }
   } else if (failure.kind == "fatal") {
     code = Code::kInternal;
+  }
+  for (const auto& view : views_) {
+    if (run.caller.may(view.permission) || !message.contains(refusal_of(view))) continue;
+    code = Code::kPermissionDenied;
+    message = refusal_of(view);
   }
   std::string field = "sql";
   const auto index = static_cast<std::size_t>(failure.statement);

@@ -135,7 +135,8 @@ class Warehouse {
 
   // Runs a script. Returns when its first bytes, or all of a short answer, are there: most errors
   // are seen here. Errors: kInvalidArgument, kUnsupported, field "sql:LINE:COLUMN";
-  // kPermissionDenied (sql:query, lake:read, and lake:write for changes), kResourceExhausted
+  // kPermissionDenied (sql:query, lake:read for objects, lake:write for changes, and what a system
+  // view needs), kResourceExhausted
   // (memory, or too many queries wait), kDeadlineExceeded, kCancelled, kUnavailable (the engine
   // died), kConflict (another transaction changed the same rows: retry), and the lake's.
   Task<Result<std::unique_ptr<QueryStream>>> query(const kernel::Caller& caller,
@@ -153,10 +154,12 @@ class Warehouse {
   // A read-only view strata.NAME over Parquet files that another part of the server writes.
   struct SystemView {
     std::string name;
+    kernel::Permission permission;    // without which nobody reads it, by whatever views of users
     std::string folder;               // below the data directory; nothing else is opened to SQL
     std::vector<ColumnInfo> columns;  // its shape while there are no files
-    // The files that make up the view now, with absolute paths; may block.
-    std::function<std::vector<std::string>()> files;
+    // The files that make up the view now, with absolute paths; may block. `fresh` with all that
+    // was to be in it when it was asked for, for a script that names the view.
+    std::function<std::vector<std::string>(bool fresh)> files;
   };
   // Before start().
   void add_system_view(SystemView view);

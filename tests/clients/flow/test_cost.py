@@ -3,6 +3,7 @@
 import json
 import textwrap
 
+import pytest
 import requests
 
 STEP = """
@@ -66,3 +67,27 @@ def test_a_run_shows_what_its_steps_and_their_mlflow_runs_have_cost(fresh_server
     fresh_server.strata("node", "price", node["name"], "--per-hour", "99", "--currency", "USD")
     again = json.loads(fresh_server.strata("flow", "status", done["id"], "-o", "json").stdout)
     assert (again["cost"], again["currency"]) == (done["cost"], "EUR")
+
+
+@pytest.mark.parametrize("price", ["1e300", "1e10", "-0.01", "nan", "inf", "-inf", "free"])
+def test_a_price_that_is_none_is_refused_with_the_reason(server, price):
+    before = json.loads(server.strata("node", "list", "-o", "json").stdout)["nodes"][0]
+    answer = server.strata("node", "price", before["name"], f"--per-hour={price}", check=False)
+    assert answer.returncode != 0 and "per-hour" in answer.stderr.replace("_", "-")
+    if price[-1].isdigit():
+        assert "from 0 to 1000000000" in answer.stderr
+    shown = json.loads(server.strata("node", "list", "-o", "json").stdout)["nodes"][0]
+    assert shown["price"] == before["price"]
+
+
+def test_a_price_out_of_bounds_is_refused_by_the_api_too(server):
+    for price, reason in [(1e300, "1000000000"), (-1, "from 0"), ("NaN", "number"), (None, "")]:
+        answer = requests.put(
+            f"{server.http}/api/v1/nodes/local/price",
+            json={"per_hour": price, "currency": "EUR"},
+            headers=server.bearer(),
+            timeout=20,
+        )
+        assert answer.status_code == 400, answer.text
+        assert reason in answer.json()["error"]["message"]
+        assert answer.json()["error"]["field"].endswith("per_hour")
