@@ -309,6 +309,7 @@ Task<Result<Answer>> Endpoints::predict(std::shared_ptr<const LiveModel> model, 
   }
   const RunLimit limit(ports_.loops.next(), run_limit_, model->ended, stopping_.get_token());
   auto work = [&] {
+    const Counted counted(at_work_);
     return run(*model, inputs, backing, &limit);
   };
   co_return co_await runs_.run(work);
