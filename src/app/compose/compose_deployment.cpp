@@ -1,5 +1,7 @@
 #include "app/compose/compose_deployment.hpp"
 
+#include <cstdlib>
+
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "doors/rest/endpoint_routes.hpp"
@@ -16,6 +18,7 @@ using platform::models::Models;
 namespace {
 
 constexpr std::chrono::milliseconds kDrain{2000};
+constexpr std::chrono::milliseconds kGiveUp{4500};
 
 }  // namespace
 
@@ -87,15 +90,31 @@ Status DeploymentPart::start() {
 
 void DeploymentPart::drain() {
   endpoints_.drain(kDrain);
+  core_.loops.next().call_after(kGiveUp, [this] { give_up(); });
+}
+
+// A node of a graph that takes long cannot be interrupted, and no thread can be ended: then the
+// process is, as a crash would, which every room is made for.
+void DeploymentPart::give_up() {
+  if (endpoints_.at_work() == 0) return;
+  log::error("serve.stop", Json::object({{"why", "models are still at work"},
+                                         {"runs", endpoints_.at_work()},
+                                         {"then", "the server ends without them"}}));
+  flush_log();
+  std::_Exit(EXIT_FAILURE);
+}
+
+void DeploymentPart::flush_log() {
+  if (const auto written = log_.flush(); !written) {
+    log::error("predictions.flush", Json::object({{"error", written.error().to_string()}}));
+  }
 }
 
 void DeploymentPart::stop() {
   endpoints_.stop();
   core_.scope.request_stop();
   core_.events.changed().notify_all();  // wakes the watch, which then sees that it shall end
-  if (const auto written = log_.flush(); !written) {
-    log::error("predictions.flush", Json::object({{"error", written.error().to_string()}}));
-  }
+  flush_log();
 }
 
 Result<std::unique_ptr<DeploymentPart>> make_deployment_part(Core& core,

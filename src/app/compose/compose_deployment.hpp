@@ -32,6 +32,9 @@ class DeploymentPart final : public Part {
 
  private:
   class ModelStore;
+  void give_up();
+  void flush_log();
+
   Core& core_;
   std::unique_ptr<platform::deployment::ModelSource> source_;
   engines::lightgbm::LightGbmEngine lightgbm_;

@@ -329,6 +329,7 @@ Task<Result<Answer>> Endpoints::predict(std::shared_ptr<const LiveModel> model, 
   }
   const RunLimit limit(ports_.loops.next(), run_limit_, model->ended, stopping_.get_token());
   auto work = [&] {
+    const Counted counted(at_work_);
     return run(*model, inputs, backing, *std::move(room), &limit);
   };
   co_return co_await runs_.run(work);

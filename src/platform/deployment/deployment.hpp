@@ -12,6 +12,7 @@
 // Following a moved alias takes as long as fetching, trying and loading the model: it is tried in
 // another process first, so that a hostile or damaged one ends that process and not this one.
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -132,6 +133,8 @@ class Endpoints {
   void drain(std::chrono::milliseconds grace);
   // Ends what still runs, for good. Does not block.
   void stop();
+  // How many runs and loads are at work on threads of their own.
+  std::size_t at_work() const { return at_work_.load(); }
 
   // Reads the records and begins to load and to follow; returns at once. Errors: what the records
   // said.
@@ -195,6 +198,7 @@ class Endpoints {
 
   const std::chrono::milliseconds run_limit_;
   std::stop_source stopping_;
+  std::atomic<std::size_t> at_work_{0};
   // Of their own, so that models which use up their time hold up only models.
   BlockingPool runs_{kRunThreads};
   BlockingPool loads_{kLoadThreads};

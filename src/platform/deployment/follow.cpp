@@ -133,6 +133,7 @@ Task<Status> Endpoints::bring_up(std::shared_ptr<Endpoint> endpoint) {
     if (!fetched) co_return std::move(fetched).error();
   }
   auto open = [&] {
+    const Counted counted(at_work_);
     return load(*endpoint, *resolved);
   };
   auto fresh = co_await loads_.run(open);

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <memory>
 #include <stop_token>
 
@@ -10,6 +12,17 @@
 #include "runtime/loop.hpp"
 
 namespace strata::platform::deployment {
+
+// Counts while it lives.
+class Counted {
+ public:
+  explicit Counted(std::atomic<std::size_t>& count) : count_(count) { ++count_; }
+  ~Counted() { --count_; }
+  Counted(const Counted&) = delete;
+
+ private:
+  std::atomic<std::size_t>& count_;
+};
 
 // Ends one run of a model: when its time is over, when its endpoint is deleted, when the server
 // stops. The time counts from the making of this, so that a run which waits for its turn waits out

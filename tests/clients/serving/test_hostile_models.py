@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import re
 import shutil
@@ -342,6 +343,56 @@ def test_the_server_ends_while_a_model_runs(by_value, until):
     running.start()
     by_value.aim()
     until(lambda: by_value.show("rounds")["state"] == "ready")
+
+
+def test_the_server_ends_while_a_single_node_computes(hostile, until):
+    """Nothing can interrupt one product of large matrices; the process ends all the same."""
+    from mlflow.models import infer_signature
+    from onnx import TensorProto, helper, numpy_helper
+
+    x = np.array([[2], [2]], "i8")
+    graph = helper.make_graph(
+        [
+            helper.make_node("Reshape", ["x", "two"], ["size"]),
+            helper.make_node("ConstantOfShape", ["size"], ["a"]),
+            helper.make_node("MatMul", ["a", "a"], ["b"]),
+            helper.make_node("ReduceMax", ["b"], ["y"]),
+        ],
+        "product",
+        [helper.make_tensor_value_info("x", TensorProto.INT64, [2, 1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1])],
+        [numpy_helper.from_array(np.array([2], "i8"), "two")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    hostile.log(
+        "onnx",
+        model,
+        "product",
+        signature=infer_signature(x, np.ones((1, 1), "f4")),
+        input_example=x,
+    )
+    running = hostile.running
+    running.strata("endpoint", "create", "product", "--model", "models:/product/1", "--wait")
+    body = {"inputs": [[9000], [9000]]}
+    url = "/endpoints/product/invocations"
+    asker = threading.Thread(target=lambda: swallow(lambda: hostile.call("POST", url, json=body)))
+    before = processor_s(running.process.pid)
+    asker.start()
+    until(lambda: processor_s(running.process.pid) > before + 1)
+    assert hostile.healthy()
+    began = time.monotonic()
+    running.stop()
+    assert time.monotonic() - began < 8
+    asker.join()
+    running.start()
+    hostile.aim()
+    until(lambda: hostile.show("product")["state"] == "ready")
+
+
+def processor_s(pid: int) -> float:
+    """User time of a process so far."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return int(fields[11]) / os.sysconf("SC_CLK_TCK")
 
 
 def swallow(call) -> None:
