@@ -1,5 +1,6 @@
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -84,9 +85,9 @@ int run(int argc, char** argv) {
   app.add_option("--data", context.data_dir, "Data directory (STRATA_DATA, default ~/.strata)");
   app.add_option("-o,--output", context.output, "table, json or yaml")
       ->check(CLI::IsMember({"table", "json", "yaml"}));
+  if (const char* const project = std::getenv("STRATA_PROJECT")) context.project = project;
   app.add_option("--project", context.project,
-                 "Project of the call (STRATA_PROJECT; default: the token's)")
-      ->envname("STRATA_PROJECT");
+                 "Project of the call (STRATA_PROJECT; default: the token's)");
   add_server_commands(app, context);
   for (const AddCommands add :
        {&add_admin_commands, &add_project_commands, &add_completion_commands, &add_config_commands,

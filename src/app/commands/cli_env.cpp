@@ -1,5 +1,7 @@
 #include "app/commands/cli_env.hpp"
 
+#include <cstdlib>
+
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
@@ -63,7 +65,8 @@ Result<Endpoints> wait_for_endpoints(const std::string& data_dir) {
   }
 }
 
-// Prints what a shell needs so that stock clients reach this server.
+// Prints what a shell needs so that stock clients reach this server, in the project that is named
+// or else the default one: what the shell was set up for before is no wish.
 Status print_environment(const std::string& data_dir, const std::string& project) {
   SystemFiles files;
   const auto endpoints = wait_for_endpoints(data_dir);
@@ -74,7 +77,11 @@ Status print_environment(const std::string& data_dir, const std::string& project
   for (const auto& [name, value] : client_environment(*endpoints, *credentials)) {
     std::printf("export %s=%s\n", name.c_str(), value.c_str());
   }
-  if (!project.empty()) std::printf("export STRATA_PROJECT=%s\n", project.c_str());
+  if (!project.empty()) {
+    std::printf("export STRATA_PROJECT=%s\n", project.c_str());
+  } else if (std::getenv("STRATA_PROJECT") != nullptr) {
+    std::printf("unset STRATA_PROJECT\n");
+  }
   return {};
 }
 
@@ -97,9 +104,10 @@ Status print_login_link(CliContext& context, ApiClient& client, const std::strin
 
 void add_env_command(CLI::App& app, CliContext& context) {
   app.add_subcommand("env", "Print the variables that stock clients read, for the local admin")
-      ->callback([&context] {
+      ->callback([&context, named = app.get_option("--project")] {
         const std::string dir = absolute_data_dir(context.data_dir);
-        if (const auto done = print_environment(dir, context.project); !done)
+        if (const auto done = print_environment(dir, named->count() > 0 ? context.project : "");
+            !done)
           context.fail(done.error());
       });
   static std::string expires = "12h";
