@@ -3,6 +3,7 @@
 import fcntl
 import json
 import subprocess
+import uuid
 
 import pytest
 import requests
@@ -167,6 +168,44 @@ def test_a_login_link_holds_a_token_of_the_caller_that_ends_and_can_be_revoked(s
     assert newest["expires"]
     server.strata("token", "revoke", newest["id"])
     assert me().status_code == 401
+
+
+def test_a_login_link_may_do_no_more_and_no_less_than_its_caller(server):
+    tag = uuid.uuid4().hex[:8]
+    server.strata("project", "create", f"links-{tag}")
+    server.strata("user", "create", f"lina-{tag}", "--role", "viewer")
+    server.strata("project", "grant", f"links-{tag}", "--user", f"lina-{tag}")
+
+    def link_of(*arguments):
+        made = server.strata("token", "create", "--user", f"lina-{tag}", *arguments, "-o", "json")
+        token = json.loads(made.stdout)["token"]
+        given = subprocess.run(
+            [binary(), "login-link"],
+            env={"STRATA_URL": server.http, "STRATA_TOKEN": token},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        return me(token), me(given.stdout.strip().partition("/#token=")[2])
+
+    def me(token):
+        answer = requests.get(
+            server.http + "/api/v1/me", headers=server.bearer(token), timeout=20
+        ).json()
+        return answer["user"], answer["project"], answer["permissions"]
+
+    for scope in ("lake:read,sql:query", "lake", "all"):  # her role gives a part of the second
+        caller, browser = link_of("--scope", scope)
+        assert browser == caller, scope
+    caller, browser = link_of("--scope", "lake", "--project", f"links-{tag}")
+    assert browser == caller and caller[1] == f"links-{tag}"
+
+
+def test_a_link_that_would_never_work_is_refused(server):
+    for never in ("0", "0s"):
+        refused = server.strata("login-link", "--expires", never, check=False)
+        assert refused.returncode == 2 and f"'{never}'" in refused.stderr
 
 
 def test_a_server_prints_the_command_for_a_link_and_no_token(server):

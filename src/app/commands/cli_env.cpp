@@ -7,6 +7,7 @@
 
 #include "app/commands/cells.hpp"
 #include "app/data_dir.hpp"
+#include "base/text.hpp"
 #include "runtime/clock.hpp"
 
 namespace strata::app {
@@ -85,10 +86,25 @@ Status print_environment(const std::string& data_dir, const std::string& project
   return {};
 }
 
+// What the caller may do: the scope of its token, less what its role does not give.
+std::string scope_of(const Json& me) {
+  if (me.text("scope") == "all") return "all";
+  std::vector<std::string> names;
+  for (const auto& permission : me["permissions"].as_array()) {
+    const auto& name = permission.as_string();
+    if (name.contains(':') || name == "admin") names.push_back(name);
+  }
+  return join(names, ",");
+}
+
 // A token of its own for the browser, which signs in with what stands behind the #; browsers send
-// that part to no server, and so no log holds it.
+// that part to no server, and so no log holds it. It may do what the caller's own may.
 Status print_login_link(CliContext& context, ApiClient& client, const std::string& expires) {
-  const auto made = client.post("/api/v1/tokens", Json::object({{"expires", expires}}));
+  const auto me = client.get("/api/v1/me");
+  if (!me) return me.error();
+  const auto made = client.post("/api/v1/tokens", Json::object({{"expires", expires},
+                                                                {"scope", scope_of(*me)},
+                                                                {"project", (*me)["project"]}}));
   if (!made) return made.error();
   const std::string link = client.url() + "/#token=" + encode_segment(made->text("token"));
   if (context.structured()) {
