@@ -138,6 +138,34 @@ def test_wrong_usage_is_one_line_like_every_error(server, typed):
     assert refused.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["sql", "--limit", "-1", "SELECT 1"], "'-1' must be a whole number from 0 up"),
+        (["model", "alias", "houses", "champion", "x"], "'x' must be a whole number from 1 up"),
+        (["flow", "status", "--limit", "0"], "'0' must be a whole number from 1 to 1000"),
+        (["node", "price", "local", "--per-hour", "abc"], "'abc' must be a number from 0 up"),
+        (["node", "price", "local", "--per-hour", "-1"], "'-1' must be a number from 0 up"),
+        (["user", "lst"], "'lst' is not a command of user. Did you mean 'list'?"),
+        (["--output", "json", "user", "lst"], "'lst' is not a command of user"),
+        (["token", "zzz"], "It has list, create, revoke."),
+        (["usr", "list"], "'usr' is not a command. Did you mean 'user'?"),
+    ],
+)
+def test_a_slip_is_answered_by_what_would_be_right(typed, said):
+    refused = subprocess.run([binary(), *typed], capture_output=True, text=True, timeout=20)
+    assert refused.returncode == 2
+    assert said in refused.stderr and len(refused.stderr) < 200
+
+
+def test_a_team_that_nobody_is_left_in_is_shown_as_a_team(server):
+    tag = uuid.uuid4().hex[:8]
+    server.strata("user", "create", f"last-{tag}", "--team", f"team-{tag}")
+    shown = server.strata("team", "remove", f"team-{tag}", f"last-{tag}").stdout.splitlines()
+    assert shown[0].split() == ["NAME", "MEMBERS", "CREATED"]
+    assert shown[1].split()[:2] == [f"team-{tag}", "-"]
+
+
 def test_the_address_of_the_server_may_end_with_a_slash(server):
     listed = subprocess.run(
         [binary(), "user", "list"],

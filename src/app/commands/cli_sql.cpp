@@ -13,6 +13,7 @@
 
 #include "app/commands/cells.hpp"
 #include "app/commands/cli.hpp"
+#include "app/commands/numbers.hpp"
 #include "base/text.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/files.hpp"
@@ -357,7 +358,7 @@ void add_sql_commands(CLI::App& app, CliContext& context) {
   sql->add_option("--out", options.out,
                   "Write the answer to this file, in the form that its suffix says without -o");
   sql->add_option("--limit", options.limit, "Rows at most; 0 for all (table: 1000)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(whole_number(0));
   sql->add_option("--timeout", options.timeout,
                   "Stop the statement after this time, for example 90s");
   const auto* before = app.get_option("--output");
