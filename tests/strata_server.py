@@ -59,7 +59,8 @@ class Server:
         endpoints = json.loads(ready.read_text())
         self.http, self.s3 = endpoints["http"], endpoints["s3"]
         lines = self.strata("env").stdout.splitlines()
-        self.env = dict(line.removeprefix("export ").split("=", 1) for line in lines)
+        exports = [line.removeprefix("export ") for line in lines if line.startswith("export ")]
+        self.env = dict(line.split("=", 1) for line in exports)
 
     def strata(
         self, *arguments: str, check: bool = True, **options

@@ -1,5 +1,8 @@
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
+#include <optional>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -51,14 +54,42 @@ void add_server_commands(CLI::App& app, CliContext& context) {
   });
 }
 
-int refuse_command(const CLI::App& app, const std::string& word) {
+struct UnknownCommand {
+  const CLI::App* noun;  // the command below which it was looked for, or the program itself
+  std::string word;
+};
+
+// The first word that stands where a command must, and is none.
+std::optional<UnknownCommand> unknown_command(const CLI::App& app, int argc, char** argv) {
+  const CLI::App* at = &app;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word.starts_with('-')) {
+      const auto* option = app.get_option_no_throw(word);
+      if (option != nullptr && option->get_items_expected_min() > 0) ++i;  // its value
+      continue;
+    }
+    const auto commands = at->get_subcommands([](const CLI::App*) { return true; });
+    if (commands.empty()) return std::nullopt;
+    const auto named = std::ranges::find(commands, word, &CLI::App::get_name);
+    if (named == commands.end()) return UnknownCommand{at, word};
+    at = *named;
+  }
+  return std::nullopt;
+}
+
+int refuse_command(const UnknownCommand& unknown) {
   std::vector<std::string> known;
-  for (const auto* command : app.get_subcommands({}))
-    known.push_back(command->get_name());
-  const std::string nearest = did_you_mean(word, known);
-  std::fprintf(stderr, "strata: '%s' is not a command. %s\n", word.c_str(),
-               nearest.empty() ? "Run strata --help for all of them."
-                               : fmt::format("Did you mean '{}'?", nearest).c_str());
+  for (const auto* command : unknown.noun->get_subcommands([](const CLI::App*) { return true; })) {
+    if (!command->get_group().empty()) known.push_back(command->get_name());
+  }
+  const bool top = unknown.noun->get_parent() == nullptr;
+  const std::string nearest = did_you_mean(unknown.word, known);
+  std::fprintf(stderr, "strata: '%s' is not a command%s. %s\n", one_line(unknown.word).c_str(),
+               top ? "" : (" of " + unknown.noun->get_name()).c_str(),
+               !nearest.empty() ? fmt::format("Did you mean '{}'?", nearest).c_str()
+               : top            ? "Run strata --help for all of them."
+                                : fmt::format("It has {}.", join(known, ", ")).c_str());
   return kExitUsage;
 }
 
@@ -84,9 +115,9 @@ int run(int argc, char** argv) {
   app.add_option("--data", context.data_dir, "Data directory (STRATA_DATA, default ~/.strata)");
   app.add_option("-o,--output", context.output, "table, json or yaml")
       ->check(CLI::IsMember({"table", "json", "yaml"}));
+  if (const char* const project = std::getenv("STRATA_PROJECT")) context.project = project;
   app.add_option("--project", context.project,
-                 "Project of the call (STRATA_PROJECT; default: the token's)")
-      ->envname("STRATA_PROJECT");
+                 "Project of the call (STRATA_PROJECT; default: the token's)");
   add_server_commands(app, context);
   for (const AddCommands add :
        {&add_admin_commands, &add_project_commands, &add_completion_commands, &add_config_commands,
@@ -103,8 +134,8 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (app.get_subcommands().empty() && argc > 1 && argv[1][0] != '-') {
-      return refuse_command(app, argv[1]);
+    if (error.get_exit_code() != 0) {
+      if (const auto unknown = unknown_command(app, argc, argv)) return refuse_command(*unknown);
     }
     if (error.get_exit_code() != 0) return refuse_usage(app, error);
     app.exit(error);  // prints the help or the version

@@ -19,11 +19,16 @@ namespace {
 constexpr int kWaitMs = 10'000;
 
 // The agent ends after the last running task, or at once with `now`.
-Status stop_agent(const std::string& data_dir, bool now) {
+Result<bool> stop_agent(const std::string& data_dir, bool now) {
   constexpr std::chrono::seconds kTasksEnd{15};
   constexpr std::chrono::hours kForAsLongAsTasksRun{24 * 365};
+  const auto tell = [now](std::int64_t running) {
+    if (now) return;
+    fmt::print(stderr, "waiting for {} running task{}; strata stop --now ends {}\n", running,
+               running == 1 ? "" : "s", running == 1 ? "it" : "them");
+  };
   return resources::orchestrator::stop_agent(
-      data_dir, now, now ? std::chrono::milliseconds(kTasksEnd) : kForAsLongAsTasksRun);
+      data_dir, now, now ? std::chrono::milliseconds(kTasksEnd) : kForAsLongAsTasksRun, tell);
 }
 
 Status stop_process(const std::string& data_dir) {
@@ -69,8 +74,11 @@ Status stop_server(const std::string& data_dir, bool now) {
   auto stopped = stop_process(data_dir);
   // An agent may outlive its server; that there is no server is no reason to leave it.
   if (!stopped && stopped.error().code != Code::kNotFound) return stopped;
-  STRATA_TRY(stop_agent(data_dir, now));
-  return stopped;
+  const auto agent = stop_agent(data_dir, now);
+  if (!agent) return agent.error();
+  if (stopped || !*agent) return stopped;
+  fmt::print(stderr, "no server ran on {}; its node agent was stopped\n", data_dir);
+  return {};
 }
 
 }  // namespace strata::app

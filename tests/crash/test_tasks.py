@@ -10,10 +10,12 @@ import os
 import pathlib
 import random
 import signal
+import subprocess
 import time
 import urllib.request
 
 import pytest
+from programs import binary
 from waits import pause
 
 ENDED = {"succeeded", "failed", "cancelled"}
@@ -171,6 +173,28 @@ def test_stop_now_ends_server_agent_and_tasks(world, tmp_path):
     world.server.strata("stop", "--now")
     assert world.server.process.wait(timeout=10) == 0
     wait_until(lambda: not alive(pid) and not world.agents())
+
+
+@pytest.mark.parametrize("crashed", [False, True])
+def test_stop_says_for_how_many_tasks_it_waits_and_stops_what_a_crash_left(
+    world, tmp_path, crashed
+):
+    run = world.start(waiting_task(tmp_path))
+    world.wait_running(run)
+    if crashed:
+        world.kill_server()
+    stop = subprocess.Popen(
+        [binary(), "stop", "--data", world.server.data], stderr=subprocess.PIPE, text=True
+    )
+    said = stop.stderr.readline()
+    assert "waiting for 1 running task" in said and "--now" in said
+    (tmp_path / "go").touch()
+    _, rest = stop.communicate(timeout=60)
+    assert stop.returncode == 0
+    assert ("no server ran" in rest) == crashed
+    wait_until(lambda: not world.agents())
+    again = world.server.strata("stop", check=False)
+    assert again.returncode == 3
 
 
 def test_no_task_is_lost_or_run_twice_by_random_kills(world, tmp_path):

@@ -1,12 +1,15 @@
 """Projects are tenants: what lives in one is neither seen nor reached from another."""
 
 import json
+import os
 import re
+import subprocess
 import uuid
 
 import botocore.exceptions
 import pytest
 import requests
+from programs import binary
 from s3_client import client_for
 
 
@@ -42,8 +45,7 @@ def tenants(server):
         return answer.json()
 
     post(
-        "/api/v1/sql",
-        {"sql": f"CREATE TABLE \"{secret}\" AS SELECT * FROM 's3://{secret}/a.csv'"},
+        "/api/v1/sql", {"sql": f"CREATE TABLE \"{secret}\" AS SELECT * FROM 's3://{secret}/a.csv'"}
     )
     mlflow = "/api/2.0/mlflow"
     experiment = post(f"{mlflow}/experiments/create", {"name": secret})["experiment_id"]
@@ -57,11 +59,7 @@ def tenants(server):
     ).raise_for_status()
     flow_run = post(f"/api/v1/flows/{secret}/runs", {})["id"]
     server.strata("flow", "status", flow_run, "--project", ours)
-    things = {
-        "bucket": secret,
-        "run": run["run"]["info"]["run_id"],
-        "flow_run": flow_run,
-    }
+    things = {"bucket": secret, "run": run["run"]["info"]["run_id"], "flow_run": flow_run}
     return {
         "ours": ours,
         "theirs": theirs,
@@ -82,12 +80,7 @@ def listings(server):
 
 def test_the_owner_sees_its_things(server, tenants):
     headers = server.bearer(tenants["owner"]["token"])
-    for path in (
-        "/api/v1/sql/tables",
-        "/api/v1/flows",
-        "/api/v1/models",
-        "/api/v1/buckets",
-    ):
+    for path in ("/api/v1/sql/tables", "/api/v1/flows", "/api/v1/models", "/api/v1/buckets"):
         answer = requests.get(server.http + path, headers=headers, timeout=20)
         if answer.status_code != 404:
             assert tenants["secret"] in answer.text, path
@@ -98,10 +91,7 @@ def test_no_listing_shows_a_stranger_what_another_project_holds(server, tenants)
     for token in (tenants["stranger"]["token"],):
         for path in listings(server):
             with requests.get(
-                server.http + path,
-                headers=server.bearer(token),
-                timeout=20,
-                stream=True,
+                server.http + path, headers=server.bearer(token), timeout=20, stream=True
             ) as answer:
                 if "event-stream" in answer.headers.get("Content-Type", ""):
                     continue
@@ -133,17 +123,10 @@ def test_mlflow_and_lineage_do_not_cross_projects(server, tenants):
     secret = tenants["secret"]
     api = server.http + "/api/2.0/mlflow"
     run = requests.get(
-        f"{api}/runs/get",
-        params={"run_id": tenants["things"]["run"]},
-        headers=headers,
-        timeout=20,
+        f"{api}/runs/get", params={"run_id": tenants["things"]["run"]}, headers=headers, timeout=20
     )
     assert run.status_code == 404
-    for path in (
-        "experiments/search",
-        "registered-models/search",
-        "model-versions/search",
-    ):
+    for path in ("experiments/search", "registered-models/search", "model-versions/search"):
         found = requests.get(f"{api}/{path}", params={"max_results": 100}, headers=headers)
         assert secret not in found.text, path
     for ref in (
@@ -167,10 +150,7 @@ def test_s3_and_sql_refuse_a_strangers_reads_and_writes(server, tenants):
     ):
         with pytest.raises(botocore.exceptions.ClientError) as refused:
             call()
-        assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] in (
-            403,
-            404,
-        )
+        assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] in (403, 404)
     headers = server.bearer(tenants["stranger"]["token"])
     for sql in (
         f'SELECT * FROM "{secret}"',
@@ -187,10 +167,7 @@ def test_s3_and_sql_refuse_a_strangers_reads_and_writes(server, tenants):
 def test_two_projects_may_use_the_same_names(server, tenants):
     for project, value in ((tenants["ours"], 1), (tenants["theirs"], 2)):
         server.strata(
-            "sql",
-            f"CREATE TABLE shared_name AS SELECT {value} AS v",
-            "--project",
-            project,
+            "sql", f"CREATE TABLE shared_name AS SELECT {value} AS v", "--project", project
         )
     for project, value in ((tenants["ours"], "1"), (tenants["theirs"], "2")):
         seen = server.strata("sql", "FROM shared_name", "-o", "csv", "--project", project)
@@ -228,6 +205,22 @@ def test_a_role_given_to_a_team_holds_for_its_members_until_it_is_taken(server, 
     assert refused.status_code == 403
     server.strata("project", "revoke", tenants["ours"], "--team", f"team-{tag}")
     assert requests.get(tables, headers=headers).status_code == 403
+
+
+def test_strata_env_without_a_project_leads_back_to_the_default_one(server, tenants):
+    in_project = os.environ | {"STRATA_PROJECT": tenants["ours"]}
+    script = f"""
+        eval "$({binary()} env --data {server.data})"
+        echo "${{STRATA_PROJECT-none}} $AWS_ACCESS_KEY_ID"
+        {binary()} project list --data {server.data} >&2
+    """
+    done = subprocess.run(
+        ["sh", "-c", script], env=in_project, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.split() == ["none", server.env["AWS_ACCESS_KEY_ID"]]
+    assert "unset" not in server.strata("env", "--project", tenants["ours"], env=in_project).stdout
+    listed = server.strata("sql", "SHOW TABLES", "-o", "json", env=in_project, check=False)
+    assert listed.returncode == 0  # other commands go on taking the variable for a wish
 
 
 def test_strata_env_of_a_project_gives_keys_that_act_in_it(server, tenants):

@@ -1,10 +1,13 @@
 #include "app/commands/cli_env.hpp"
 
+#include <cstdlib>
+
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include "app/commands/cells.hpp"
 #include "app/data_dir.hpp"
+#include "base/text.hpp"
 #include "runtime/clock.hpp"
 
 namespace strata::app {
@@ -63,7 +66,8 @@ Result<Endpoints> wait_for_endpoints(const std::string& data_dir) {
   }
 }
 
-// Prints what a shell needs so that stock clients reach this server.
+// Prints what a shell needs so that stock clients reach this server, in the project that is named
+// or else the default one: what the shell was set up for before is no wish.
 Status print_environment(const std::string& data_dir, const std::string& project) {
   SystemFiles files;
   const auto endpoints = wait_for_endpoints(data_dir);
@@ -74,14 +78,33 @@ Status print_environment(const std::string& data_dir, const std::string& project
   for (const auto& [name, value] : client_environment(*endpoints, *credentials)) {
     std::printf("export %s=%s\n", name.c_str(), value.c_str());
   }
-  if (!project.empty()) std::printf("export STRATA_PROJECT=%s\n", project.c_str());
+  if (!project.empty()) {
+    std::printf("export STRATA_PROJECT=%s\n", project.c_str());
+  } else if (std::getenv("STRATA_PROJECT") != nullptr) {
+    std::printf("unset STRATA_PROJECT\n");
+  }
   return {};
 }
 
+// What the caller may do: the scope of its token, less what its role does not give.
+std::string scope_of(const Json& me) {
+  if (me.text("scope") == "all") return "all";
+  std::vector<std::string> names;
+  for (const auto& permission : me["permissions"].as_array()) {
+    const auto& name = permission.as_string();
+    if (name.contains(':') || name == "admin") names.push_back(name);
+  }
+  return join(names, ",");
+}
+
 // A token of its own for the browser, which signs in with what stands behind the #; browsers send
-// that part to no server, and so no log holds it.
+// that part to no server, and so no log holds it. It may do what the caller's own may.
 Status print_login_link(CliContext& context, ApiClient& client, const std::string& expires) {
-  const auto made = client.post("/api/v1/tokens", Json::object({{"expires", expires}}));
+  const auto me = client.get("/api/v1/me");
+  if (!me) return me.error();
+  const auto made = client.post("/api/v1/tokens", Json::object({{"expires", expires},
+                                                                {"scope", scope_of(*me)},
+                                                                {"project", (*me)["project"]}}));
   if (!made) return made.error();
   const std::string link = client.url() + "/#token=" + encode_segment(made->text("token"));
   if (context.structured()) {
@@ -97,9 +120,10 @@ Status print_login_link(CliContext& context, ApiClient& client, const std::strin
 
 void add_env_command(CLI::App& app, CliContext& context) {
   app.add_subcommand("env", "Print the variables that stock clients read, for the local admin")
-      ->callback([&context] {
+      ->callback([&context, named = app.get_option("--project")] {
         const std::string dir = absolute_data_dir(context.data_dir);
-        if (const auto done = print_environment(dir, context.project); !done)
+        if (const auto done = print_environment(dir, named->count() > 0 ? context.project : "");
+            !done)
           context.fail(done.error());
       });
   static std::string expires = "12h";

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "app/commands/cells.hpp"
+#include "app/commands/numbers.hpp"
 #include "base/text.hpp"
 #include "base/time.hpp"
 #include "resources/workflow/workflow.hpp"
@@ -397,7 +398,7 @@ void add_status(CLI::App& flow, CliContext& context) {
   command->add_option("--flow", name, "Only runs of this pipeline")->excludes(run_id);
   command->add_option("--limit", limit, "Runs at most (default: 20)")
       ->excludes(run_id)
-      ->check(CLI::Range(1, 1000));
+      ->check(whole_number(1, 1000));
   command->callback([&context] {
     context.with_client([&](ApiClient& client) -> Status {
       if (id.empty()) {
@@ -444,7 +445,7 @@ void add_logs(CLI::App& flow, CliContext& context) {
   command->add_option("run", id, "A run's id")->required();
   command->add_option("step", step, "Only this step");
   command->add_option("--attempt", attempt, "Only this attempt of the step")
-      ->check(CLI::PositiveNumber);
+      ->check(whole_number(1, INT32_MAX));
   command->add_flag("-f,--follow", follow, "Go on until the run has ended");
   command->callback([&context] {
     context.with_client([&](ApiClient& client) -> Status {

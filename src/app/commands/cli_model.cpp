@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "app/commands/cells.hpp"
+#include "app/commands/numbers.hpp"
 #include "base/text.hpp"
 
 namespace strata::app {
@@ -85,9 +86,7 @@ void add_model_commands(CLI::App& app, CliContext& context) {
   auto* move = model->add_subcommand("alias", "Let an alias name a version");
   move->add_option("name", name, "Name of the model")->required();
   move->add_option("alias", alias, "Alias, for example champion")->required();
-  move->add_option("version", version, "Number of the version")
-      ->required()
-      ->check(CLI::PositiveNumber);
+  move->add_option("version", version, "Number of the version")->required()->check(whole_number(1));
   move->callback([&context] {
     context.with_client(
         [&](ApiClient& client) { return move_alias(context, client, name, alias, version); });

@@ -4,6 +4,7 @@
 
 #include "app/commands/cells.hpp"
 #include "app/commands/cli.hpp"
+#include "app/commands/numbers.hpp"
 #include "base/text.hpp"
 #include "storage/compute/measure.hpp"
 
@@ -124,7 +125,9 @@ void add_node_commands(CLI::App& app, CliContext& context) {
   });
   auto* price = node->add_subcommand("price", "Set what an hour of the node costs");
   price->add_option("node", name, "Name of the node")->required();
-  price->add_option("--per-hour", per_hour, "Price of the whole node for an hour")->required();
+  price->add_option("--per-hour", per_hour, "Price of the whole node for an hour")
+      ->required()
+      ->check(number_from_zero());
   price->add_option("--currency", currency, "ISO 4217 code, for example EUR");
   price->callback([&context] {
     context.with_client([&](ApiClient& client) {

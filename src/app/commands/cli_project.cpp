@@ -43,20 +43,21 @@ Status list(CliContext& context, ApiClient& client, const std::string& items,
   return {};
 }
 
-// A project's or team's members after a change.
+// A project's members after a change.
 Status show_members(CliContext& context, const Result<Json>& changed) {
+  if (!changed) return changed.error();
+  context.print(*changed, "members", kMemberColumns);
+  return {};
+}
+
+// A team after a change, also one that nobody is left in.
+Status show_team(CliContext& context, const Result<Json>& changed) {
   if (!changed) return changed.error();
   if (context.structured()) {
     context.dump(*changed);
-    return {};
-  }
-  const bool people =
-      (*changed)["members"].size() > 0 && (*changed)["members"].as_array().front().is_string();
-  if (people) {
+  } else {
     print_rows(context, Json::object({{"teams", Json(Json::Array{*changed})}}), "teams",
                kTeamColumns);
-  } else {
-    context.print(*changed, "members", kMemberColumns);
   }
   return {};
 }
@@ -130,9 +131,8 @@ void add_teams(CLI::App& app, CliContext& context) {
     command->callback([&context, verb] {
       context.with_client([&](ApiClient& client) {
         const std::string path = "/api/v1/teams/" + encode_segment(name) + "/members";
-        return show_members(context, verb == "add"
-                                         ? client.post(path, Json::object({{"user", user}}))
-                                         : client.remove(path + "/" + encode_segment(user)));
+        return show_team(context, verb == "add" ? client.post(path, Json::object({{"user", user}}))
+                                                : client.remove(path + "/" + encode_segment(user)));
       });
     });
   }

@@ -1,5 +1,6 @@
 #include "app/commands/cli_sql.hpp"
 
+#include <array>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
@@ -12,6 +13,7 @@
 
 #include "app/commands/cells.hpp"
 #include "app/commands/cli.hpp"
+#include "app/commands/numbers.hpp"
 #include "base/text.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/files.hpp"
@@ -153,7 +155,7 @@ int terminal_width() {
 
 // Columns as wide as they need; on a terminal the widest give way until a line fits.
 void fit(std::vector<std::size_t>& widths) {
-  if (::isatty(STDOUT_FILENO) != 1 || widths.empty()) return;
+  if (widths.empty()) return;
   const auto room = static_cast<std::size_t>(terminal_width());
   const auto total = [&] {
     std::size_t sum = 2 * (widths.size() - 1);
@@ -168,7 +170,7 @@ void fit(std::vector<std::size_t>& widths) {
   }
 }
 
-void print_table(const Json& answer) {
+std::string table_of(const Json& answer, bool on_terminal) {
   std::vector<std::vector<std::string>> lines(1);
   std::vector<bool> right;
   for (const auto& column : answer["columns"].as_array()) {
@@ -188,11 +190,12 @@ void print_table(const Json& answer) {
     for (std::size_t i = 0; i < line.size(); ++i)
       widths[i] = std::max(widths[i], width_of(line[i]));
   }
-  fit(widths);
+  if (on_terminal) fit(widths);
   std::vector<std::string> rule;
   for (const auto width : widths)
     rule.push_back(std::string(width, '-'));
   lines.insert(lines.begin() + 1, rule);
+  std::string table;
   for (const auto& line : lines) {
     std::string text;
     for (std::size_t i = 0; i < line.size(); ++i) {
@@ -201,10 +204,13 @@ void print_table(const Json& answer) {
       text += (i > 0 ? "  " : "") + (right[i] ? pad + shown : shown + pad);
     }
     text.erase(text.find_last_not_of(' ') + 1);
-    std::printf("%s\n", text.c_str());
+    table += text + "\n";
   }
+  return table;
+}
+
+void tell_rows(const Json& answer) {
   const auto count = answer.integer("row_count");
-  std::fflush(stdout);
   std::fprintf(stderr, "%lld row%s%s in %.1f ms\n", static_cast<long long>(count),
                count == 1 ? "" : "s",
                answer.boolean("truncated") ? " (more were cut off; use --limit)" : "",
@@ -222,6 +228,18 @@ Result<std::string> script_of(const SqlOptions& options) {
   std::ifstream in(path, std::ios::binary);
   if (!in) return not_found("the file '" + path + "' cannot be read");
   return std::string(std::istreambuf_iterator<char>(in), {});
+}
+
+// The form that was asked for, or the one that the name of the file says.
+std::string form_of(const SqlOptions& options, const std::string& asked_before) {
+  constexpr std::array<std::string_view, 4> kBySuffix = {"csv", "json", "parquet", "arrow"};
+  if (!options.output.empty()) return options.output;
+  if (!asked_before.empty()) return asked_before;
+  const std::string suffix = std::filesystem::path(options.out).extension().string();
+  for (const auto form : kBySuffix) {
+    if (suffix.size() > 1 && suffix.substr(1) == form) return std::string(form);
+  }
+  return "table";
 }
 
 std::string_view media_of(const std::string& output) {
@@ -245,8 +263,11 @@ class Target {
     }
   }
   Status ready() const {
-    if (path_.empty() || file_ != nullptr) return {};
-    return from_errno(errno, "open", path_ + ".part");
+    if (path_.empty()) return {};
+    if (file_ == nullptr) return from_errno(errno, "write", path_);
+    std::error_code fault;
+    if (!std::filesystem::is_directory(path_, fault)) return {};
+    return invalid("out", path_ + " is a directory; name a file in it");
   }
   void write(std::string_view bytes) {
     std::FILE* to = path_.empty() ? stdout : file_;
@@ -257,9 +278,12 @@ class Target {
       if (std::fflush(stdout) != 0) failed_ = errno;
     } else {
       if (std::fclose(std::exchange(file_, nullptr)) != 0) failed_ = errno;
+      if (failed_ != 0) std::remove((path_ + ".part").c_str());
       if (failed_ == 0) {
         const std::string whole = std::filesystem::absolute(path_).string();
-        return SystemFiles().publish(whole + ".part", whole);
+        auto done = SystemFiles().publish(whole + ".part", whole);
+        if (!done) std::remove((whole + ".part").c_str());
+        return done;
       }
     }
     if (failed_ != 0)
@@ -286,7 +310,8 @@ Status run_sql(ApiClient& client, CliContext& context, const SqlOptions& options
   }
   const std::string id = SystemRandom().uuid7(SystemClock().now());
   Json body = Json::object({{"sql", *script}, {"timeout_ms", timeout->count()}, {"query_id", id}});
-  body.set("limit", options.limit.value_or(options.output == "table" ? 1000 : 0));
+  body.set("limit",
+           options.limit.value_or(options.output == "table" && options.out.empty() ? 1000 : 0));
   Target target(options.out);
   STRATA_TRY(target.ready());
   std::string table;
@@ -310,7 +335,9 @@ Status run_sql(ApiClient& client, CliContext& context, const SqlOptions& options
   if (options.output == "table") {
     const auto answer = parse_json(table);
     if (!answer) return answer.error();
-    print_table(*answer);
+    target.write(table_of(*answer, options.out.empty() && ::isatty(STDOUT_FILENO) == 1));
+    STRATA_TRY(target.finish());
+    tell_rows(*answer);
     return {};
   }
   if (options.output == "json") target.write("\n");
@@ -328,13 +355,15 @@ void add_sql_commands(CLI::App& app, CliContext& context) {
   sql->add_option("-f,--file", options.file, "File with the SQL");
   sql->add_option("-o,--output", options.output, "table, csv, json, arrow or parquet")
       ->check(CLI::IsMember({"table", "csv", "json", "arrow", "parquet"}));
-  sql->add_option("--out", options.out, "Write the answer to this file");
+  sql->add_option("--out", options.out,
+                  "Write the answer to this file, in the form that its suffix says without -o");
   sql->add_option("--limit", options.limit, "Rows at most; 0 for all (table: 1000)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(whole_number(0));
   sql->add_option("--timeout", options.timeout,
                   "Stop the statement after this time, for example 90s");
-  sql->callback([&context] {
-    if (options.output.empty()) options.output = context.output;
+  const auto* before = app.get_option("--output");
+  sql->callback([&context, before] {
+    options.output = form_of(options, before->count() > 0 ? context.output : "");
     if (options.output == "yaml") {
       return context.fail(
           invalid("output", "sql writes table, csv, json, arrow or parquet, no yaml"));

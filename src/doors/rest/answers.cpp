@@ -18,7 +18,8 @@ struct Type {
 };
 
 constexpr Type kTypes[] = {
-    {"Me", "user: string, team: string, project: string, permissions: string[]"},
+    {"Me",
+     "user: string, team: string, project: string, scope: string|null, permissions: string[]"},
     {"Member", "kind: string, name: string, role: string"},
     {"Project", "name: string, created: string, members: Member[]"},
     {"Projects", "projects: Project[]"},

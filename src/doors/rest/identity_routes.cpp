@@ -34,7 +34,15 @@ Json token_json(const kernel::TokenInfo& token) {
                        {"revoked", token.revoked ? Json(to_rfc3339(*token.revoked)) : Json()}});
 }
 
-Task<Response> get_me(const Authorized& call) {
+// Null for a task, whose rights are those of its run.
+Json scope_of(const kernel::Caller& caller, const Identity& identity) {
+  for (const auto& token : identity.tokens_seen_by(caller)) {
+    if (token.id == caller.token) return Json(token.scope);
+  }
+  return {};
+}
+
+Task<Response> get_me(const Authorized& call, const Identity& identity) {
   Json permissions = Json::array();
   for (std::size_t i = 0; i < call.caller().permissions.size(); ++i) {
     if (call.caller().permissions.test(i))
@@ -44,6 +52,7 @@ Task<Response> get_me(const Authorized& call) {
   co_return Response::json(Json::object({{"user", caller.user_name},
                                          {"team", caller.team},
                                          {"project", caller.project.str()},
+                                         {"scope", scope_of(caller, identity)},
                                          {"permissions", permissions}}));
 }
 
@@ -140,7 +149,7 @@ constexpr std::string_view kTokenSchema = R"({"type":"object","additionalPropert
   "properties":{"user":{"type":"string","minLength":1,"maxLength":64},
   "scope":{"type":"string","minLength":1,"maxLength":1000},
   "project":{"type":"string","minLength":1,"maxLength":64},
-  "expires":{"type":"string","minLength":2,"maxLength":40}}})";
+  "expires":{"type":"string","minLength":1,"maxLength":40}}})";
 
 }  // namespace
 
@@ -152,7 +161,7 @@ std::vector<Route> identity_routes(Identity& identity, Audit& audit) {
        "/api/v1/me",
        Permission::kSignedIn,
        {},
-       get_me,
+       [people](const Authorized& call) { return get_me(call, *people); },
        {"getMe", "Who the caller is and what it may do", "identity"}},
       {Method::kGet,
        "/api/v1/users",

@@ -152,6 +152,10 @@ class Agent {
         for (auto& [token, w] : watched_)
           signal_shim(w);
       }
+      if (busy()) {
+        from.channel.put(Json::object(
+            {{"event", kEventWaiting}, {"running", static_cast<std::int64_t>(watched_.size())}}));
+      }
     }
   }
 

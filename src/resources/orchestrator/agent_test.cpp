@@ -288,18 +288,21 @@ TEST_F(AgentTest, Without_server_and_work_it_leaves_and_with_work_it_stays_until
   ASSERT_GT(pid, 0);
   agent_->release();
   // A second one asks too: it waits for the task.
-  EXPECT_EQ(stop_agent(data_, false, 100ms).error().code, Code::kDeadlineExceeded);
+  std::int64_t running = 0;
+  const auto stopped = stop_agent(data_, false, 2s, [&](std::int64_t tasks) { running = tasks; });
+  EXPECT_EQ(stopped.error().code, Code::kDeadlineExceeded);
+  EXPECT_EQ(running, 1);
   EXPECT_EQ(kill(pid, 0), 0);
   std::ofstream(data_ + "/go") << "";
   EXPECT_TRUE(gone(static_cast<pid_t>(started.pid)));
   EXPECT_TRUE(gone(pid));
-  EXPECT_TRUE(stop_agent(data_, false, 1s).ok());
+  EXPECT_FALSE(stop_agent(data_, false, 1s).value());
 }
 
 TEST_F(AgentTest, Stop_now_ends_tasks_and_agent) {
   agent_->start(shell("r.a.1", "sleep 600"));
   const auto started = await("r.a.1", Phase::kStarted);
-  EXPECT_TRUE(stop_agent(data_, true, 10s).ok());
+  EXPECT_TRUE(stop_agent(data_, true, 10s).value());
   EXPECT_TRUE(gone(static_cast<pid_t>(started.pid)));
 }
 

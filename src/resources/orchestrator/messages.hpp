@@ -8,6 +8,7 @@
 //   server: {"op":"hello","attempts":[token...]}  {"op":"start","launch":{...}}
 //   {"op":"stop","token":...} anyone: {"op":"shutdown","when":"idle"|"now"} agent:
 //   {"event":"hello","attempts":[report...]}  {"event":"report","attempt":report}
+//   {"event":"waiting","running":N}, the answer to a shutdown while tasks run
 namespace strata::resources::orchestrator {
 
 constexpr std::string_view kOpHello = "hello";
@@ -16,6 +17,7 @@ constexpr std::string_view kOpStop = "stop";
 constexpr std::string_view kOpShutdown = "shutdown";
 constexpr std::string_view kEventHello = "hello";
 constexpr std::string_view kEventReport = "report";
+constexpr std::string_view kEventWaiting = "waiting";
 
 inline Json report_to_json(const scheduler::AttemptReport& report) {
   constexpr std::string_view kPhases[] = {"unknown", "started", "ended"};

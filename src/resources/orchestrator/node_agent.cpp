@@ -201,16 +201,22 @@ void NodeAgent::release() {
   (void)channel->flush();
 }
 
-Status stop_agent(const std::string& data, bool now, std::chrono::milliseconds limit) {
+Result<bool> stop_agent(const std::string& data, bool now, std::chrono::milliseconds limit,
+                        const std::function<void(std::int64_t running)>& waiting) {
   auto channel = connect_to(data);
   if (!channel) {
-    return channel.error().code == Code::kUnavailable ? Status() : Status(channel.error());
+    if (channel.error().code == Code::kUnavailable) return false;
+    return channel.error();
   }
   channel->put(Json::object({{"op", kOpShutdown}, {"when", now ? "now" : "idle"}}));
   STRATA_TRY(channel->flush());
   // It has gone when it closes the connection.
   const auto give_up = Steady::now() + limit;
   while (channel->fill().ok()) {
+    for (auto message = channel->take(); message && *message; message = channel->take()) {
+      if (waiting && (*message)->text("event") == kEventWaiting)
+        waiting((*message)->integer("running"));
+    }
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(give_up - Steady::now());
     if (left.count() <= 0) {
       return Error(Code::kDeadlineExceeded,
@@ -219,7 +225,7 @@ Status stop_agent(const std::string& data, bool now, std::chrono::milliseconds l
     pollfd wait = {channel->fd(), POLLIN, 0};
     poll(&wait, 1, static_cast<int>(std::min<std::int64_t>(left.count(), 3'600'000)));
   }
-  return {};
+  return true;
 }
 
 }  // namespace strata::resources::orchestrator

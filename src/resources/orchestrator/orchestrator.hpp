@@ -77,9 +77,10 @@ class NodeAgent {
 };
 
 // Asks the agent of a data directory to end: `now` stops its tasks, otherwise it ends after the
-// last one. Waits until it has gone, at most `limit`. No agent is success. Errors:
-// kDeadlineExceeded. For `strata stop`.
-Status stop_agent(const std::string& data, bool now, std::chrono::milliseconds limit);
+// last one. Waits until it has gone, at most `limit`; `waiting` hears for how many tasks. Whether
+// there was an agent. Errors: kDeadlineExceeded. For `strata stop`.
+Result<bool> stop_agent(const std::string& data, bool now, std::chrono::milliseconds limit,
+                        const std::function<void(std::int64_t running)>& waiting = {});
 
 struct AgentOptions {
   std::string data;

@@ -441,6 +441,36 @@ def test_command_line(server, tmp_path):
     assert not list(tmp_path.glob("none*"))
 
 
+def test_a_file_is_written_in_the_form_of_its_suffix_or_as_a_table(server, tmp_path):
+    def write(name, *form, sql="SELECT 1 AS a, 2 AS b", check=True):
+        return server.strata("sql", sql, "--out", str(tmp_path / name), *form, check=check)
+
+    for name in ("x.csv", "x.json", "x.parquet", "x.arrow", "x.txt"):
+        assert write(name).stdout == ""
+    assert (tmp_path / "x.csv").read_text() == "a,b\n1,2\n"
+    assert json.loads((tmp_path / "x.json").read_text())["rows"] == [[1, 2]]
+    assert pyarrow.parquet.read_table(tmp_path / "x.parquet").to_pylist() == [{"a": 1, "b": 2}]
+    read = pyarrow.ipc.open_stream((tmp_path / "x.arrow").read_bytes()).read_all()
+    assert read.to_pylist() == [{"a": 1, "b": 2}]
+    assert (tmp_path / "x.txt").read_text().splitlines() == ["a  b", "-  -", "1  2"]
+    write("y.txt", "-o", "table", sql="SELECT range AS i FROM range(1500)")
+    assert len((tmp_path / "y.txt").read_text().splitlines()) == 1502
+    write("z.csv", "-o", "json")
+    assert json.loads((tmp_path / "z.csv").read_text())["rows"] == [[1, 2]]
+    assert write("w.txt", sql="FROM nothing_here", check=False).returncode != 0
+    assert not list(tmp_path.glob("w*")) and not list(tmp_path.glob("*.part"))
+
+
+def test_a_file_that_cannot_be_written_is_named_as_it_was_given(server, tmp_path):
+    nowhere = str(tmp_path / "none" / "x.csv")
+    refused = server.strata("sql", "SELECT 1", "--out", nowhere, check=False)
+    assert refused.returncode == 3
+    assert nowhere in refused.stderr and ".part" not in refused.stderr
+    refused = server.strata("sql", "SELECT 1", "--out", str(tmp_path), check=False)
+    assert refused.returncode == 2 and str(tmp_path) in refused.stderr
+    assert not tmp_path.with_name(tmp_path.name + ".part").exists()
+
+
 def test_nodes_tell_what_they_are_and_cost(server):
     def node():
         return json.loads(server.strata("node", "list", "-o", "json").stdout)["nodes"][0]
