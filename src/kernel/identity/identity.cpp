@@ -53,7 +53,38 @@ std::string to_upper_key(std::string text) {
   return text;
 }
 
+// What the audit log tells of a token.
+Json audited(const TokenInfo& token) {
+  return Json::object({{"user", token.user_name},
+                       {"scope", token.scope},
+                       {"project", token.project},
+                       {"expires", token.expires ? Json(to_rfc3339(*token.expires)) : Json()}});
+}
+
 }  // namespace
+
+Error lacks_permission(const Caller& caller, Permission p) {
+  const auto bit = static_cast<std::size_t>(p);
+  if (!caller.of_role.test(bit)) {
+    return Error(Code::kPermissionDenied,
+                 fmt::format("the role {} of '{}' in the project '{}' does not include {}",
+                             role_name(caller.role), caller.user_name, caller.project.str(),
+                             permission_name(p)));
+  }
+  if (caller.of_token.test(bit)) {
+    return Error(Code::kPermissionDenied,
+                 fmt::format("a step of a pipeline may not do what needs {}", permission_name(p)));
+  }
+  std::string scopes;
+  for (std::size_t i = 0; i < caller.of_token.size(); ++i) {
+    const auto scope = static_cast<Permission>(i);
+    if (scope == Permission::kPublic || scope == Permission::kSignedIn || !caller.of_token.test(i))
+      continue;
+    scopes += fmt::format("{}{}", scopes.empty() ? "" : ", ", permission_name(scope));
+  }
+  return Error(Code::kPermissionDenied, fmt::format("this token's scope ({}) does not include {}",
+                                                    scopes, permission_name(p)));
+}
 
 // Names stand in URLs, paths and logs: a small alphabet keeps them the same everywhere.
 Status check_name(std::string_view field, std::string_view name) {
@@ -149,13 +180,15 @@ Result<Caller> Identity::caller_in(const State& state, const User& user,
                                    const ProjectId& project) const {
   if (user.disabled)
     return Error(Code::kPermissionDenied, fmt::format("the user '{}' is disabled", user.name));
-  if (!state.role_in(user, project.str())) {
+  const auto role = state.role_in(user, project.str());
+  if (!role) {
     return Error(Code::kPermissionDenied,
                  fmt::format("there is no project '{}' in which '{}' has a role",
                              printable(project.str()), user.name));
   }
-  return Caller{user.id, user.name, user.team,
-                project, TokenId(), state.permissions_in(user, project.str())};
+  const Permissions allowed = state.permissions_in(user, project.str());
+  return Caller{user.id, user.name, user.team, project, TokenId(),
+                allowed, {},        *role,     allowed, Permissions().set()};
 }
 
 Result<Caller> Identity::caller_of(const State& state, const Token& token,
@@ -169,6 +202,7 @@ Result<Caller> Identity::caller_of(const State& state, const Token& token,
   if (!caller) return caller;
   caller->token = token.info.id;
   caller->permissions &= token.scopes;
+  caller->of_token = token.scopes;
   return caller;
 }
 
@@ -235,7 +269,8 @@ Task<Result<User>> Identity::create_user(const Caller& by, std::string name, std
     }
     if (!done) return done.error();
     STRATA_TRY(join_team(w, team, user.id.str(), user.created.micros));
-    STRATA_TRY(audit_(w, by, "user.create", "user:" + name));
+    STRATA_TRY(audit_(w, by, "user.create", "user:" + name,
+                      Json::object({{"team", team}, {"role", role_name(role)}})));
     STRATA_TRY(reload(w));
     return user;
   };
@@ -251,12 +286,15 @@ Task<Result<User>> Identity::set_user_disabled(const Caller& by, std::string nam
   const auto known = user(name);
   if (!known) co_return known.error();
   const auto update = [&](Writer& w) -> Result<User> {
-    const auto done = w.execute("UPDATE users SET disabled = ? WHERE name = ?", {disabled, name});
+    const auto done = w.execute("UPDATE users SET disabled = ? WHERE name = ? AND disabled <> ?",
+                                {disabled, name, disabled});
     if (!done) return done.error();
-    STRATA_TRY(audit_(w, by, disabled ? "user.disable" : "user.enable", "user:" + name));
-    STRATA_TRY(reload(w));
     User changed = *known;
     changed.disabled = disabled;
+    if (*done == 0) return changed;
+    STRATA_TRY(
+        audit_(w, by, disabled ? "user.disable" : "user.enable", "user:" + name, Json::object()));
+    STRATA_TRY(reload(w));
     return changed;
   };
   co_return co_await records_.write(update);
@@ -360,7 +398,8 @@ Task<Result<IssuedToken>> Identity::create_token(const Caller& by, const TokenRe
         {issued.info.id.str(), owner->id.str(), project.str(), to_hex(sha256(issued.token)),
          issued.info.access_key_id, request.scope, issued.info.created.micros, expires});
     if (!done) return done.error();
-    STRATA_TRY(audit_(w, by, "token.create", "token:" + issued.info.id.str()));
+    STRATA_TRY(
+        audit_(w, by, "token.create", "token:" + issued.info.id.str(), audited(issued.info)));
     return reload(w);
   };
   STRATA_CO_TRY(co_await records_.write(insert));
@@ -385,7 +424,8 @@ Task<Status> Identity::revoke_token(const Caller& by, TokenId id) {
     const auto done = w.execute("UPDATE tokens SET revoked = ? WHERE id = ? AND revoked IS NULL",
                                 {clock_.now().micros, id.str()});
     if (!done) return done.error();
-    STRATA_TRY(audit_(w, by, "token.revoke", "token:" + id.str()));
+    if (*done == 0) return {};
+    STRATA_TRY(audit_(w, by, "token.revoke", "token:" + id.str(), audited(*named)));
     return reload(w);
   };
   STRATA_CO_TRY(co_await records_.write(update));
@@ -451,9 +491,16 @@ void Identity::dismiss_task(const std::string& name) {
 }
 
 Caller Identity::system_caller() const {
-  return Caller{UserId("system"), "system",
-                "platform",       ProjectId(std::string(kDefaultProject)),
-                TokenId(),        Permissions().set()};
+  return Caller{UserId("system"),
+                "system",
+                "platform",
+                ProjectId(std::string(kDefaultProject)),
+                TokenId(),
+                Permissions().set(),
+                {},
+                Role::kAdmin,
+                Permissions().set(),
+                Permissions().set()};
 }
 
 Result<Caller> Identity::act_as(std::string_view user_name, const ProjectId& project) const {

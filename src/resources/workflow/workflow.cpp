@@ -86,6 +86,7 @@ struct Workflows::Impl {
       if (!known) return known.error();
       if (*known) {
         STRATA_TRY(tables::read_tasks(w, (*known)->run));
+        (*known)->repeated = true;
         return std::move(**known);
       }
     }
@@ -434,11 +435,16 @@ Task<Result<FlowSummary>> Workflows::apply(const Caller& caller, wire::FlowSpec 
         now);
   }
   const auto write = [&](Writer& w) -> Result<tables::FlowRow> {
+    const std::string version = wire::flow_version(spec);
+    const auto before = tables::find_flow(w, caller.project.str(), spec.name);
+    if (!before) return before.error();
     const auto number = tables::put_flow(w, caller, spec, now);
     if (!number) return number.error();
     STRATA_TRY(impl_->keep_cursor(w));
-    STRATA_TRY(impl_->ports.audit.record(w, caller, "flow.apply", "flow:" + spec.name,
-                                         Json::object({{"version", wire::flow_version(spec)}})));
+    if (!*before || (*before)->version != version) {
+      STRATA_TRY(impl_->ports.audit.record(w, caller, "flow.apply", "flow:" + spec.name,
+                                           Json::object({{"version", version}})));
+    }
     STRATA_TRY(impl_->ports.events.publish(w, caller.project, "flow.applied", "flow:" + spec.name));
     return impl_->flow(w, caller.project.str(), spec.name);
   };
@@ -518,7 +524,7 @@ Task<Result<FlowRun>> Workflows::run(const Caller& caller, const std::string& na
     order.params = request.params;
     order.flow = &*flow;
     auto row = impl_->create(w, order);
-    if (!row) return row;
+    if (!row || row->repeated) return row;
     STRATA_TRY(impl_->ports.audit.record(w, caller, "flow.run", "flow:" + name,
                                          Json::object({{"run", row->run.id}})));
     return row;
@@ -552,8 +558,10 @@ Task<Result<FlowRun>> Workflows::cancel(const Caller& caller, const std::string&
   const auto write = [&](Writer& w) -> Result<FlowRun> {
     auto run = impl_->full_run(w, caller.project.str(), id);
     if (!run || run->run.ended()) return run;
-    STRATA_TRY(tables::request_cancel(w, id));
-    STRATA_TRY(impl_->ports.audit.record(w, caller, "flow_run.cancel", "flow_run:" + id));
+    const auto asked = tables::request_cancel(w, id);
+    if (!asked) return asked.error();
+    if (*asked)
+      STRATA_TRY(impl_->ports.audit.record(w, caller, "flow_run.cancel", "flow_run:" + id));
     w.after_commit([this, id, reason] { impl_->engine.cancel(id, reason); });
     run->run.state = scheduler::RunState::kCancelling;
     return run;
