@@ -66,6 +66,18 @@ def test_a_pipeline_applied_and_run_twice_has_one_entry_for_each(server, name, t
     assert actions(server, f"flow_run:{first}") == ["flow_run.cancel"]
 
 
+def test_a_key_of_another_run_is_refused(server, name, tmp_path):
+    flow = tmp_path / "flow.yaml"
+    flow.write_text(f"name: {name}\nparameters: {{n: 1}}\nsteps:\n  a: {{command: ['true']}}\n")
+    server.strata("flow", "apply", str(flow))
+    run = ["flow", "run", name, "--idempotency-key", "k", "-o", "json"]
+    first = json.loads(server.strata(*run).stdout)["id"]
+    assert json.loads(server.strata(*run, "--param", "n=1").stdout)["id"] == first
+    other = server.strata(*run, "--param", "n=2", check=False)
+    assert other.returncode != 0
+    assert first in other.stderr and '"n":1' in other.stderr and '"n":2' in other.stderr
+
+
 def test_runs_of_mlflow_leave_one_entry_for_a_change(server, client_env, name):
     client = mlflow.MlflowClient()
     run = client.create_run("0").info.run_id

@@ -85,6 +85,7 @@ struct Workflows::Impl {
       auto known = tables::find_run_by_key(w, order.project, spec.name, order.key);
       if (!known) return known.error();
       if (*known) {
+        STRATA_TRY(check_repeats(order, **known));
         STRATA_TRY(tables::read_tasks(w, (*known)->run));
         (*known)->repeated = true;
         return std::move(**known);
@@ -125,6 +126,27 @@ struct Workflows::Impl {
     w.after_commit(
         [this, run = row.run, context = std::move(context)] { engine.submit(run, context); });
     return row;
+  }
+
+  // A key that comes again names the same run only if it asks for the same: whoever gave it to two
+  // different runs would take the result of one for the other's. A later version of the pipeline
+  // may have other defaults, so then only what was given counts.
+  static Status check_repeats(const Order& order, const tables::RunRow& known) {
+    const auto params = wire::flow_parameters(order.flow->spec, order.params);
+    if (!params) return params.error();
+    const bool same_version = known.version == order.flow->version;
+    for (const auto& [name, value] : params->as_object()) {
+      const bool given = order.params.find(name) != nullptr;
+      const Json* const before = known.params.find(name);
+      if ((!given && !same_version) || (before != nullptr && *before == value)) continue;
+      return Error(
+          Code::kConflict,
+          fmt::format("the idempotency key '{}' is that of run {}, which was started with "
+                      "params {}; this call has {}. Give a new key for a new run",
+                      printable(order.key), known.run.id, known.params.dump(), params->dump()),
+          "idempotency_key");
+    }
+    return {};
   }
 
   Status report(Writer& w, const Order& order, const tables::RunRow& row) {
