@@ -158,8 +158,8 @@ class Application {
     events_ = std::make_unique<kernel::EventBus>(*records_, clock_);
     lineage_ = std::make_unique<kernel::Lineage>(*records_, clock_);
     const auto hook = [this](kernel::Writer& w, const kernel::Caller& by, std::string_view action,
-                             std::string_view target) {
-      return audit_->record(w, by, action, target);
+                             std::string_view target, const Json& detail) {
+      return audit_->record(w, by, action, target, detail);
     };
     identity_ =
         std::make_unique<kernel::Identity>(*records_, clock_, random_, *std::move(key), hook);

@@ -96,10 +96,7 @@ Task<Response> Pipeline::run(Request& request, Outcome& outcome) {
     caller = *std::move(known);
     outcome.user = caller.user_name;
     if (!caller.may(bound.route.permission)) {
-      const Error denied(
-          Code::kPermissionDenied,
-          fmt::format("'{}' lacks the permission '{}' that this needs", caller.user_name,
-                      kernel::permission_name(bound.route.permission)));
+      const Error denied = kernel::lacks_permission(caller, bound.route.permission);
       co_return bound.door->error(denied, request);
     }
   }

@@ -35,7 +35,8 @@ constexpr Type kTypes[] = {
      "created: string, expires: string|null, revoked: string|null, token: string, "
      "secret_access_key: string"},
     {"AuditEntry",
-     "sequence: integer, time: string, actor: string, action: string, target: string, "
+     "sequence: integer, time: string, project: string, actor: string, action: string, target: "
+     "string, "
      "detail: {any}"},
     {"AuditEntries", "entries: AuditEntry[]"},
     {"Event", "sequence: integer, time: string, type: string, subject: string, data: {any}"},

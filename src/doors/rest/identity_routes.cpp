@@ -135,6 +135,7 @@ Task<Response> list_audit(const Authorized& call, Audit& audit) {
   filter.actor = std::string(call.request().query_value("actor").value_or(""));
   filter.action = std::string(call.request().query_value("action").value_or(""));
   filter.target = std::string(call.request().query_value("target").value_or(""));
+  filter.project = std::string(call.request().query_value("project").value_or(""));
   const auto entries = co_await audit.list(filter);
   if (!entries) co_return error_response(entries.error(), call.request());
   co_return Response::json(Json::object({{"entries", entries_json(*entries)}}));
@@ -215,7 +216,8 @@ std::vector<Route> identity_routes(Identity& identity, Audit& audit) {
        {"listAudit", "Who changed what, newest first", "identity", "", "",
         "limit:integer:entries to return;before:integer:only entries with a smaller "
         "sequence;actor:string:user name;"
-        "action:string:exact action;target:string:prefix of the target"}},
+        "action:string:exact action;target:string:prefix of the target;"
+        "project:string:only of this project and those that name none"}},
   };
 }
 

@@ -35,6 +35,7 @@ Json entries_json(const std::vector<kernel::AuditEntry>& entries) {
   for (const auto& entry : entries) {
     list.push(Json::object({{"sequence", entry.sequence},
                             {"time", to_rfc3339(entry.time)},
+                            {"project", entry.project},
                             {"actor", entry.actor},
                             {"action", entry.action},
                             {"target", entry.target},

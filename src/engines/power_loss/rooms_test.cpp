@@ -68,8 +68,8 @@ struct House {
     events.emplace(*records, clock);
     lineage.emplace(*records, clock);
     const auto hook = [this](kernel::Writer& w, const kernel::Caller& by, std::string_view action,
-                             std::string_view target) {
-      return audit->record(w, by, action, target);
+                             std::string_view target, const Json& detail) {
+      return audit->record(w, by, action, target, detail);
     };
     identity.emplace(*records, clock, random, "master key", hook);
     EXPECT_TRUE(identity->load().ok());

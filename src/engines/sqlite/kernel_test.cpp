@@ -23,8 +23,8 @@ class KernelTest : public testing::Test {
     events_.emplace(*records_, clock_);
     lineage_.emplace(*records_, clock_);
     const auto hook = [this](Writer& w, const Caller& by, std::string_view action,
-                             std::string_view target) {
-      return audit_->record(w, by, action, target);
+                             std::string_view target, const Json& detail) {
+      return audit_->record(w, by, action, target, detail);
     };
     identity_.emplace(*records_, clock_, random_, "master key", hook);
     for (const auto steps : {Identity::migrations(), Audit::migrations(), EventBus::migrations(),

@@ -16,10 +16,10 @@ constexpr Migration kMigrations[] = {{"audit", 1,
 Result<std::vector<AuditEntry>> entries_of(const Rows& rows) {
   std::vector<AuditEntry> entries;
   for (const auto& row : rows) {
-    auto detail = parse_json(row.text(5));
+    auto detail = parse_json(row.text(6));
     if (!detail) return std::move(detail).error();
     entries.push_back({row.integer(0), Instant{row.integer(1)}, row.text(2), row.text(3),
-                       row.text(4), *std::move(detail)});
+                       row.text(4), row.text(5), *std::move(detail)});
   }
   return entries;
 }
@@ -47,11 +47,12 @@ Status Audit::record(Writer& writer, const Caller& by, std::string_view action,
 Task<Result<std::vector<AuditEntry>>> Audit::list(const Filter& filter) {
   const auto query = [&](Reader& r) -> Result<std::vector<AuditEntry>> {
     const auto rows = r.query(
-        "SELECT sequence, time, actor, action, target, detail FROM audit WHERE sequence < ?"
-        " AND (? = '' OR actor = ?) AND (? = '' OR action = ?)"
+        "SELECT sequence, time, project, actor, action, target, detail FROM audit WHERE sequence < "
+        "?"
+        " AND (? = '' OR project IN (?, '')) AND (? = '' OR actor = ?) AND (? = '' OR action = ?)"
         " AND (? = '' OR substr(target, 1, length(?)) = ?) ORDER BY sequence DESC LIMIT ?",
-        {or_newest(filter.before), filter.actor, filter.actor, filter.action, filter.action,
-         filter.target, filter.target, filter.target, filter.limit});
+        {or_newest(filter.before), filter.project, filter.project, filter.actor, filter.actor,
+         filter.action, filter.action, filter.target, filter.target, filter.target, filter.limit});
     if (!rows) return rows.error();
     return entries_of(*rows);
   };
@@ -61,14 +62,12 @@ Task<Result<std::vector<AuditEntry>>> Audit::list(const Filter& filter) {
 Task<Result<std::vector<AuditEntry>>> Audit::timeline(const Caller& caller, std::string ref,
                                                       std::int64_t before, int limit) {
   if (!caller.may(permission_to_read(ref))) {
-    co_return Error(Code::kPermissionDenied,
-                    fmt::format("'{}' lacks the permission '{}' that this needs", caller.user_name,
-                                permission_name(permission_to_read(ref))));
+    co_return lacks_permission(caller, permission_to_read(ref));
   }
   // Versions stand behind '@'; the character after it bounds the range of the index.
   const auto query = [&](Reader& r) -> Result<std::vector<AuditEntry>> {
     const auto rows = r.query(
-        "SELECT sequence, time, actor, action, target, detail FROM audit"
+        "SELECT sequence, time, project, actor, action, target, detail FROM audit"
         " WHERE (target = ? OR (target > ? AND target < ?)) AND project IN (?, '')"
         " AND sequence < ? ORDER BY sequence DESC LIMIT ?",
         {ref, ref + "@", ref + "A", caller.project.str(), or_newest(before), limit});

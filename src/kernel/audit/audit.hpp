@@ -16,6 +16,7 @@ namespace strata::kernel {
 struct AuditEntry {
   std::int64_t sequence = 0;
   Instant time;
+  std::string project;  // the actor's; empty in entries from before there were projects
   std::string actor;
   std::string action;  // noun.verb, for example "token.create"
   std::string target;  // what it was done to, for example "model:flights/3"
@@ -34,6 +35,7 @@ class Audit {
 
   struct Filter {
     std::string actor, action, target;  // empty matches all; target matches as a prefix
+    std::string project;                // entries that name none match, too
     std::int64_t before = 0;            // only entries with a smaller sequence; 0 for the newest
     int limit = 100;
   };

@@ -101,9 +101,7 @@ Task<Result<EventPage>> EventBus::visible_since(const Caller& caller, std::int64
 Task<Result<std::vector<Event>>> EventBus::about(const Caller& caller, std::string subject,
                                                  std::int64_t before, int limit) {
   if (!caller.may(permission_to_read(subject))) {
-    co_return Error(Code::kPermissionDenied,
-                    fmt::format("'{}' lacks the permission '{}' that this needs", caller.user_name,
-                                permission_name(permission_to_read(subject))));
+    co_return lacks_permission(caller, permission_to_read(subject));
   }
   // No index: a put would pay for it each time, and the kept events are read in milliseconds.
   const auto query = [&](Reader& r) -> Result<std::vector<Event>> {

@@ -53,7 +53,48 @@ std::string to_upper_key(std::string text) {
   return text;
 }
 
+// What the audit log tells of a token.
+Json audited(const TokenInfo& token) {
+  return Json::object({{"user", token.user_name},
+                       {"scope", token.scope},
+                       {"project", token.project},
+                       {"expires", token.expires ? Json(to_rfc3339(*token.expires)) : Json()}});
+}
+
+// Code that runs by itself administers nothing, whoever started it.
+constexpr std::array kKeptFromTasks = {Permission::kAdmin, Permission::kProjectAdmin,
+                                       Permission::kAuditRead};
+
+bool is_kept_from_tasks(Permission p) {
+  return std::find(kKeptFromTasks.begin(), kKeptFromTasks.end(), p) != kKeptFromTasks.end();
+}
+
 }  // namespace
+
+Error lacks_permission(const Caller& caller, Permission p) {
+  const auto bit = static_cast<std::size_t>(p);
+  if (!caller.of_role.test(bit)) {
+    return Error(Code::kPermissionDenied,
+                 fmt::format("the role {} of '{}' in the project '{}' does not include {}",
+                             role_name(caller.role), caller.user_name, caller.project.str(),
+                             permission_name(p)));
+  }
+  if (!caller.task.empty() && is_kept_from_tasks(p)) {
+    return Error(Code::kPermissionDenied,
+                 fmt::format("a step of a pipeline may not do what needs {}", permission_name(p)));
+  }
+  std::string scopes;
+  for (std::size_t i = 0; i < caller.scope.size(); ++i) {
+    const auto scope = static_cast<Permission>(i);
+    if (scope == Permission::kPublic || scope == Permission::kSignedIn || !caller.scope.test(i))
+      continue;
+    scopes += fmt::format("{}{}", scopes.empty() ? "" : ", ", permission_name(scope));
+  }
+  return Error(Code::kPermissionDenied,
+               fmt::format("{} ({}) does not include {}",
+                           caller.task.empty() ? "this token's scope" : "the scope of this run",
+                           scopes, permission_name(p)));
+}
 
 // Names stand in URLs, paths and logs: a small alphabet keeps them the same everywhere.
 Status check_name(std::string_view field, std::string_view name) {
@@ -149,13 +190,15 @@ Result<Caller> Identity::caller_in(const State& state, const User& user,
                                    const ProjectId& project) const {
   if (user.disabled)
     return Error(Code::kPermissionDenied, fmt::format("the user '{}' is disabled", user.name));
-  if (!state.role_in(user, project.str())) {
+  const auto role = state.role_in(user, project.str());
+  if (!role) {
     return Error(Code::kPermissionDenied,
                  fmt::format("there is no project '{}' in which '{}' has a role",
                              printable(project.str()), user.name));
   }
-  return Caller{user.id, user.name, user.team,
-                project, TokenId(), state.permissions_in(user, project.str())};
+  const Permissions allowed = state.permissions_in(user, project.str());
+  return Caller{user.id, user.name, user.team,           project, TokenId(),
+                allowed, {},        Permissions().set(), *role,   allowed};
 }
 
 Result<Caller> Identity::caller_of(const State& state, const Token& token,
@@ -236,7 +279,8 @@ Task<Result<User>> Identity::create_user(const Caller& by, std::string name, std
     }
     if (!done) return done.error();
     STRATA_TRY(join_team(w, team, user.id.str(), user.created.micros));
-    STRATA_TRY(audit_(w, by, "user.create", "user:" + name));
+    STRATA_TRY(audit_(w, by, "user.create", "user:" + name,
+                      Json::object({{"team", team}, {"role", role_name(role)}})));
     STRATA_TRY(reload(w));
     return user;
   };
@@ -252,12 +296,15 @@ Task<Result<User>> Identity::set_user_disabled(const Caller& by, std::string nam
   const auto known = user(name);
   if (!known) co_return known.error();
   const auto update = [&](Writer& w) -> Result<User> {
-    const auto done = w.execute("UPDATE users SET disabled = ? WHERE name = ?", {disabled, name});
+    const auto done = w.execute("UPDATE users SET disabled = ? WHERE name = ? AND disabled <> ?",
+                                {disabled, name, disabled});
     if (!done) return done.error();
-    STRATA_TRY(audit_(w, by, disabled ? "user.disable" : "user.enable", "user:" + name));
-    STRATA_TRY(reload(w));
     User changed = *known;
     changed.disabled = disabled;
+    if (*done == 0) return changed;
+    STRATA_TRY(
+        audit_(w, by, disabled ? "user.disable" : "user.enable", "user:" + name, Json::object()));
+    STRATA_TRY(reload(w));
     return changed;
   };
   co_return co_await records_.write(update);
@@ -361,7 +408,8 @@ Task<Result<IssuedToken>> Identity::create_token(const Caller& by, const TokenRe
         {issued.info.id.str(), owner->id.str(), project.str(), to_hex(sha256(issued.token)),
          issued.info.access_key_id, request.scope, issued.info.created.micros, expires});
     if (!done) return done.error();
-    STRATA_TRY(audit_(w, by, "token.create", "token:" + issued.info.id.str()));
+    STRATA_TRY(
+        audit_(w, by, "token.create", "token:" + issued.info.id.str(), audited(issued.info)));
     return reload(w);
   };
   STRATA_CO_TRY(co_await records_.write(insert));
@@ -386,7 +434,8 @@ Task<Status> Identity::revoke_token(const Caller& by, TokenId id) {
     const auto done = w.execute("UPDATE tokens SET revoked = ? WHERE id = ? AND revoked IS NULL",
                                 {clock_.now().micros, id.str()});
     if (!done) return done.error();
-    STRATA_TRY(audit_(w, by, "token.revoke", "token:" + id.str()));
+    if (*done == 0) return {};
+    STRATA_TRY(audit_(w, by, "token.revoke", "token:" + id.str(), audited(*named)));
     return reload(w);
   };
   STRATA_CO_TRY(co_await records_.write(update));
@@ -423,8 +472,7 @@ Result<Caller> Identity::caller_of(const TaskAttempt& attempt) const {
   auto caller = caller_in(*state_, state_->users.at(id->second), attempt.project);
   if (!caller) return caller;
   caller->scope = attempt.scope;
-  for (const Permission kept :
-       {Permission::kAdmin, Permission::kProjectAdmin, Permission::kAuditRead})
+  for (const Permission kept : kKeptFromTasks)
     caller->scope.reset(static_cast<std::size_t>(kept));
   caller->permissions &= caller->scope;
   caller->task = attempt.task;
@@ -454,9 +502,16 @@ void Identity::dismiss_task(const std::string& name) {
 }
 
 Caller Identity::system_caller() const {
-  return Caller{UserId("system"), "system",
-                "platform",       ProjectId(std::string(kDefaultProject)),
-                TokenId(),        Permissions().set()};
+  return Caller{UserId("system"),
+                "system",
+                "platform",
+                ProjectId(std::string(kDefaultProject)),
+                TokenId(),
+                Permissions().set(),
+                {},
+                Permissions().set(),
+                Role::kAdmin,
+                Permissions().set()};
 }
 
 Result<Caller> Identity::act_as(std::string_view user_name, const ProjectId& project) const {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/ids.hpp"
+#include "base/json.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
 #include "kernel/identity/permission.hpp"
@@ -33,8 +34,14 @@ struct Caller {
   // What its credentials are narrowed to, whatever its user's role: `permissions` lie within, and
   // so does all that is done for it later.
   Permissions scope = Permissions().set();
+  // What `permissions` were made of beside the scope, to tell which of the two lacks one.
+  Role role = Role::kViewer;  // in the project
+  Permissions of_role{};
   bool may(Permission p) const { return permissions.test(static_cast<std::size_t>(p)); }
 };
+
+// That `caller` lacks `p`, and why: its role in the project, or else the scope of its token.
+Error lacks_permission(const Caller& caller, Permission p);
 
 struct User {
   UserId id;
@@ -104,7 +111,7 @@ class Identity {
   // Writes the audit entry of a change into its transaction. A function, since the audit room
   // stands above this one.
   using AuditHook = std::function<Status(Writer&, const Caller&, std::string_view action,
-                                         std::string_view target)>;
+                                         std::string_view target, const Json& detail)>;
 
   Identity(Records& records, const Clock& clock, Random& random, std::string master_key,
            AuditHook audit);
@@ -199,7 +206,7 @@ class Identity {
   std::optional<Instant> end_of_token(const Caller& by) const;
   Status may_administer(const Caller& by, std::string_view project) const;
   Task<Status> change(const Caller& by, std::string_view action, std::string target,
-                      const std::function<Status(Writer&)>& statements);
+                      const std::function<Result<std::int64_t>(Writer&)>& statement);
   static Status load_tenants(Reader& reader, State& state);
   std::string secret_of(std::string_view access_key_id) const;
   Status reload(Reader& reader);

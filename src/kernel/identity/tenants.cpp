@@ -83,12 +83,15 @@ Status Identity::may_administer(const Caller& by, std::string_view project) cons
       fmt::format("only an admin of the project '{}' may change its members", printable(project)));
 }
 
-// One change of the records with its audit entry, visible to all when it returns.
+// One change of the records with its audit entry, visible to all when it returns; a statement that
+// changes no row leaves no entry.
 Task<Status> Identity::change(const Caller& by, std::string_view action, std::string target,
-                              const std::function<Status(Writer&)>& statements) {
+                              const std::function<Result<std::int64_t>(Writer&)>& statement) {
   const std::function<Status(Writer&)> write = [&](Writer& w) -> Status {
-    STRATA_TRY(statements(w));
-    STRATA_TRY(audit_(w, by, action, target));
+    const auto changed = statement(w);
+    if (!changed) return changed.error();
+    if (*changed == 0) return {};
+    STRATA_TRY(audit_(w, by, action, target, Json::object()));
     return reload(w);
   };
   co_return co_await records_.write(write);
@@ -102,15 +105,14 @@ Task<Result<Project>> Identity::create_project(const Caller& by, std::string nam
     co_return Error(Code::kQuotaExceeded,
                     fmt::format("there are {} projects already", kMaxProjects));
   const Instant now = clock_.now();
-  const std::function<Status(Writer&)> insert = [&](Writer& w) -> Status {
-    const auto done = w.execute("INSERT INTO projects (id, name, created) VALUES (?, ?, ?)",
-                                {name, name, now.micros});
+  const auto insert = [&](Writer& w) -> Result<std::int64_t> {
+    auto done = w.execute("INSERT INTO projects (id, name, created) VALUES (?, ?, ?)",
+                          {name, name, now.micros});
     if (!done && done.error().code == Code::kAlreadyExists) {
       return Error(Code::kAlreadyExists, fmt::format("there is a project '{}' already", name),
                    "name");
     }
-    if (!done) return done.error();
-    return {};
+    return done;
   };
   STRATA_CO_TRY(co_await change(by, "project.create", "project:" + name, insert));
   co_return Project{name, now, {}};
@@ -145,13 +147,12 @@ Task<Result<Project>> Identity::set_member(const Caller& by, std::string project
     if (!team && !state_->user_ids.contains(member.name))
       co_return not_found(fmt::format("there is no user '{}'", printable(member.name)));
   }
-  const std::function<Status(Writer&)> upsert = [&](Writer& w) -> Status {
-    const auto done = w.execute(
+  const auto upsert = [&](Writer& w) {
+    return w.execute(
         "INSERT INTO project_members (project, kind, name, role) VALUES (?, ?, ?, ?) "
-        "ON CONFLICT (project, kind, name) DO UPDATE SET role = excluded.role",
+        "ON CONFLICT (project, kind, name) DO UPDATE SET role = excluded.role "
+        "WHERE project_members.role <> excluded.role",
         {project, kind_name(member.kind), member.name, role_name(member.role)});
-    if (!done) return done.error();
-    return {};
   };
   STRATA_CO_TRY(co_await change(by, "project.grant",
                                 fmt::format("project:{} {}:{} {}", project, kind_name(member.kind),
@@ -172,12 +173,9 @@ Task<Result<Project>> Identity::remove_member(const Caller& by, std::string proj
     co_return not_found(fmt::format("the {} '{}' was given no role in the project '{}'",
                                     kind_name(kind), printable(name), project));
   }
-  const std::function<Status(Writer&)> remove = [&](Writer& w) -> Status {
-    const auto done =
-        w.execute("DELETE FROM project_members WHERE project = ? AND kind = ? AND name = ?",
-                  {project, kind_name(kind), name});
-    if (!done) return done.error();
-    return {};
+  const auto remove = [&](Writer& w) {
+    return w.execute("DELETE FROM project_members WHERE project = ? AND kind = ? AND name = ?",
+                     {project, kind_name(kind), name});
   };
   STRATA_CO_TRY(co_await change(by, "project.revoke",
                                 fmt::format("project:{} {}:{}", project, kind_name(kind), name),
@@ -196,13 +194,12 @@ Task<Result<Team>> Identity::create_team(const Caller& by, std::string name) {
   STRATA_CO_TRY(check_name("name", name));
   if (!by.may(Permission::kAdmin))
     co_return Error(Code::kPermissionDenied, "only an admin may create teams");
-  const std::function<Status(Writer&)> insert = [&](Writer& w) -> Status {
-    const auto done =
+  const auto insert = [&](Writer& w) -> Result<std::int64_t> {
+    auto done =
         w.execute("INSERT INTO teams (name, created) VALUES (?, ?)", {name, clock_.now().micros});
     if (!done && done.error().code == Code::kAlreadyExists)
       return Error(Code::kAlreadyExists, fmt::format("there is a team '{}' already", name), "name");
-    if (!done) return done.error();
-    return {};
+    return done;
   };
   STRATA_CO_TRY(co_await change(by, "team.create", "team:" + name, insert));
   co_return find_team(name);
@@ -237,15 +234,13 @@ Task<Result<Team>> Identity::set_in_team(const Caller& by, std::string team, std
     co_return not_found(
         fmt::format("'{}' is not in the team '{}'", printable(user_name), printable(team)));
   }
-  const std::function<Status(Writer&)> write = [&](Writer& w) -> Status {
-    const auto done = in ? w.execute(
-                               "INSERT INTO team_members (team, user_id) VALUES (?, ?) "
-                               "ON CONFLICT DO NOTHING",
-                               {team, who->id.str()})
-                         : w.execute("DELETE FROM team_members WHERE team = ? AND user_id = ?",
-                                     {team, who->id.str()});
-    if (!done) return done.error();
-    return {};
+  const auto write = [&](Writer& w) {
+    return in ? w.execute(
+                    "INSERT INTO team_members (team, user_id) VALUES (?, ?) "
+                    "ON CONFLICT DO NOTHING",
+                    {team, who->id.str()})
+              : w.execute("DELETE FROM team_members WHERE team = ? AND user_id = ?",
+                          {team, who->id.str()});
   };
   STRATA_CO_TRY(co_await change(by, in ? "team.add" : "team.remove",
                                 fmt::format("team:{} user:{}", team, user_name), write));

@@ -178,19 +178,26 @@ Task<Result<Version>> Models::transition_stage(const Caller& caller, std::string
   auto move = [&](Writer& writer) -> Result<Version> {
     auto version = load_version(writer, caller.project, name, number);
     if (!version) return version;
+    std::int64_t archived = 0;
     if (archive_existing) {
-      STRATA_TRY(
-          writer.execute("UPDATE model_versions SET stage = 'Archived', updated_ms = ? WHERE "
-                         "project = ? AND name = ? AND "
-                         "stage = ? AND version <> ? AND deleted = 0",
-                         {now_ms(), caller.project.str(), name, *to, number}));
+      const auto others = writer.execute(
+          "UPDATE model_versions SET stage = 'Archived', updated_ms = ? WHERE "
+          "project = ? AND name = ? AND "
+          "stage = ? AND version <> ? AND deleted = 0",
+          {now_ms(), caller.project.str(), name, *to, number});
+      if (!others) return others.error();
+      archived = *others;
     }
     STRATA_TRY(
         writer.execute("UPDATE model_versions SET stage = ?, updated_ms = ? WHERE project = ? AND "
                        "name = ? AND version = ?",
                        {*to, now_ms(), caller.project.str(), name, number}));
-    STRATA_TRY(audit_.record(writer, caller, "model.stage", version_ref(name, number).to_string(),
-                             Json::object({{"from", Json(version->stage)}, {"to", Json(*to)}})));
+    if (version->stage == *to && archived == 0)
+      return load_version(writer, caller.project, name, number);
+    STRATA_TRY(audit_.record(
+        writer, caller, "model.stage", version_ref(name, number).to_string(),
+        Json::object(
+            {{"from", Json(version->stage)}, {"to", Json(*to)}, {"archived", Json(archived)}})));
     return load_version(writer, caller.project, name, number);
   };
   co_return co_await records_.write(move);

@@ -183,7 +183,10 @@ Task<Status> Tracking::mark_run(const Caller& caller, std::string id, bool delet
   auto mark = [&](Writer& writer) -> Status {
     auto info = load_run_info(writer, caller.project, id);
     if (!info) return std::move(info).error();
-    STRATA_TRY(writer.execute("UPDATE runs SET deleted = ? WHERE id = ?", {deleted, id}));
+    const auto marked = writer.execute("UPDATE runs SET deleted = ? WHERE id = ? AND deleted <> ?",
+                                       {deleted, id, deleted});
+    if (!marked) return marked.error();
+    if (*marked == 0) return {};
     return audit_.record(writer, caller, deleted ? "run.delete" : "run.restore", "run:" + id);
   };
   co_return co_await records_.write(mark);

@@ -321,9 +321,13 @@ Status update_task(Writer& w, const std::string& run, std::size_t ordinal,
                          static_cast<std::int64_t>(ordinal)}));
 }
 
-Status request_cancel(Writer& w, const std::string& run) {
-  return done(
-      w.execute("UPDATE flow_runs SET cancel_requested = 1 WHERE id = ? AND ended = 0", {run}));
+Result<bool> request_cancel(Writer& w, const std::string& run) {
+  const auto asked = w.execute(
+      "UPDATE flow_runs SET cancel_requested = 1 WHERE id = ? AND ended = 0 AND "
+      "cancel_requested = 0",
+      {run});
+  if (!asked) return asked.error();
+  return *asked > 0;
 }
 
 Status put_output(Writer& w, const std::string& run, const Output& output) {

@@ -50,6 +50,7 @@ struct RunRow {
   bool cancel_requested = false;
   kernel::Permissions scope;  // that the credentials of its steps do not go beyond
   scheduler::Run run;         // without tasks, unless asked for
+  bool repeated = false;      // found by its key, and not made by this call
 };
 Result<std::optional<RunRow>> find_run(Reader& r, const std::string& project,
                                        const std::string& id);
@@ -65,7 +66,7 @@ Status insert_run(Writer& w, RunRow& row);
 Status update_run(Writer& w, const scheduler::Run& run);
 Status update_task(Writer& w, const std::string& run, std::size_t ordinal,
                    const scheduler::Task& task);
-Status request_cancel(Writer& w, const std::string& run);
+Result<bool> request_cancel(Writer& w, const std::string& run);
 
 Status put_output(Writer& w, const std::string& run, const Output& output);
 Result<std::vector<Output>> outputs_of(Reader& r, const std::string& run);

@@ -85,7 +85,9 @@ struct Workflows::Impl {
       auto known = tables::find_run_by_key(w, order.project, spec.name, order.key);
       if (!known) return known.error();
       if (*known) {
+        STRATA_TRY(check_repeats(order, **known));
         STRATA_TRY(tables::read_tasks(w, (*known)->run));
+        (*known)->repeated = true;
         return std::move(**known);
       }
     }
@@ -123,6 +125,27 @@ struct Workflows::Impl {
     w.after_commit(
         [this, run = row.run, context = std::move(context)] { engine.submit(run, context); });
     return row;
+  }
+
+  // A key that comes again names the same run only if it asks for the same: whoever gave it to two
+  // different runs would take the result of one for the other's. A later version of the pipeline
+  // may have other defaults, so then only what was given counts.
+  static Status check_repeats(const Order& order, const tables::RunRow& known) {
+    const auto params = wire::flow_parameters(order.flow->spec, order.params);
+    if (!params) return params.error();
+    const bool same_version = known.version == order.flow->version;
+    for (const auto& [name, value] : params->as_object()) {
+      const bool given = order.params.find(name) != nullptr;
+      const Json* const before = known.params.find(name);
+      if ((!given && !same_version) || (before != nullptr && *before == value)) continue;
+      return Error(
+          Code::kConflict,
+          fmt::format("the idempotency key '{}' is that of run {}, which was started with "
+                      "params {}; this call has {}. Give a new key for a new run",
+                      printable(order.key), known.run.id, known.params.dump(), params->dump()),
+          "idempotency_key");
+    }
+    return {};
   }
 
   Status report(Writer& w, const Order& order, const tables::RunRow& row) {
@@ -444,11 +467,16 @@ Task<Result<FlowSummary>> Workflows::apply(const Caller& caller, wire::FlowSpec 
                          now);
   }
   const auto write = [&](Writer& w) -> Result<tables::FlowRow> {
+    const std::string version = wire::flow_version(spec);
+    const auto before = tables::find_flow(w, caller.project.str(), spec.name);
+    if (!before) return before.error();
     const auto number = tables::put_flow(w, caller, spec, now);
     if (!number) return number.error();
     STRATA_TRY(impl_->keep_cursor(w));
-    STRATA_TRY(impl_->ports.audit.record(w, caller, "flow.apply", "flow:" + spec.name,
-                                         Json::object({{"version", wire::flow_version(spec)}})));
+    if (!*before || (*before)->version != version) {
+      STRATA_TRY(impl_->ports.audit.record(w, caller, "flow.apply", "flow:" + spec.name,
+                                           Json::object({{"version", version}})));
+    }
     STRATA_TRY(impl_->ports.events.publish(w, caller.project, "flow.applied", "flow:" + spec.name));
     return impl_->flow(w, caller.project.str(), spec.name);
   };
@@ -529,7 +557,7 @@ Task<Result<FlowRun>> Workflows::run(const Caller& caller, const std::string& na
     order.params = request.params;
     order.flow = &*flow;
     auto row = impl_->create(w, order);
-    if (!row) return row;
+    if (!row || row->repeated) return row;
     STRATA_TRY(impl_->ports.audit.record(w, caller, "flow.run", "flow:" + name,
                                          Json::object({{"run", row->run.id}})));
     return row;
@@ -563,8 +591,10 @@ Task<Result<FlowRun>> Workflows::cancel(const Caller& caller, const std::string&
   const auto write = [&](Writer& w) -> Result<FlowRun> {
     auto run = impl_->full_run(w, caller.project.str(), id);
     if (!run || run->run.ended()) return run;
-    STRATA_TRY(tables::request_cancel(w, id));
-    STRATA_TRY(impl_->ports.audit.record(w, caller, "flow_run.cancel", "flow_run:" + id));
+    const auto asked = tables::request_cancel(w, id);
+    if (!asked) return asked.error();
+    if (*asked)
+      STRATA_TRY(impl_->ports.audit.record(w, caller, "flow_run.cancel", "flow_run:" + id));
     w.after_commit([this, id, reason] { impl_->engine.cancel(id, reason); });
     run->run.state = scheduler::RunState::kCancelling;
     return run;

@@ -169,7 +169,9 @@ Task<Result<NodeInfo>> Compute::set_price(const kernel::Caller& caller, std::str
     co_return invalid("currency",
                       "currency must be a code of three capital letters (ISO 4217), such as EUR");
   }
-  const std::string name = nodes().front().inventory.name;
+  const NodeInfo known = nodes().front();
+  if (known.price == price) co_return known;
+  const std::string name = known.inventory.name;
   const Instant now = clock_.now();
   auto change = [&](kernel::Writer& writer) -> Result<bool> {
     auto done =

@@ -27,6 +27,7 @@ namespace strata::storage::compute {
 struct Price {
   double per_hour = 0;
   std::string currency;
+  bool operator==(const Price&) const = default;
 };
 
 struct NodeInfo {

@@ -62,9 +62,7 @@ Error no_such_upload(std::string_view id) {
 
 Status require(const Caller& caller, kernel::Permission permission) {
   if (caller.may(permission)) return {};
-  return Error(Code::kPermissionDenied,
-               fmt::format("'{}' lacks the permission {}", caller.user_name,
-                           kernel::permission_name(permission)));
+  return kernel::lacks_permission(caller, permission);
 }
 
 Result<std::int64_t> find_bucket(Reader& reader, const Caller& caller, std::string_view name) {

@@ -201,10 +201,10 @@ Task<Result<void>> Warehouse::prepare(std::shared_ptr<Run> run) {
                           {},
                           {}});
     if (statement.changes && !run->caller.may(Permission::kLakeWrite)) {
-      co_return Error(
-          Code::kPermissionDenied,
-          statement.head + " changes data, which this token may not: it needs the scope lake:write",
-          place_in(request.sql, statement.begin));
+      const Error why = kernel::lacks_permission(run->caller, Permission::kLakeWrite);
+      co_return Error(Code::kPermissionDenied,
+                      fmt::format("{} changes data, and {}", statement.head, why.message),
+                      place_in(request.sql, statement.begin));
     }
   }
   if (!request.params.is_null() && !request.params.is_array() && !request.params.is_object()) {
