@@ -33,7 +33,7 @@ class QueryResult:
 
     def __repr__(self) -> str:
         query = " ".join(self._body["sql"].split())
-        shown = query if len(query) <= 60 else query[:59] + "…"
+        shown = query if len(query) <= 60 else query[:57] + "..."
         if "_json" in self.__dict__:
             state = f"{len(self)} rows of {', '.join(self.columns) or 'no columns'}"
         elif "_table" in self.__dict__:
