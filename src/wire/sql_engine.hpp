@@ -145,7 +145,7 @@ struct Done {
 struct Failure {
   std::string message;   // without the engine's excerpt of the statement
   std::string kind;      // "out_of_memory", "interrupted", "conflict", "fatal", "permission",
-                         // "not_found", "other"
+                         // "not_found", "params", "other"
   int statement = 0;     // which of the request's
   std::int64_t at = -1;  // byte in that statement's text; -1 unknown
   bool recycle = false;  // the engine's process should be replaced

@@ -41,6 +41,25 @@ def test_a_statement_that_changes_something_happens_at_once_and_once(client):
     assert strata.sql(f"SELECT count(*) FROM {table}", client=client).scalar() == 2
 
 
+def test_the_answer_of_a_change_in_another_form_changes_nothing_again(client):
+    table = f"sdk_{uuid.uuid4().hex[:8]}"
+    strata.sql(f"CREATE TABLE {table} (v INTEGER)", client=client)
+    inserted = strata.sql(f"INSERT INTO {table} VALUES (2) RETURNING v", client=client)
+    assert inserted.to_arrow().to_pydict() == {"v": [2]}
+    assert inserted.to_pandas()["v"].tolist() == [2]
+    assert strata.sql(f"SELECT count(*) FROM {table}", client=client).scalar() == 1
+
+
+def test_an_answer_shows_whether_it_was_looked_at_and_its_shape(client):
+    result = strata.sql("SELECT 1 AS one, 2 AS two", client=client)
+    assert "not run yet" in repr(result) and "SELECT 1 AS one" in repr(result)
+    _ = result.rows
+    assert "1 rows of one, two" in repr(result)
+    table = strata.sql("SELECT 1 AS one", client=client)
+    _ = table.to_arrow()
+    assert "1 rows of one" in repr(table)
+
+
 @pytest.mark.parametrize(
     ("kind", "value", "text"),
     [

@@ -331,7 +331,8 @@ void add_run(CLI::App& flow, CliContext& context) {
   auto* const command = flow.add_subcommand("run", "Run a pipeline now; a file is applied first");
   command->add_option("pipeline", what, "A pipeline's name or its file")->required();
   command->add_option("--param", params, "NAME=VALUE; may stand several times");
-  command->add_option("--idempotency-key", key, "The same key gives the same run, and is refused with other parameters");
+  command->add_option("--idempotency-key", key,
+                      "The same key gives the same run, and is refused with other parameters");
   command->add_flag("--wait", wait, "Show the progress and end with the run: 0 when it succeeded");
   command->callback([&context] {
     context.with_client([&](ApiClient& client) -> Status {

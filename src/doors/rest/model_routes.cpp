@@ -1,5 +1,6 @@
 #include "doors/rest/model_routes.hpp"
 
+#include "base/bytes.hpp"
 #include "base/text.hpp"
 #include "doors/rest/rest.hpp"
 
@@ -131,9 +132,22 @@ Task<Result<Json>> versions_of(const Authorized& call, Models& models, Tracking&
   co_return list;
 }
 
+// MLflow keeps prompts among the registered models, marked by a tag; here they are none.
+Task<Result<platform::models::Model>> model_of(const Authorized& call, Models& models) {
+  const std::string name = call.param("name");
+  auto model = co_await models.model(call.caller(), name);
+  if (!model) co_return model;
+  for (const auto& tag : model->tags) {
+    if (tag.key != "mlflow.prompt.is_prompt" || tag.value != "true") continue;
+    co_return not_found(fmt::format(
+        "'{}' is a prompt and no model: MLflow's client has it (mlflow.genai)", printable(name)));
+  }
+  co_return model;
+}
+
 Task<Response> get_model(const Authorized& call, Models& models, Tracking& tracking) {
   const std::string name = call.param("name");
-  const auto model = co_await models.model(call.caller(), name);
+  const auto model = co_await model_of(call, models);
   if (!model) co_return error_response(model.error(), call.request());
   auto versions = co_await versions_of(call, models, tracking, name);
   if (!versions) co_return error_response(versions.error(), call.request());
@@ -166,6 +180,8 @@ Task<Response> list_files(const Authorized& call, Models& models) {
 Task<Response> set_alias(const Authorized& call, Models& models) {
   const auto body = co_await call.read_json();
   if (!body) co_return error_response(body.error(), call.request());
+  const auto model = co_await model_of(call, models);
+  if (!model) co_return error_response(model.error(), call.request());
   const auto done = co_await models.set_alias(call.caller(), call.param("name"),
                                               call.param("alias"), body->integer("version"));
   if (!done) co_return error_response(done.error(), call.request());
@@ -176,6 +192,8 @@ Task<Response> set_alias(const Authorized& call, Models& models) {
 }
 
 Task<Response> delete_alias(const Authorized& call, Models& models) {
+  const auto model = co_await model_of(call, models);
+  if (!model) co_return error_response(model.error(), call.request());
   const auto done =
       co_await models.delete_alias(call.caller(), call.param("name"), call.param("alias"));
   if (!done) co_return error_response(done.error(), call.request());

@@ -433,13 +433,14 @@ class Session {
     const idx_t wanted = library_.nparams(prepared.get());
     const std::size_t given = request_.params.size();
     if (wanted != given || (wanted > 0 && request_.statements.size() > 1)) {
-      return std::unexpected(Failure{
-          fmt::format("the statement has {} parameters and params has {} values", wanted, given),
-          "other",
-          index_,
-          -1,
-          false,
-          {}});
+      return std::unexpected(
+          Failure{fmt::format("the statement has {} parameter{} and params has {} value{}", wanted,
+                              wanted == 1 ? "" : "s", given, given == 1 ? "" : "s"),
+                  "params",
+                  index_,
+                  -1,
+                  false,
+                  {}});
     }
     for (idx_t i = 0; i < given; ++i) {
       idx_t place = i + 1;
@@ -449,7 +450,7 @@ class Session {
         value = &member;
         if (library_.bind_parameter_index(prepared.get(), &place, key.c_str()) != DuckDBSuccess) {
           return std::unexpected(
-              Failure{"the statement has no parameter $" + key, "other", index_, -1, false});
+              Failure{"the statement has no parameter $" + key, "params", index_, -1, false});
         }
       } else {
         value = &request_.params.as_array()[i];
@@ -457,7 +458,7 @@ class Session {
       if (bind_value(prepared.get(), place, *value) != DuckDBSuccess) {
         return std::unexpected(
             Failure{fmt::format("the value of parameter {} cannot be bound", place),
-                    "other",
+                    "params",
                     index_,
                     -1,
                     false,

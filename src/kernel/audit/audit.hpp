@@ -16,11 +16,10 @@ namespace strata::kernel {
 struct AuditEntry {
   std::int64_t sequence = 0;
   Instant time;
-  std::string project;  // the actor's; empty in entries from before there were projects
-  std::string actor;
-  std::string action;  // noun.verb, for example "token.create"
-  std::string target;  // what it was done to, for example "model:flights/3"
-  Json detail;         // never a secret
+  std::string project, actor;  // the project is the actor's; empty before there were any
+  std::string action;          // noun.verb, for example "token.create"
+  std::string target;          // what it was done to, for example "model:flights/3"
+  Json detail;                 // never a secret
 };
 
 // The record of who changed what. An entry is written in the transaction that makes the change, so

@@ -39,6 +39,12 @@ constexpr std::array kRefusedNames = {
 constexpr std::array kAfterFrom = {"where",   "group",  "order",  "having", "limit",
                                    "qualify", "window", "union",  "except", "intersect",
                                    "select",  "set",    "values", "sample"};
+// Words behind which a table or file can stand, and reserved ones behind which none does before the
+// next of the former.
+constexpr std::array kBeforeTable = {"from",      "join",  "using", "into",    "update",
+                                     "lateral",   "table", "pivot", "unpivot", "describe",
+                                     "summarize", "show",  "copy"};
+constexpr std::array kEndsTables = {"select", "where", "group", "order", "having", "limit"};
 constexpr std::size_t kNoList = static_cast<std::size_t>(-1);
 // Schema of the views that other parts of the server offer.
 constexpr std::string_view kSystemSchema = "strata";
@@ -96,20 +102,30 @@ class Analyser {
   }
 
   Status refuse_hidden_ways() const {
+    // By open brackets, outermost first: whether a comma there may part names of tables.
+    std::vector<bool> lists = {false};
     for (std::size_t i = first_; i < last_; ++i) {
+      follow_lists(i, lists);
       const auto& token = at(i);
       const std::string name = to_lower(token.value);
       const bool called = at(i + 1).is_sign('(') || token.kind == SqlToken::Kind::kText;
       // An escape could spell a refused name that this reading would not recognise.
       const bool escaped = token.kind == SqlToken::Kind::kText && token.value.contains('\\') &&
                            (script_[token.begin] == 'e' || script_[token.begin] == 'E');
-      const bool named = i > first_ && (at(i - 1).is_word("from") || at(i - 1).is_word("join") ||
-                                        at(i - 1).is_sign(','));
+      const bool named =
+          i > first_ &&
+          ((at(i - 1).kind == SqlToken::Kind::kWord && is_one_of(kBeforeTable, at(i - 1).value)) ||
+           (at(i - 1).is_sign(',') && lists.back()));
       const bool unicode = token.is_sign('&') && i > first_ && at(i - 1).is_word("u") &&
                            at(i - 1).end == token.begin &&
                            (at(i + 1).kind == SqlToken::Kind::kQuotedName ||
                             at(i + 1).kind == SqlToken::Kind::kText);
-      if ((escaped && named) || unicode) return refuse(i, "write names and paths without escapes");
+      if (escaped && (named || is_lake_text(token))) {
+        return refuse(i,
+                      "a text with escapes (E'...') cannot stand for a table or file; write its "
+                      "name without escapes");
+      }
+      if (unicode) return refuse(i, "write names and paths without escapes");
       const bool refused =
           token.is_name() || token.kind == SqlToken::Kind::kText
               ? (called && token.is_name() && is_one_of(kRefusedFunctions, name)) ||
@@ -121,6 +137,26 @@ class Analyser {
       if (refused) return refuse(i, "'" + printable_name(token) + "' is not available here");
     }
     return {};
+  }
+  // In doubt a comma parts tables: what follows FROM and its kin, up to a word that surely ends it.
+  void follow_lists(std::size_t i, std::vector<bool>& lists) const {
+    const auto& token = at(i);
+    if (token.is_sign('(')) {
+      // Behind a name stand the arguments of a call; behind anything else more of the same list.
+      const bool call =
+          i > first_ && at(i - 1).is_name() &&
+          !(at(i - 1).kind == SqlToken::Kind::kWord && is_one_of(kBeforeTable, at(i - 1).value));
+      lists.push_back(!call && lists.back());
+    } else if (token.is_sign(')') && lists.size() > 1) {
+      lists.pop_back();
+    } else if (token.kind == SqlToken::Kind::kWord) {
+      if (token.is_word("from") || token.is_word("join") || token.is_word("using"))
+        lists.back() = true;
+      // Behind these such a word is the name of a column or field: t.order, {order: 1}.
+      const bool label = i > first_ && (at(i - 1).is_sign('.') || at(i - 1).is_sign('{') ||
+                                        at(i - 1).is_sign(',') || at(i - 1).is_word("within"));
+      if (is_one_of(kEndsTables, token.value) && !label) lists.back() = false;
+    }
   }
   static std::string printable_name(const SqlToken& token) { return token.value.substr(0, 60); }
 

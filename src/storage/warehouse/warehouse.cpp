@@ -423,7 +423,7 @@ Error Warehouse::explain(const Run& run, const wire::sql_engine::Failure& failur
     code = Code::kPermissionDenied;
     message = refusal_of(view);
   }
-  std::string field = "sql";
+  std::string field = failure.kind == "params" ? "params" : "sql";
   const auto index = static_cast<std::size_t>(failure.statement);
   if (failure.at >= 0 && index < run.texts.size()) {
     const std::size_t at = run.texts[index].original(static_cast<std::size_t>(failure.at));

@@ -402,3 +402,14 @@ def test_models_are_in_the_command_line(client, server, name):
     shown = server.strata("model", "show", name, "-o", "json")
     assert '"champion": 1' in shown.stdout
     assert server.strata("model", "show", "no-" + name, check=False).returncode == 3
+
+
+def test_a_prompt_is_no_model_to_strata_and_keeps_its_aliases(mlflow, server, name):
+    mlflow.genai.register_prompt(name, "Say {{ what }}.")
+    mlflow.genai.register_prompt(name, "Sing {{ what }}.")
+    mlflow.genai.set_prompt_alias(name, "best", 1)
+    for command in (["show", name], ["alias", name, "best", "2"], ["alias", name, "other", "2"]):
+        refused = server.strata("model", *command, check=False)
+        assert refused.returncode == 3 and "is a prompt" in refused.stderr
+    assert name not in server.strata("model", "list").stdout
+    assert mlflow.genai.load_prompt(f"prompts:/{name}@best").template == "Say {{ what }}."

@@ -168,7 +168,11 @@ def test_parameters_never_become_sql(server):
     answer = ask(server, "SELECT ? AS a, ?::INT + 1 AS b", params=["x'; DROP TABLE t; --", 41])
     assert answer["rows"] == [["x'; DROP TABLE t; --", 42]]
     assert ask(server, "SELECT $who AS w", params={"who": "me"})["rows"] == [["me"]]
-    assert "parameters" in refused(server, "SELECT ?", params=[])["message"]
+    few = refused(server, "SELECT ?", params=[])
+    assert "1 parameter and" in few["message"] and "0 values" in few["message"]
+    for wrong in ([1, 2], {"who": 1}):
+        assert refused(server, "SELECT $me", params=wrong)["field"] == "params"
+    assert few["field"] == "params"
 
 
 def test_errors_point_at_the_place(server):

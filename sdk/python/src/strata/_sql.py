@@ -19,12 +19,28 @@ _ARROW = "application/vnd.apache.arrow.stream"
 
 
 class QueryResult:
-    """The answer to one statement, fetched once when it is first looked at."""
+    """The answer to one statement.
+
+    A query runs when its answer is first looked at, in the form that is asked for, and then wrong
+    SQL raises; a statement that changes something has run when ``sql()`` returns, once.
+    """
 
     def __init__(self, client: Client, body: dict[str, Any]) -> None:
         self._client = client
         self._body = body
+        self._once = False
         self.query_id = ""
+
+    def __repr__(self) -> str:
+        query = " ".join(self._body["sql"].split())
+        shown = query if len(query) <= 60 else query[:57] + "..."
+        if "_json" in self.__dict__:
+            state = f"{len(self)} rows of {', '.join(self.columns) or 'no columns'}"
+        elif "_table" in self.__dict__:
+            state = f"{self._table.num_rows} rows of {', '.join(self._table.column_names)}"
+        else:
+            state = "not run yet: look at .rows, .scalar(), .to_pandas() or .to_arrow()"
+        return f"<QueryResult of {shown!r}: {state}>"
 
     def _fetch(self, accept: str) -> bytes:
         content, fields = self._client.request(
@@ -69,6 +85,9 @@ class QueryResult:
             import pyarrow as pa
         except ImportError as problem:
             raise StrataError("this needs pyarrow: pip install pyarrow") from problem
+        if self._once:
+            columns = [pa.array([row[i] for row in self.rows]) for i in range(len(self.columns))]
+            return pa.Table.from_arrays(columns, names=self.columns)
         with pa.ipc.open_stream(self._fetch(_ARROW)) as reader:
             return reader.read_all()
 
@@ -95,7 +114,10 @@ def sql(
     *,
     client: Client | None = None,
 ) -> QueryResult:
-    """Runs one statement on the warehouse, at once; ``?`` and ``$name`` stand for ``params``.
+    """Runs one statement on the warehouse; ``?`` and ``$name`` stand for ``params``.
+
+    What changes something has run when this returns. A query runs when its answer is first looked
+    at (``.rows``, ``.to_pandas()`` and so on), and raises there.
 
     A parameter is a number, text, bool, None, date, time, datetime, Decimal, UUID, bytes, or a
     scalar of NumPy or pandas; NaN, NaT and NA are NULL. What JSON has no type for goes as exact
@@ -115,5 +137,6 @@ def sql(
         .lower()
         .startswith(("select", "with", "from", "values", "table", "describe", "show"))
     ):
+        result._once = True
         _ = result._json
     return result
