@@ -248,7 +248,31 @@ class Application {
     return {};
   }
 
+  // Neither of both is of use alone.
+  Status check_tls() const {
+    for (const auto& [has, lacks] : {std::pair{"tls.certificate", "tls.private_key"},
+                                     std::pair{"tls.private_key", "tls.certificate"}}) {
+      if (settings_.values.text(has).empty() || !settings_.values.text(lacks).empty()) continue;
+      return invalid(
+          lacks, fmt::format("{}: {} needs {} too: give --{}", settings_.values.value(has).where,
+                             has, lacks,
+                             std::string_view(lacks) == "tls.certificate" ? "tls-certificate"
+                                                                          : "tls-private-key"));
+    }
+    return {};
+  }
+
+  // Says of a file that is wrong where it was named.
+  Status start_server(http::Server& server) const {
+    auto done = server.start();
+    if (done || !done.error().field.starts_with("tls.")) return done;
+    const auto& error = done.error();
+    const auto& value = settings_.values.value(error.field);
+    return invalid(error.field, fmt::format("{}: {}: {}", value.where, error.field, error.message));
+  }
+
   Status open_ports() {
+    STRATA_TRY(check_tls());
     STRATA_TRY(http_router_.add(rest_));
     bool any_s3 = false;
     for (auto& part : parts_) {
@@ -259,11 +283,11 @@ class Application {
     }
     http_pipeline_.emplace(http_router_, *identity_, clock_, random_, metrics_, "http");
     http_server_ = make_server(*http_pipeline_, "http");
-    STRATA_TRY(http_server_->start());
+    STRATA_TRY(start_server(*http_server_));
     if (!any_s3) return {};
     s3_pipeline_.emplace(s3_router_, *identity_, clock_, random_, metrics_, "s3");
     s3_server_ = make_server(*s3_pipeline_, "s3");
-    return s3_server_->start();
+    return start_server(*s3_server_);
   }
 
   std::unique_ptr<http::Server> make_server(http::Pipeline& pipeline, std::string_view key) {

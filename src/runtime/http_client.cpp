@@ -60,7 +60,14 @@ Error failure(const Url& url, const ErrorCode& code) {
   const std::string peer = url.host + ":" + url.port;
   if (code == asio::error::timed_out)
     return Error(Code::kDeadlineExceeded, "no answer from " + peer + " within the time limit");
-  return Error(Code::kUnavailable, "no answer from " + peer + ": " + code.message());
+  std::string hint;
+  if (code.category() == asio::error::get_ssl_category() &&
+      ERR_GET_REASON(static_cast<unsigned long>(code.value())) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
+    hint =
+        "; if an authority of your own signed the server's certificate, name that one's "
+        "certificate by the variable SSL_CERT_FILE";
+  }
+  return Error(Code::kUnavailable, "no answer from " + peer + ": " + code.message() + hint);
 }
 
 // A connected socket whose reads and writes wait for `limit` at most, and go on after a signal:

@@ -158,6 +158,33 @@ def test_a_slip_is_answered_by_what_would_be_right(typed, said):
     assert said in refused.stderr and len(refused.stderr) < 200
 
 
+def test_tables_show_names_times_and_prices_as_people_write_them(server):
+    def mlflow(verb, path, body):
+        requests.request(
+            verb,
+            server.http + "/api/2.0/mlflow/" + path,
+            json=body,
+            headers=server.bearer(),
+            timeout=20,
+        ).raise_for_status()
+
+    name = f"named-{uuid.uuid4().hex[:8]}"
+    mlflow("POST", "registered-models/create", {"name": name})
+    for _ in range(2):
+        mlflow("POST", "model-versions/create", {"name": name, "source": "s3://nowhere/at-all"})
+    moved = server.strata("model", "alias", name, "champion", "2").stdout
+    listed = server.strata("model", "list").stdout
+    assert "champion → 2" in next(line for line in listed.splitlines() if name in line)
+    for text in (listed, moved, server.strata("model", "show", name).stdout):
+        assert "champion" in text and not set('[]{}"') & set(text)
+    priced = server.strata("node", "price", "local", "--per-hour", "0.3").stdout
+    assert "0.30 EUR per hour" in priced
+    made = server.strata("token", "create", "--scope", "lake:read", "--expires", "5m").stdout
+    shown = dict(line.split(maxsplit=1) for line in made.splitlines())
+    assert shown["scope"] == "lake:read" and shown["project"] == "default"
+    assert shown["id"] and shown["expires"].startswith("20")
+
+
 def test_a_team_that_nobody_is_left_in_is_shown_as_a_team(server):
     tag = uuid.uuid4().hex[:8]
     server.strata("user", "create", f"last-{tag}", "--team", f"team-{tag}")

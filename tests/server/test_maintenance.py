@@ -28,11 +28,7 @@ def filled(fresh_server):
     parts = []
     for number, size in ((1, 5 << 20), (2, 1000)):
         part = s3.upload_part(
-            Bucket="kept",
-            Key="parts",
-            UploadId=upload,
-            PartNumber=number,
-            Body=os.urandom(size),
+            Bucket="kept", Key="parts", UploadId=upload, PartNumber=number, Body=os.urandom(size)
         )
         parts.append({"PartNumber": number, "ETag": part["ETag"]})
     s3.complete_multipart_upload(
@@ -71,8 +67,7 @@ def test_a_server_started_on_a_backup_of_a_running_one_answers_the_same(filled, 
     try:
         assert answers(restored) == before
         me = requests.get(
-            restored.http + "/api/v1/me",
-            headers=restored.bearer(filled.env["STRATA_TOKEN"]),
+            restored.http + "/api/v1/me", headers=restored.bearer(filled.env["STRATA_TOKEN"])
         )
         assert me.json()["user"] == "admin"
     finally:
@@ -80,6 +75,17 @@ def test_a_server_started_on_a_backup_of_a_running_one_answers_the_same(filled, 
         restored.strata("stop", "--now", check=False)
     again = filled.strata("backup", "--out", str(copy), check=False)
     assert again.returncode == 5
+
+
+def test_a_backup_into_the_data_directory_is_refused(filled, tmp_path):
+    (tmp_path / "link").symlink_to(filled.data)
+    for out in (filled.data / "x", filled.data / "lake" / "x" / "y", tmp_path / "link" / "x"):
+        refused = filled.strata("backup", "--out", str(out), check=False)
+        assert refused.returncode == 2 and "the data directory itself" in refused.stderr
+        assert not out.exists()
+    beside = filled.data.with_name(filled.data.name + "-copy")
+    filled.strata("backup", "--out", str(beside))
+    assert (beside / "records.db").exists()
 
 
 def test_fsck_wants_the_server_stopped_and_finds_a_single_changed_byte(filled):
@@ -119,15 +125,7 @@ def test_what_is_no_data_directory_is_said_to_be_none(tmp_path):
 
 def test_doctor_names_what_is_missing_and_fails_on_it(tmp_path):
     good = strata(
-        "doctor",
-        "--data",
-        tmp_path,
-        "--http",
-        "127.0.0.1:0",
-        "--s3",
-        "127.0.0.1:0",
-        "-o",
-        "json",
+        "doctor", "--data", tmp_path, "--http", "127.0.0.1:0", "--s3", "127.0.0.1:0", "-o", "json"
     )
     checks = {row["what"]: row["state"] for row in json.loads(good.stdout)["checks"]}
     assert checks["SQL engine"] == checks["LightGBM models"] == checks["ONNX models"] == "ok"

@@ -1,6 +1,9 @@
 #include "app/commands/cli_admin.hpp"
 
 #include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "app/commands/cells.hpp"
 
 namespace strata::app {
 
@@ -101,9 +104,10 @@ void add_token_commands(CLI::App& app, CliContext& context) {
       if (context.structured()) {
         context.dump(*made);
       } else {
-        std::printf("token              %s\naccess_key_id      %s\nsecret_access_key  %s\n",
-                    made->text("token").c_str(), made->text("access_key_id").c_str(),
-                    made->text("secret_access_key").c_str());
+        for (const auto* name : {"token", "access_key_id", "secret_access_key", "id", "user",
+                                 "project", "scope", "expires"}) {
+          print_line(fmt::format("{:<19}{}", name, made->text(name, "never")));
+        }
       }
       return {};
     });

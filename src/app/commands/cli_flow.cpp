@@ -407,16 +407,18 @@ void add_status(CLI::App& flow, CliContext& context) {
             client.get(fmt::format("/api/v1/flow-runs?limit={}{}", limit,
                                    name.empty() ? "" : "&flow=" + encode_segment(name)));
         if (!runs) return runs.error();
+        const auto flow = name.empty() ? Result<Json>(Json())
+                                       : client.get("/api/v1/flows/" + encode_segment(name));
+        // Of a pipeline that was deleted only the runs are left.
+        const bool deleted = !flow && flow.error().code == Code::kNotFound;
+        if (!flow && (!deleted || (*runs)["runs"].size() == 0)) return flow.error();
         Json rows = Json::array();
         for (const Json& run : (*runs)["runs"].as_array())
           rows.push(with_run_cells(run));
         context.print(context.structured() ? *runs : Json::object({{"runs", std::move(rows)}}),
                       "runs", kRunColumns);
-        if (context.structured() || name.empty()) return {};
-        const auto flow = client.get("/api/v1/flows/" + encode_segment(name));
-        if (flow) tell_trigger_failure(*flow);
-        // Of a pipeline that was deleted only the runs are left.
-        return flow || flow.error().code == Code::kNotFound ? Status() : Status(flow.error());
+        if (!context.structured() && flow) tell_trigger_failure(*flow);
+        return {};
       }
       const auto run = client.get("/api/v1/flow-runs/" + encode_segment(id));
       if (!run) return run.error();
@@ -469,9 +471,15 @@ void add_cancel_and_delete(CLI::App& flow, CliContext& context) {
   cancel->add_option("run", id, "A run's id")->required();
   cancel->callback([&context] {
     context.with_client([&](ApiClient& client) -> Status {
-      const auto run = client.post(fmt::format("/api/v1/flow-runs/{}/cancel", encode_segment(id)),
-                                   Json::object());
+      const std::string path = "/api/v1/flow-runs/" + encode_segment(id);
+      const auto before = client.get(path);
+      if (!before) return before.error();
+      const auto run = has_ended(*before) ? before : client.post(path + "/cancel", Json::object());
       if (!run) return run.error();
+      const std::string state = run->text("state");
+      if (has_ended(*before) || state == "succeeded" || state == "failed") {
+        return Error(Code::kConflict, fmt::format("run {} has ended already: {}", id, state));
+      }
       std::printf("run %s is %s\n", id.c_str(), run->text("state").c_str());
       return {};
     });

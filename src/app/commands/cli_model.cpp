@@ -22,6 +22,31 @@ const std::vector<std::pair<std::string, std::string>> kVersionColumns = {
 const std::vector<std::pair<std::string, std::string>> kMoveColumns = {
     {"time", "TIME"}, {"alias", "ALIAS"}, {"from", "FROM"}, {"to", "TO"}, {"actor", "ACTOR"}};
 
+// Names, and where they lead if that is known: "champion", "champion" with an arrow to 2.
+Json with_alias_names(const Json& item) {
+  std::vector<std::string> names;
+  const Json& aliases = item["aliases"];
+  for (const auto& alias : aliases.is_array() ? aliases.as_array() : Json::Array{})
+    names.push_back(alias.as_string());
+  if (aliases.is_object()) {
+    for (const auto& [name, version] : aliases.as_object())
+      names.push_back(name + " \u2192 " +
+                      (version.is_string() ? version.as_string() : version.dump()));
+  }
+  Json row = item;
+  row.set("aliases", names.empty() ? Json() : Json(join(names, ", ")));
+  return row;
+}
+
+void print_rows(CliContext& context, const Json& answer, const std::string& items,
+                const std::vector<std::pair<std::string, std::string>>& columns) {
+  if (context.structured()) return context.dump(answer);
+  Json rows = Json::array();
+  for (const auto& item : answer[items].as_array())
+    rows.push(with_alias_names(item));
+  context.print(Json::object({{items, std::move(rows)}}), items, columns);
+}
+
 Status list_models(CliContext& context, ApiClient& client) {
   Json all = Json::array();
   std::string token;
@@ -33,7 +58,7 @@ Status list_models(CliContext& context, ApiClient& client) {
       all.push(model);
     token = page->text("next_page_token");
   } while (!token.empty());
-  context.print(Json::object({{"models", std::move(all)}}), "models", kModelColumns);
+  print_rows(context, Json::object({{"models", std::move(all)}}), "models", kModelColumns);
   return {};
 }
 
@@ -48,7 +73,7 @@ Status show_model(CliContext& context, ApiClient& client, const std::string& nam
                          model->text("team")));
   for (const auto& line : split(model->text("description"), '\n'))
     print_line(line);
-  context.print(*model, "versions", kVersionColumns);
+  print_rows(context, *model, "versions", kVersionColumns);
   std::printf("\n");
   context.print(*model, "alias_history", kMoveColumns);
   return {};
@@ -62,8 +87,8 @@ Status move_alias(CliContext& context, ApiClient& client, const std::string& nam
   if (!moved) return moved.error();
   const auto answer = parse_json(moved->body);
   if (!answer) return answer.error();
-  context.print(Json::object({{"versions", Json(Json::Array{*answer})}}), "versions",
-                kVersionColumns);
+  print_rows(context, Json::object({{"versions", Json(Json::Array{*answer})}}), "versions",
+             kVersionColumns);
   return {};
 }
 

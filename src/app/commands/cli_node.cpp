@@ -18,6 +18,20 @@ std::string number(const Json& from, std::string_view name, std::string_view uni
   return fmt::format("{:.3g} {}", value->as_double(), unit);
 }
 
+// Microseconds, or milliseconds where they are many, as the browser shows them.
+std::string time_of(const Json& from, std::string_view name) {
+  const Json* value = from.find(name);
+  if (value == nullptr || !value->is_number()) return "-";
+  const double us = value->as_double();
+  return us < 1000 ? fmt::format("{:.0f} us", us) : fmt::format("{:.1f} ms", us / 1000);
+}
+
+// Two digits, and more where the price has them.
+std::string price_of(double per_hour) {
+  const std::string two = fmt::format("{:.2f}", per_hour);
+  return to_double(two) == per_hour ? two : fmt::format("{}", per_hour);
+}
+
 // One line for each fact: a node has too many of them for a row.
 void print_node(const Json& node) {
   const Json& measured = node["measured"];
@@ -50,8 +64,8 @@ void print_node(const Json& node) {
     lines.emplace_back("  memory bandwidth", number(measured, "memory_gb_s", "GB/s"));
     lines.emplace_back("  disk write, read", number(measured, "disk_write_gb_s", "GB/s") + ", " +
                                                  number(measured, "disk_read_gb_s", "GB/s"));
-    lines.emplace_back("  fdatasync p50, p99", number(measured, "fdatasync_p50_us", "us") + ", " +
-                                                   number(measured, "fdatasync_p99_us", "us"));
+    lines.emplace_back("  fdatasync p50, p99", time_of(measured, "fdatasync_p50_us") + ", " +
+                                                   time_of(measured, "fdatasync_p99_us"));
     lines.emplace_back("  FP32, FP64 per core",
                        number(measured, "fp32_gflops_per_core", "GFLOPS") + ", " +
                            number(measured, "fp64_gflops_per_core", "GFLOPS"));
@@ -59,10 +73,10 @@ void print_node(const Json& node) {
     lines.emplace_back("measured", "not yet");
   }
   lines.emplace_back(
-      "price",
-      price.is_object()
-          ? fmt::format("{} {} per hour", price.number("per_hour"), price.text("currency"))
-          : "not set: strata node price " + node.text("name") + " --per-hour 0.30 --currency EUR");
+      "price", price.is_object() ? fmt::format("{} {} per hour", price_of(price.number("per_hour")),
+                                               price.text("currency"))
+                                 : "not set: strata node price " + node.text("name") +
+                                       " --per-hour 0.30 --currency EUR");
   print_line(node.text("name"));
   for (const auto& [name, text] : lines)
     print_line(fmt::format("  {:<22}{}", name, text));

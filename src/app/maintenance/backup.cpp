@@ -1,5 +1,6 @@
 #include "app/maintenance/backup.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <set>
@@ -66,6 +67,15 @@ Result<std::uint64_t> copy_open_file(int from, const std::string& name, const st
   return static_cast<std::uint64_t>(facts.st_size);
 }
 
+// Also by way of symbolic links.
+bool lies_within(const std::string& inner, const std::string& outer) {
+  std::error_code fault;
+  const auto from = fs::canonical(outer, fault);
+  if (fault) return false;
+  const auto to = fs::weakly_canonical(inner, fault);
+  return !fault && std::ranges::mismatch(from, to).in1 == from.end();
+}
+
 class Backup {
  public:
   Backup(std::string data, std::string out) : data_(std::move(data)), out_(std::move(out)) {}
@@ -74,6 +84,11 @@ class Backup {
     std::error_code fault;
     if (!files_.exists(data_ + "/records.db"))
       return not_found("there is no server's data in " + data_);
+    if (lies_within(out_, data_)) {
+      return invalid("out", fmt::format("{} lies in the data directory itself, {}; name one beside "
+                                        "it, better on another disk",
+                                        out_, data_));
+    }
     if (fs::exists(out_, fault) && !fs::is_empty(out_, fault)) {
       return Error(Code::kAlreadyExists, out_ + " is there already; name a new directory", "out");
     }

@@ -85,17 +85,38 @@ struct Server::Impl {
   void cut(bool only_idle);
 };
 
+namespace {
+
+// Why OpenSSL did not take a file as a certificate or a key, and what to do.
+Error tls_file_error(std::string field, const std::string& path, std::string_view content,
+                     std::string_view certificate, const ErrorCode& code) {
+  if (::access(path.c_str(), R_OK) != 0) {
+    return invalid(std::move(field),
+                   fmt::format("'{}' cannot be read: {}", path, std::strerror(errno)));
+  }
+  if (ERR_GET_REASON(static_cast<unsigned long>(code.value())) == X509_R_KEY_VALUES_MISMATCH) {
+    return invalid(std::move(field),
+                   fmt::format("'{}' is not the key of the certificate '{}'", path, certificate));
+  }
+  return invalid(std::move(field),
+                 fmt::format("'{}' holds no {} in PEM form; are certificate and key swapped? ({})",
+                             path, content, code.message()));
+}
+
+}  // namespace
+
 Status Server::Impl::prepare_tls() {
   if (options.certificate.empty()) return {};
   tls.emplace(asio::ssl::context::tls_server);
   SSL_CTX_set_min_proto_version(tls->native_handle(), TLS1_2_VERSION);
   ErrorCode code;
   tls->use_certificate_chain_file(options.certificate, code);
-  if (code)
-    return invalid("tls.certificate", fmt::format("{}: {}", options.certificate, code.message()));
+  if (code) return tls_file_error("tls.certificate", options.certificate, "certificate", "", code);
   tls->use_private_key_file(options.private_key, asio::ssl::context::pem, code);
-  if (code)
-    return invalid("tls.private_key", fmt::format("{}: {}", options.private_key, code.message()));
+  if (code) {
+    return tls_file_error("tls.private_key", options.private_key, "private key",
+                          options.certificate, code);
+  }
   context.secure = true;
   return {};
 }

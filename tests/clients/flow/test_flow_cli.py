@@ -133,6 +133,20 @@ def test_status_shows_as_many_runs_of_one_pipeline_as_asked_for(server, tmp_path
     assert shown("--limit", "1") == ["cli-other"]
 
 
+def test_what_is_not_there_or_has_ended_is_told_by_the_exit_code(server, tmp_path):
+    for form in ([], ["-o", "json"]):
+        refused = server.strata("flow", "status", "--flow", "nope", *form, check=False)
+        assert refused.returncode == 3 and "nope" in refused.stderr
+    file = write(tmp_path, "over")
+    server.strata("flow", "run", str(file), "--wait")
+    listed = server.strata("flow", "status", "--flow", "cli-over", "-o", "json").stdout
+    run = json.loads(listed)["runs"][0]["id"]
+    refused = server.strata("flow", "cancel", run, check=False)
+    assert refused.returncode == 5 and "succeeded" in refused.stderr
+    server.strata("flow", "delete", "cli-over")
+    assert run in server.strata("flow", "status", "--flow", "cli-over").stdout
+
+
 def test_a_file_of_endless_aliases_is_bad_input(server, tmp_path):
     lines = ["a0: &a0 [x]"]
     for i in range(1, 10):

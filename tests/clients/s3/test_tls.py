@@ -65,6 +65,49 @@ REQUESTS = (
 PACKAGE = "import strata; assert strata.sql('SELECT 7').scalar() == 7"
 
 
+def test_a_certificate_that_is_not_known_is_told_with_the_way_out(secure_server):
+    server, _ = secure_server
+    plain = {name: value for name, value in os.environ.items() if name != "SSL_CERT_FILE"}
+    refused = server.strata("user", "list", check=False, env=plain)
+    assert refused.returncode == 1 and "SSL_CERT_FILE" in refused.stderr
+
+
+def test_tls_files_that_do_not_fit_are_named_with_their_setting(secure_server, tmp_path):
+    server, certificate = secure_server
+    server.stop()
+    key = str(certificate.with_name("key.pem"))
+    other = tmp_path / "other.pem"
+    subprocess.run(
+        ["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+        + ["-out", other],
+        check=True,
+        capture_output=True,
+    )
+
+    def refused(*options, **environment):
+        done = subprocess.run(
+            [binary(), "serve", "--data", server.data, "--http", "127.0.0.1:0"]
+            + ["--s3", "127.0.0.1:0", *options],
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 2, done.stderr
+        return done.stderr
+
+    good = ["--tls-certificate", str(certificate)]
+    assert "--tls-private-key" in refused(*good)
+    assert "--tls-certificate" in refused(STRATA_TLS_PRIVATE_KEY=key)
+    said = refused(*good, "--tls-private-key", "/none/key.pem")
+    assert "--tls-private-key: tls.private_key: '/none/key.pem'" in said
+    assert "No such file" in said
+    said = refused(*good, STRATA_TLS_PRIVATE_KEY=str(other))
+    assert "STRATA_TLS_PRIVATE_KEY: tls.private_key" in said and str(certificate) in said
+    said = refused("--tls-certificate", key, "--tls-private-key", str(certificate))
+    assert "--tls-certificate: tls.certificate" in said and "swapped" in said
+
+
 def test_each_client_is_told_of_a_self_signed_certificate_by_its_own_variable(secure_server):
     """As the guide to access says."""
     server, certificate = secure_server
