@@ -1,6 +1,7 @@
 #include "doors/http/server.hpp"
 
 #include <mutex>
+#include <semaphore>
 #include <thread>
 #include <unordered_map>
 
@@ -217,10 +218,14 @@ Status Server::start() {
 
 void Server::stop(std::chrono::milliseconds grace) {
   if (impl_->stopping.exchange(true) || !impl_->acceptor) return;
-  impl_->loops.at(0).post([impl = impl_.get()] {
+  // Waited for, since loops that end at once would leave it open beyond the end of its reactor.
+  std::binary_semaphore closed(0);
+  impl_->loops.at(0).post([impl = impl_.get(), &closed] {
     ErrorCode ignored;
     impl->acceptor->close(ignored);
+    closed.release();
   });
+  closed.acquire();
   impl_->cut(true);
   if (!impl_->scope.wait_for(grace)) impl_->cut(false);
   impl_->scope.join();
