@@ -199,7 +199,7 @@ class Versions(Job):
 
 class Users(Job):
     def once(self) -> None:
-        name = f"user{self.dice.randrange(10_000_000)}"
+        name = f"user{self.dice.getrandbits(64)}"  # thousands of them: none twice
         self.client.call("POST", "/api/v1/users", {"name": name})
         self.oracle.users.add(name)
 
