@@ -182,7 +182,7 @@ class Versions(Job):
     """Registers versions of models and moves an alias to each."""
 
     def once(self) -> None:
-        name = f"model{self.dice.randrange(10_000_000)}"
+        name = f"model{self.dice.getrandbits(64)}"
         self.client.mlflow("registered-models/create", {"name": name})
         numbers = self.oracle.versions.setdefault(name, [])
         alias = self.oracle.aliases.of(name)
