@@ -94,6 +94,10 @@ struct CliContext {
   // YAML.
   void print(const Json& answer, std::string_view items,
              const std::vector<std::pair<std::string, std::string>>& columns);
+  // The same, with each row of the table as `row_of` makes it for people.
+  void print(const Json& answer, std::string_view items,
+             const std::vector<std::pair<std::string, std::string>>& columns,
+             const std::function<Json(const Json&)>& row_of);
 };
 
 // Percent-encodes one path segment.

@@ -38,15 +38,6 @@ Json with_alias_names(const Json& item) {
   return row;
 }
 
-void print_rows(CliContext& context, const Json& answer, const std::string& items,
-                const std::vector<std::pair<std::string, std::string>>& columns) {
-  if (context.structured()) return context.dump(answer);
-  Json rows = Json::array();
-  for (const auto& item : answer[items].as_array())
-    rows.push(with_alias_names(item));
-  context.print(Json::object({{items, std::move(rows)}}), items, columns);
-}
-
 Status list_models(CliContext& context, ApiClient& client) {
   Json all = Json::array();
   std::string token;
@@ -58,7 +49,8 @@ Status list_models(CliContext& context, ApiClient& client) {
       all.push(model);
     token = page->text("next_page_token");
   } while (!token.empty());
-  print_rows(context, Json::object({{"models", std::move(all)}}), "models", kModelColumns);
+  context.print(Json::object({{"models", std::move(all)}}), "models", kModelColumns,
+                with_alias_names);
   return {};
 }
 
@@ -73,7 +65,7 @@ Status show_model(CliContext& context, ApiClient& client, const std::string& nam
                          model->text("team")));
   for (const auto& line : split(model->text("description"), '\n'))
     print_line(line);
-  print_rows(context, *model, "versions", kVersionColumns);
+  context.print(*model, "versions", kVersionColumns, with_alias_names);
   std::printf("\n");
   context.print(*model, "alias_history", kMoveColumns);
   return {};
@@ -87,8 +79,8 @@ Status move_alias(CliContext& context, ApiClient& client, const std::string& nam
   if (!moved) return moved.error();
   const auto answer = parse_json(moved->body);
   if (!answer) return answer.error();
-  print_rows(context, Json::object({{"versions", Json(Json::Array{*answer})}}), "versions",
-             kVersionColumns);
+  context.print(Json::object({{"versions", Json(Json::Array{*answer})}}), "versions",
+                kVersionColumns, with_alias_names);
   return {};
 }
 

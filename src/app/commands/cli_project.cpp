@@ -26,20 +26,11 @@ Json with_member_names(const Json& item) {
   return row;
 }
 
-void print_rows(CliContext& context, const Json& answer, const std::string& items,
-                const std::vector<std::pair<std::string, std::string>>& columns) {
-  if (context.structured()) return context.dump(answer);
-  Json rows = Json::array();
-  for (const auto& item : answer[items].as_array())
-    rows.push(with_member_names(item));
-  context.print(Json::object({{items, std::move(rows)}}), items, columns);
-}
-
 Status list(CliContext& context, ApiClient& client, const std::string& items,
             const std::vector<std::pair<std::string, std::string>>& columns) {
   const auto answer = client.get("/api/v1/" + items);
   if (!answer) return answer.error();
-  print_rows(context, *answer, items, columns);
+  context.print(*answer, items, columns, with_member_names);
   return {};
 }
 
@@ -56,8 +47,8 @@ Status show_team(CliContext& context, const Result<Json>& changed) {
   if (context.structured()) {
     context.dump(*changed);
   } else {
-    print_rows(context, Json::object({{"teams", Json(Json::Array{*changed})}}), "teams",
-               kTeamColumns);
+    context.print(Json::object({{"teams", Json(Json::Array{*changed})}}), "teams", kTeamColumns,
+                  with_member_names);
   }
   return {};
 }
@@ -118,8 +109,8 @@ void add_teams(CLI::App& app, CliContext& context) {
     context.with_client([&](ApiClient& client) -> Status {
       const auto made = client.post("/api/v1/teams", Json::object({{"name", name}}));
       if (!made) return made.error();
-      print_rows(context, Json::object({{"teams", Json(Json::Array{*made})}}), "teams",
-                 kTeamColumns);
+      context.print(Json::object({{"teams", Json(Json::Array{*made})}}), "teams", kTeamColumns,
+                    with_member_names);
       return {};
     });
   });
@@ -155,8 +146,8 @@ void add_project_commands(CLI::App& app, CliContext& context) {
       auto made = client.post("/api/v1/projects", Json::object({{"name", name}}));
       if (!made) return made.error();
       made->set("role", "admin");
-      print_rows(context, Json::object({{"projects", Json(Json::Array{*made})}}), "projects",
-                 kProjectColumns);
+      context.print(Json::object({{"projects", Json(Json::Array{*made})}}), "projects",
+                    kProjectColumns, with_member_names);
       return {};
     });
   });

@@ -178,6 +178,16 @@ std::string cell_text(const Json& value) {
 }  // namespace
 
 void CliContext::print(const Json& answer, std::string_view items,
+                       const std::vector<std::pair<std::string, std::string>>& columns,
+                       const std::function<Json(const Json&)>& row_of) {
+  if (structured()) return dump(answer);
+  Json rows = Json::array();
+  for (const auto& item : answer[items].as_array())
+    rows.push(row_of(item));
+  print(Json::object({{std::string(items), std::move(rows)}}), items, columns);
+}
+
+void CliContext::print(const Json& answer, std::string_view items,
                        const std::vector<std::pair<std::string, std::string>>& columns) {
   if (structured()) return dump(answer);
   std::vector<std::vector<std::string>> lines(1);
