@@ -125,6 +125,15 @@ Result<std::string_view> Inflater::next(std::string_view& input) {
   return std::string_view();
 }
 
+Status Inflater::append(std::string_view input, std::string& out) {
+  while (true) {
+    const auto run = next(input);
+    if (!run) return run.error();
+    if (run->empty()) return {};
+    out += *run;
+  }
+}
+
 Status Inflater::finish() const {
   if (complete_) return {};
   return broken("it breaks off");

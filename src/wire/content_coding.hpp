@@ -37,6 +37,8 @@ class Inflater {
   // Consumes from the front of `input` and gives the next bytes, valid until the next call; empty
   // when `input` is used up. Errors: kMalformed, kTooLarge.
   Result<std::string_view> next(std::string_view& input);
+  // All that `input` unpacks to, behind what stands in `out`. Errors: as of next().
+  Status append(std::string_view input, std::string& out);
   // Call at the end of the input. Errors: kMalformed when the body broke off.
   Status finish() const;
 

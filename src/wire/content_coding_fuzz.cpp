@@ -15,15 +15,11 @@ std::optional<std::string> unpacked(ContentCoding coding, std::string_view body,
   Inflater inflater(coding, kLimit);
   std::string all;
   while (!body.empty()) {
-    auto piece = body.substr(0, step);
+    const auto piece = body.substr(0, step);
     body.remove_prefix(piece.size());
-    while (true) {
-      const auto run = inflater.next(piece);
-      if (!run) return std::nullopt;
-      if (run->empty()) break;
-      all += *run;
-      if (all.size() > kLimit) __builtin_trap();
-    }
+    const bool fits = inflater.append(piece, all).ok();
+    if (all.size() > kLimit) __builtin_trap();
+    if (!fits) return std::nullopt;
   }
   if (!inflater.finish()) return std::nullopt;
   return all;

@@ -17,14 +17,9 @@ Result<std::string> unpacked(ContentCoding coding, std::string_view body, std::s
   Inflater inflater(coding, limit);
   std::string all;
   while (!body.empty()) {
-    auto piece = body.substr(0, step);
+    const auto piece = body.substr(0, step);
     body.remove_prefix(piece.size());
-    while (true) {
-      const auto run = inflater.next(piece);
-      if (!run) return run.error();
-      if (run->empty()) break;
-      all += *run;
-    }
+    STRATA_TRY(inflater.append(piece, all));
   }
   STRATA_TRY(inflater.finish());
   return all;

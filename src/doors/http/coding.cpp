@@ -46,12 +46,7 @@ Task<Result<std::string>> Authorized::read_unpacked_body() const {
     auto piece = co_await request_->body->next();
     if (!piece) co_return std::move(piece).error();
     if (piece->empty()) break;
-    while (true) {
-      const auto run = inflater.next(*piece);
-      if (!run) co_return run.error();
-      if (run->empty()) break;
-      all += *run;
-    }
+    STRATA_CO_TRY(inflater.append(*piece, all));
   }
   STRATA_CO_TRY(inflater.finish());
   co_return all;
