@@ -50,16 +50,15 @@ def project(server, tmp_path):
     return tmp_path, env
 
 
+def python(folder, env, script) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, script], cwd=folder, env=env, capture_output=True, text=True, timeout=120
+    )
+
+
 def test_a_decorated_pipeline_runs_on_the_server(project):
     folder, env = project
-    done = subprocess.run(
-        [sys.executable, "pipeline.py"],
-        cwd=folder,
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = python(folder, env, "pipeline.py")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "result {'count': 8.0, 'first': 'to'} be" in done.stdout
     assert "[('report', 'succeeded'), ('words', 'succeeded')]" in done.stdout
@@ -74,14 +73,7 @@ def test_the_sample_of_the_readme_runs_as_written(project):
     inside = sample.replace("@flow(", f"@flow(env={{'PYTHONPATH': {str(SDK)!r}}}, ", 1)
     assert inside != sample
     (folder / "daily.py").write_text(inside)
-    done = subprocess.run(
-        [sys.executable, "daily.py"],
-        cwd=folder,
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = python(folder, env, "daily.py")
     assert done.stdout == "900.0\n", done.stdout + done.stderr
 
 
