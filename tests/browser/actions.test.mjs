@@ -148,20 +148,17 @@ it('runs a pipeline with a parameter and follows its log to the end', async () =
   await check(page, 'the run');
 });
 
-it('cancels a running pipeline', async () => {
-  const text = 'name: slow\nsteps:\n  wait: {command: [sleep, "600"]}\n';
+// Starts a run that goes on until it is cancelled.
+async function run_slow() {
+  const body = 'name: slow\nsteps:\n  wait: {command: [sleep, "600"]}\n';
   const headers = { Authorization: `Bearer ${server.token}` };
-  assert.equal(
-    (
-      await fetch(`${server.url}/api/v1/flows/slow`, {
-        method: 'PUT',
-        headers,
-        body: text,
-      })
-    ).status,
-    200,
-  );
-  const run = await server.api('POST', '/api/v1/flows/slow/runs', {});
+  const stored = await fetch(`${server.url}/api/v1/flows/slow`, { method: 'PUT', headers, body });
+  assert.equal(stored.status, 200);
+  return server.api('POST', '/api/v1/flows/slow/runs', {});
+}
+
+it('cancels a running pipeline', async () => {
+  const run = await run_slow();
   page = await open(browser, server);
   await visit(page, server, `/pipelines/runs/${run.id}`);
   await page.getByRole('main').getByText('running', { exact: true }).first().waitFor();
@@ -172,6 +169,27 @@ it('cancels a running pipeline', async () => {
     .getByText('cancelled', { exact: true })
     .first()
     .waitFor({ timeout: 30_000 });
+});
+
+it('says that a run has ended which is to be cancelled', async () => {
+  const run = await run_slow();
+  page = await open(browser, server);
+  await visit(page, server, `/pipelines/runs/${run.id}`);
+  // The run ends while the call is on its way.
+  await page.route('**/cancel', async (route) => {
+    await server.strata('flow', 'cancel', run.id);
+    await server.strata('flow', 'logs', run.id, '--follow');
+    await route.continue();
+  });
+  await button('Cancel').click();
+  const refusal = page.getByRole('alert');
+  await refusal.getByText('has ended already: cancelled').waitFor();
+  assert.equal(await refusal.getByRole('button').count(), 0, 'nothing to try again');
+  await button('Cancel').waitFor({ state: 'detached' });
+  await check(page, 'a run that was not cancelled', /409/);
+  await page.reload();
+  await settled(page);
+  assert.equal(await button('Cancel').count(), 0);
 });
 
 it('chooses runs, columns and a filter, and compares', async () => {

@@ -471,15 +471,9 @@ void add_cancel_and_delete(CLI::App& flow, CliContext& context) {
   cancel->add_option("run", id, "A run's id")->required();
   cancel->callback([&context] {
     context.with_client([&](ApiClient& client) -> Status {
-      const std::string path = "/api/v1/flow-runs/" + encode_segment(id);
-      const auto before = client.get(path);
-      if (!before) return before.error();
-      const auto run = has_ended(*before) ? before : client.post(path + "/cancel", Json::object());
+      const auto run =
+          client.post("/api/v1/flow-runs/" + encode_segment(id) + "/cancel", Json::object());
       if (!run) return run.error();
-      const std::string state = run->text("state");
-      if (has_ended(*before) || state == "succeeded" || state == "failed") {
-        return Error(Code::kConflict, fmt::format("run {} has ended already: {}", id, state));
-      }
       std::printf("run %s is %s\n", id.c_str(), run->text("state").c_str());
       return {};
     });

@@ -142,7 +142,8 @@ def test_what_is_not_there_or_has_ended_is_told_by_the_exit_code(server, tmp_pat
     listed = server.strata("flow", "status", "--flow", "cli-over", "-o", "json").stdout
     run = json.loads(listed)["runs"][0]["id"]
     refused = server.strata("flow", "cancel", run, check=False)
-    assert refused.returncode == 5 and "succeeded" in refused.stderr
+    assert refused.returncode == 5 and not refused.stdout
+    assert f"run {run} has ended already: succeeded" in refused.stderr
     server.strata("flow", "delete", "cli-over")
     assert run in server.strata("flow", "status", "--flow", "cli-over").stdout
 
