@@ -358,3 +358,43 @@ it('answers the commands of every page with the page', async () => {
   const shown = await commands.locator('pre').innerText();
   assert.match(shown, /\/endpoints\/flights\/invocations/);
 });
+
+it('shows how a shell is set up, in the project of the page', async () => {
+  await server.api('POST', '/api/v1/projects', { name: 'pricing' });
+  page = await open(browser, server);
+  for (const [query, project] of [
+    ['', 'default'],
+    ['&project=pricing', 'pricing'],
+  ]) {
+    await visit(page, server, `/endpoints?code=1${query}`);
+    const commands = page.getByRole('region', { name: 'As CLI, curl, Python' });
+    await commands.getByText(`--data ${server.data}`).waitFor();
+    const setup = await commands.locator('.setup code').innerText();
+    const said = JSON.parse(await server.shell(setup, 'strata project list -o json'));
+    assert.equal(said.projects.find((p) => p.current).name, project, setup);
+    await commands.getByRole('button', { name: 'curl' }).click();
+    const curl = await commands.locator('pre').innerText();
+    const answer = JSON.parse(await server.shell(setup, `${curl} -s`));
+    const names = answer.endpoints.map((endpoint) => endpoint.name);
+    assert.equal(names.includes('flights'), project === 'default');
+  }
+  await check(page, 'the commands in another project');
+  await visit(page, server, '/?project=pricing'); // where nothing is yet
+  const first = page.getByRole('region', { name: 'Begin here' }).locator('code').first();
+  await first.getByText('--project pricing').waitFor();
+  const setup = await first.innerText();
+  assert.equal(await server.shell(setup, 'echo $STRATA_PROJECT'), 'pricing\n');
+});
+
+it('shows who is no administrator how a shell is set up with a token', async () => {
+  await server.api('POST', '/api/v1/users', { name: 'reader', role: 'viewer' });
+  const { token } = await server.api('POST', '/api/v1/tokens', { user: 'reader' });
+  page = await open(browser, server, { token });
+  await visit(page, server, '/endpoints?code=1');
+  const commands = page.getByRole('region', { name: 'As CLI, curl, Python' });
+  await commands.getByText('export STRATA_URL').waitFor();
+  const setup = await commands.locator('.setup code').innerText();
+  assert.ok(!setup.includes(server.data));
+  const listed = await server.shell(setup.replace('YOUR-TOKEN', token), 'strata endpoint list');
+  assert.match(listed, /flights/);
+});

@@ -9,6 +9,7 @@ import pytest
 import requests
 import yaml
 from programs import binary
+from strata_server import Server
 
 
 def words(*typed):
@@ -267,6 +268,26 @@ def test_a_server_prints_the_command_for_a_link_and_no_token(server):
     printed = (server.data / "stdout.txt").read_text()
     assert f"strata login-link --data {server.data}" in printed
     assert server.env["STRATA_TOKEN"] not in printed
+
+
+def test_administrators_are_told_which_data_the_command_line_must_be_told(tmp_path, monkeypatch):
+    def told(server, token=None):
+        answer = requests.get(server.http + "/api/v1/me", headers=server.bearer(token), timeout=20)
+        return answer.json()["data"]
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("STRATA_DATA", raising=False)
+    for folder, needed in ((".strata", False), ("it's here", True)):
+        server = Server(tmp_path / folder)
+        try:
+            server.start()
+            assert told(server) == (str(server.data) if needed else None)
+            server.strata("user", "create", "mara")
+            issued = server.strata("token", "create", "--user", "mara", "-o", "json").stdout
+            assert told(server, json.loads(issued)["token"]) is None
+        finally:
+            server.strata("stop", "--now", check=False)
+            server.stop()
 
 
 def test_env_waits_for_a_server_that_is_starting(fresh_server):
