@@ -69,6 +69,28 @@ def test_completion_offers_commands_options_and_values():
     assert "warehouse" not in words("")  # the server's own
 
 
+def helps(*command):
+    """The help of a command and of all below it, by their words."""
+    done = subprocess.run(
+        [binary(), *command, "--help"], capture_output=True, text=True, timeout=20, check=True
+    )
+    found = {command: done.stdout}
+    _, _, listed = done.stdout.partition("\nSubcommands:\n")
+    for line in listed.partition("\n\n")[0].splitlines():
+        if line.startswith("  ") and line[2] != " ":
+            found |= helps(*command, line.split()[0])
+    return found
+
+
+def test_the_help_of_every_command_tells_the_options_that_all_take():
+    known = helps()
+    assert {("serve",), ("sql",), ("flow", "run"), ("project", "grant")} < known.keys()
+    for command, text in known.items():
+        for option in ("--data TEXT", "-o,--output TEXT:", "--project TEXT"):
+            assert text.count(f"\n  {option}") == 1, (command, option)
+    assert "arrow" in known[("sql",)].partition("-o,--output")[2].splitlines()[0]
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts_are_printed_for_each_shell(shell):
     script = subprocess.run(
