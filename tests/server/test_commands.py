@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import re
 import subprocess
 import uuid
 
@@ -206,6 +207,22 @@ def test_tables_show_names_times_and_prices_as_people_write_them(server):
     shown = dict(line.split(maxsplit=1) for line in made.splitlines())
     assert shown["scope"] == "lake:read" and shown["project"] == "default"
     assert shown["id"] and shown["expires"].startswith("20")
+
+
+def test_the_list_of_tokens_tells_all_that_is_known_of_them(server):
+    made = {}
+    for name, options in (("brief", ["--expires", "5m", "--scope", "lake:read"]), ("lasting", [])):
+        answer = server.strata("token", "create", *options, "-o", "json").stdout
+        made[name] = json.loads(answer)
+    server.strata("token", "revoke", made["lasting"]["id"])
+    head, *lines = server.strata("token", "list").stdout.splitlines()
+    columns = ["ID", "USER", "ACCESS KEY ID", "PROJECT", "SCOPE", "CREATED", "EXPIRES", "REVOKED"]
+    assert re.split("  +", head) == columns
+    rows = {line.split()[0]: re.split("  +", line) for line in lines}
+    brief, lasting = rows[made["brief"]["id"]], rows[made["lasting"]["id"]]
+    told = [made["brief"][key] for key in ("project", "scope", "created", "expires")]
+    assert brief[3:] == [*told, "-"]
+    assert lasting[4:7] == ["all", made["lasting"]["created"], "never"] and lasting[7] != "-"
 
 
 def test_a_team_that_nobody_is_left_in_is_shown_as_a_team(server):
