@@ -148,6 +148,19 @@ it('runs a pipeline with a parameter and follows its log to the end', async () =
   await check(page, 'the run');
 });
 
+it('says of a step that took less than a millisecond that it took little', async () => {
+  const { runs } = await server.api('GET', '/api/v1/flow-runs?limit=1');
+  const run = await server.api('GET', `/api/v1/flow-runs/${runs[0].id}`);
+  for (const attempt of run.steps[0].attempts) attempt.finished = attempt.started;
+  page = await open(browser, server);
+  await page.route(`**/api/v1/flow-runs/${run.id}`, (route) => route.fulfill({ json: run }));
+  await visit(page, server, `/pipelines/runs/${run.id}`);
+  await page
+    .getByRole('region', { name: `Step ${run.steps[0].step}` })
+    .getByText('<1 ms')
+    .waitFor();
+});
+
 // Starts a run that goes on until it is cancelled.
 async function run_slow() {
   const body = 'name: slow\nsteps:\n  wait: {command: [sleep, "600"]}\n';

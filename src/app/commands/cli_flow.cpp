@@ -41,11 +41,13 @@ const Columns kStepColumns = {{"step", "STEP"},     {"state", "STATE"}, {"attemp
                               {"exit", "EXIT"},     {"took", "TOOK"},   {"cpu", "CPU"},
                               {"memory", "MEMORY"}, {"cost", "COST"},   {"reason", "REASON"}};
 
+// "-" when it is not known. Times are told in milliseconds, so nothing shorter can be said.
 std::string took(const Json& from, const Json& to) {
   const auto begin = parse_rfc3339(from.is_string() ? from.as_string() : "");
   const auto end = parse_rfc3339(to.is_string() ? to.as_string() : "");
   if (!begin || !end) return "-";
-  return show_duration(std::chrono::duration_cast<std::chrono::milliseconds>(*end - *begin));
+  const auto time = std::chrono::duration_cast<std::chrono::milliseconds>(*end - *begin);
+  return time.count() < 1 ? "<1 ms" : show_duration(time);
 }
 
 Result<std::string> read_file(const fs::path& path) {

@@ -97,6 +97,17 @@ def test_a_timeout_is_told_apart(flows):
     assert "timed out" in done["reason"]
 
 
+def test_steps_that_end_at_once_have_a_start_and_an_end(flows):
+    steps = "".join(f"  s{i}: {{command: 'true'}}\n" for i in range(20))
+    done = flows.wait(flows.run(f"name: instant\nsteps:\n{steps}"))
+    assert done["state"] == "succeeded"
+    for step in done["steps"]:
+        attempt = step["attempts"][-1]
+        assert (
+            attempt["started"] and attempt["created"] <= attempt["started"] <= attempt["finished"]
+        )
+
+
 def test_a_declared_output_that_is_not_written_fails_the_step(flows):
     done = flows.wait(flows.run("name: forgetful\nsteps:\n  a: {command: 'true', outputs: [f]}\n"))
     assert done["state"] == "failed"
