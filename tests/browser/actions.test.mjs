@@ -102,6 +102,8 @@ it('runs SQL, shows an error with its place, and finds both in the history', asy
   await type('SELECT hoour FROM flights');
   await button('Run').click();
   await page.getByRole('alert').getByText('hoour').first().waitFor();
+  const told = await page.getByRole('alert').innerText();
+  assert.equal(told.match(/column 8|1:8/g).length, 1, told);
   assert.equal(page.faults.filter((f) => f.startsWith('status 400')).length, 1);
   await shoot(page, 'sql-error-light-1280');
   page.faults.length = 0;
