@@ -351,6 +351,18 @@ it("follows the links that mlflow's client prints", async () => {
   await page.getByRole('heading', { name: 'lightgbm-7-leaves' }).waitFor();
 });
 
+it('says at an address of no page that there is none, with a way home', async () => {
+  page = await open(browser, server);
+  const answer = await page.goto(`${server.url}/nothing/here`);
+  assert.equal(answer.status(), 404);
+  await page.getByRole('heading', { name: 'There is no page here' }).waitFor();
+  await page.getByRole('main').getByText('/nothing/here').waitFor();
+  await check(page, 'no page', /404/);
+  await page.getByRole('main').getByRole('link', { name: 'Home' }).click();
+  await page.getByRole('heading', { name: 'Home', level: 1 }).waitFor();
+  assert.equal(page.url(), `${server.url}/`);
+});
+
 it('shows an error with its request and the rest of the page', async () => {
   page = await open(browser, server);
   await visit(page, server, '/models/not-a-model');
