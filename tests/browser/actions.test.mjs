@@ -347,7 +347,28 @@ it('filters by the slash key', async () => {
 it("follows the links that mlflow's client prints", async () => {
   page = await open(browser, server);
   const { experiment, runs } = server.seeded;
+  const link = `${server.url}/#/experiments/${experiment}/runs/${runs[0]}`;
+  await page.goto(link);
+  await page.getByRole('heading', { name: 'lightgbm-7-leaves' }).waitFor();
+  assert.equal(page.url(), `${server.url}/runs/${experiment}/${runs[0]}`);
+  await check(page, 'a run by its link');
+  // Where the home page stands, only the fragment changes and nothing is loaded anew.
+  await visit(page, server, '/');
+  await page.evaluate(() => (window.stayed = true));
+  await page.goto(link);
+  await page.getByRole('heading', { name: 'lightgbm-7-leaves' }).waitFor();
+  assert.equal(page.url(), `${server.url}/runs/${experiment}/${runs[0]}`);
+  assert.equal(await page.evaluate(() => window.stayed), true);
+  await page.goBack();
+  await page.getByRole('heading', { name: 'Home', level: 1 }).waitFor();
+});
+
+it('asks to sign in before it follows such a link', async () => {
+  page = await open(browser, server, { token: '' });
+  const { experiment, runs } = server.seeded;
   await page.goto(`${server.url}/#/experiments/${experiment}/runs/${runs[0]}`);
+  await page.getByLabel('Token').fill(server.token);
+  await button('Sign in').click();
   await page.getByRole('heading', { name: 'lightgbm-7-leaves' }).waitFor();
 });
 

@@ -29,9 +29,8 @@ class Router {
   query = $state.raw(new URLSearchParams());
 
   constructor() {
-    const moved = from_mlflow(location.hash);
-    if (moved) history.replaceState(null, '', moved);
     this.read();
+    // Comes too when only the fragment changes: a link of mlflow that is opened at an open page.
     addEventListener('popstate', () => this.read());
     document.addEventListener('click', (event) => this.follow(event));
   }
@@ -46,6 +45,8 @@ class Router {
   }
 
   private read(): void {
+    const moved = from_mlflow(location.hash);
+    if (moved) history.replaceState(null, '', moved);
     this.path = location.pathname;
     this.query = new URLSearchParams(location.search);
   }
