@@ -294,6 +294,77 @@ it('makes a user and a token shown once, which works until it is revoked', async
   assert.equal((await me()).status, 401);
 });
 
+it('makes a team and a project and decides who is in them', async () => {
+  await server.api('POST', '/api/v1/users', { name: 'noor' });
+  page = await open(browser, server);
+  await visit(page, server, '/admin?tab=teams&code=1');
+  const main = page.getByRole('main');
+  const make = async (what, name) => {
+    await button(`New ${what}`).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Name').fill(name);
+    await dialog.getByRole('button', { name: `Create ${what}` }).click();
+    await main.getByRole('heading', { name: `Members of ${name}` }).waitFor();
+  };
+  const named = (kind, name) =>
+    server
+      .api('GET', `/api/v1/${kind}s`)
+      .then((answer) => answer[`${kind}s`].find((one) => one.name === name));
+
+  await make('team', 'analysts');
+  await main.getByText('Nobody is in it yet.').waitFor();
+  await main.getByText('strata team add analysts USER').waitFor();
+  await main.getByLabel('Name of the user').fill('nobody-of-that-name');
+  await button('Add').click();
+  await page.getByRole('alert').getByText('nobody-of-that-name').waitFor();
+  page.faults.length = 0; // the refusal is what was asked for
+  await main.getByLabel('Name of the user').fill('noor');
+  await button('Add').click();
+  await main.getByRole('group', { name: 'Members of analysts' }).getByText('noor').waitFor();
+  assert.deepEqual((await named('team', 'analysts')).members, ['noor']);
+  await check(page, 'a team');
+
+  await page.getByRole('link', { name: 'Projects' }).click();
+  await make('project', 'planning');
+  await main.getByText('strata project grant planning --user NAME --role member').waitFor();
+  await main.getByLabel('Kind').selectOption('team');
+  await main.getByLabel('Name of the team').fill('analysts');
+  await main.getByLabel('Role', { exact: true }).selectOption('viewer');
+  await button('Add').click();
+  const role = main.getByLabel('Role of analysts');
+  await role.waitFor();
+  assert.equal(await role.inputValue(), 'viewer');
+  await Promise.all([page.waitForResponse(/planning\/members/), role.selectOption('admin')]);
+  assert.deepEqual((await named('project', 'planning')).members, [
+    { kind: 'team', name: 'analysts', role: 'admin' },
+  ]);
+  await shoot(page, 'admin-project-light-1280');
+  await check(page, 'a project');
+  await button('Remove analysts').click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
+  await role.waitFor({ state: 'detached' });
+  assert.deepEqual((await named('project', 'planning')).members, []);
+  assert.match(page.url(), /tab=projects.*of=planning/);
+});
+
+it('lets the administrator of one project alone decide over its members', async () => {
+  await server.api('POST', '/api/v1/users', { name: 'omar' });
+  await server.api('POST', '/api/v1/projects', { name: 'fleet' });
+  const grant = { name: 'omar', role: 'admin' };
+  await server.api('POST', '/api/v1/projects/fleet/members', grant);
+  const { token } = await server.api('POST', '/api/v1/tokens', { user: 'omar' });
+  page = await open(browser, server, { token });
+  await visit(page, server, '/admin?tab=projects&of=fleet');
+  assert.equal(await button('New project').count(), 0);
+  await page.getByLabel('Name of the user').fill('ada');
+  await button('Add').click();
+  await page.getByLabel('Role of ada').waitFor();
+  await page.getByRole('link', { name: 'default', exact: true }).click();
+  await page.getByRole('heading', { name: 'Members of default' }).waitFor();
+  assert.equal(await button('Add').count(), 0);
+  await check(page, 'projects of who administers one');
+});
+
 it('goes anywhere by keys', async () => {
   page = await open(browser, server);
   await visit(page, server, '/');

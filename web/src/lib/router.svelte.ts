@@ -81,15 +81,19 @@ class Router {
     return this.query.get(name) ?? fallback;
   }
 
-  // Changes parts of the query; an empty value leaves its name out.
-  set(values: Record<string, string | null>, push = false): void {
+  // The address of this page with parts of the query changed; an empty value leaves its name out.
+  address(values: Record<string, string | null>): string {
     const query = new URLSearchParams(this.query);
     for (const [name, value] of Object.entries(values)) {
       if (value) query.set(name, value);
       else query.delete(name);
     }
     const text = query.toString();
-    this.go(this.path + (text ? `?${text}` : ''), !push);
+    return this.path + (text ? `?${text}` : '');
+  }
+
+  set(values: Record<string, string | null>, push = false): void {
+    this.go(this.address(values), !push);
   }
 }
 
