@@ -20,6 +20,11 @@ std::string endpoints_path(const std::string& data_dir) {
   return data_dir + "/run/endpoints.json";
 }
 
+std::string home_data_dir() {
+  const char* home = std::getenv("HOME");
+  return std::string(home != nullptr ? home : ".") + "/.strata";
+}
+
 // A file that some process may hold a FileLock on. The look is a shared lock, which others that
 // look do not take for a holder.
 class Held {
@@ -57,8 +62,12 @@ class Held {
 
 std::string default_data_dir() {
   if (const char* dir = std::getenv("STRATA_DATA"); dir != nullptr && *dir != '\0') return dir;
-  const char* home = std::getenv("HOME");
-  return std::string(home != nullptr ? home : ".") + "/.strata";
+  return home_data_dir();
+}
+
+std::string data_to_name(const std::string& dir) {
+  const std::string full = absolute_data_dir(dir);
+  return full == absolute_data_dir(home_data_dir()) ? "" : full;
 }
 
 std::string absolute_data_dir(const std::string& given) {

@@ -24,6 +24,8 @@ struct AdminCredentials {
 };
 
 std::string default_data_dir();
+// What `--data` must say for commands in any shell of this user to find `dir`; empty for ~/.strata.
+std::string data_to_name(const std::string& dir);
 // `given`, or the default when it is empty; absolute.
 std::string absolute_data_dir(const std::string& given);
 // Where the server that is ready there now can be reached. Errors: kNotFound when none is, whatever

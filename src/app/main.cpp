@@ -19,6 +19,7 @@
 #include "app/commands/cli_project.hpp"
 #include "app/commands/cli_sql.hpp"
 #include "app/data_dir.hpp"
+#include "app/help.hpp"
 #include "app/local/cli_completion.hpp"
 #include "app/local/cli_config.hpp"
 #include "app/local/cli_maintenance.hpp"
@@ -111,13 +112,17 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", STRATA_VERSION);
   app.require_subcommand(1);
   app.fallthrough();
+  app.formatter(make_help_format());  // before the commands, which inherit it
   CliContext context;
-  app.add_option("--data", context.data_dir, "Data directory (STRATA_DATA, default ~/.strata)");
+  app.add_option("--data", context.data_dir, "Data directory (STRATA_DATA, default ~/.strata)")
+      ->group(kCommonOptions);
   app.add_option("-o,--output", context.output, "table, json or yaml")
-      ->check(CLI::IsMember({"table", "json", "yaml"}));
+      ->check(CLI::IsMember({"table", "json", "yaml"}))
+      ->group(kCommonOptions);
   if (const char* const project = std::getenv("STRATA_PROJECT")) context.project = project;
   app.add_option("--project", context.project,
-                 "Project of the call (STRATA_PROJECT; default: the token's)");
+                 "Project of the call (STRATA_PROJECT; default: the token's)")
+      ->group(kCommonOptions);
   add_server_commands(app, context);
   for (const AddCommands add :
        {&add_admin_commands, &add_project_commands, &add_completion_commands, &add_config_commands,

@@ -240,7 +240,7 @@ class Application {
       return http::openapi_document(http_router_, doors::rest::answer_types());
     };
     rest_.add(doors::rest::operation_routes(metrics_, readiness, document));
-    rest_.add(doors::rest::identity_routes(*identity_, *audit_));
+    rest_.add(doors::rest::identity_routes(*identity_, *audit_, data_to_name(data_)));
     rest_.add(doors::rest::tenant_routes(*identity_));
     auto parts = make_parts(*core_, rest_);
     if (!parts) return std::move(parts).error();

@@ -102,6 +102,8 @@ it('runs SQL, shows an error with its place, and finds both in the history', asy
   await type('SELECT hoour FROM flights');
   await button('Run').click();
   await page.getByRole('alert').getByText('hoour').first().waitFor();
+  const told = await page.getByRole('alert').innerText();
+  assert.equal(told.match(/column 8|1:8/g).length, 1, told);
   assert.equal(page.faults.filter((f) => f.startsWith('status 400')).length, 1);
   await shoot(page, 'sql-error-light-1280');
   page.faults.length = 0;
@@ -148,20 +150,30 @@ it('runs a pipeline with a parameter and follows its log to the end', async () =
   await check(page, 'the run');
 });
 
-it('cancels a running pipeline', async () => {
-  const text = 'name: slow\nsteps:\n  wait: {command: [sleep, "600"]}\n';
+it('says of a step that took less than a millisecond that it took little', async () => {
+  const { runs } = await server.api('GET', '/api/v1/flow-runs?limit=1');
+  const run = await server.api('GET', `/api/v1/flow-runs/${runs[0].id}`);
+  for (const attempt of run.steps[0].attempts) attempt.finished = attempt.started;
+  page = await open(browser, server);
+  await page.route(`**/api/v1/flow-runs/${run.id}`, (route) => route.fulfill({ json: run }));
+  await visit(page, server, `/pipelines/runs/${run.id}`);
+  await page
+    .getByRole('region', { name: `Step ${run.steps[0].step}` })
+    .getByText('<1 ms')
+    .waitFor();
+});
+
+// Starts a run that goes on until it is cancelled.
+async function run_slow() {
+  const body = 'name: slow\nsteps:\n  wait: {command: [sleep, "600"]}\n';
   const headers = { Authorization: `Bearer ${server.token}` };
-  assert.equal(
-    (
-      await fetch(`${server.url}/api/v1/flows/slow`, {
-        method: 'PUT',
-        headers,
-        body: text,
-      })
-    ).status,
-    200,
-  );
-  const run = await server.api('POST', '/api/v1/flows/slow/runs', {});
+  const stored = await fetch(`${server.url}/api/v1/flows/slow`, { method: 'PUT', headers, body });
+  assert.equal(stored.status, 200);
+  return server.api('POST', '/api/v1/flows/slow/runs', {});
+}
+
+it('cancels a running pipeline', async () => {
+  const run = await run_slow();
   page = await open(browser, server);
   await visit(page, server, `/pipelines/runs/${run.id}`);
   await page.getByRole('main').getByText('running', { exact: true }).first().waitFor();
@@ -172,6 +184,27 @@ it('cancels a running pipeline', async () => {
     .getByText('cancelled', { exact: true })
     .first()
     .waitFor({ timeout: 30_000 });
+});
+
+it('says that a run has ended which is to be cancelled', async () => {
+  const run = await run_slow();
+  page = await open(browser, server);
+  await visit(page, server, `/pipelines/runs/${run.id}`);
+  // The run ends while the call is on its way.
+  await page.route('**/cancel', async (route) => {
+    await server.strata('flow', 'cancel', run.id);
+    await server.strata('flow', 'logs', run.id, '--follow');
+    await route.continue();
+  });
+  await button('Cancel').click();
+  const refusal = page.getByRole('alert');
+  await refusal.getByText('has ended already: cancelled').waitFor();
+  assert.equal(await refusal.getByRole('button').count(), 0, 'nothing to try again');
+  await button('Cancel').waitFor({ state: 'detached' });
+  await check(page, 'a run that was not cancelled', /409/);
+  await page.reload();
+  await settled(page);
+  assert.equal(await button('Cancel').count(), 0);
 });
 
 it('chooses runs, columns and a filter, and compares', async () => {
@@ -261,6 +294,77 @@ it('makes a user and a token shown once, which works until it is revoked', async
   assert.equal((await me()).status, 401);
 });
 
+it('makes a team and a project and decides who is in them', async () => {
+  await server.api('POST', '/api/v1/users', { name: 'noor' });
+  page = await open(browser, server);
+  await visit(page, server, '/admin?tab=teams&code=1');
+  const main = page.getByRole('main');
+  const make = async (what, name) => {
+    await button(`New ${what}`).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Name').fill(name);
+    await dialog.getByRole('button', { name: `Create ${what}` }).click();
+    await main.getByRole('heading', { name: `Members of ${name}` }).waitFor();
+  };
+  const named = (kind, name) =>
+    server
+      .api('GET', `/api/v1/${kind}s`)
+      .then((answer) => answer[`${kind}s`].find((one) => one.name === name));
+
+  await make('team', 'analysts');
+  await main.getByText('Nobody is in it yet.').waitFor();
+  await main.getByText('strata team add analysts USER').waitFor();
+  await main.getByLabel('Name of the user').fill('nobody-of-that-name');
+  await button('Add').click();
+  await page.getByRole('alert').getByText('nobody-of-that-name').waitFor();
+  page.faults.length = 0; // the refusal is what was asked for
+  await main.getByLabel('Name of the user').fill('noor');
+  await button('Add').click();
+  await main.getByRole('group', { name: 'Members of analysts' }).getByText('noor').waitFor();
+  assert.deepEqual((await named('team', 'analysts')).members, ['noor']);
+  await check(page, 'a team');
+
+  await page.getByRole('link', { name: 'Projects' }).click();
+  await make('project', 'planning');
+  await main.getByText('strata project grant planning --user NAME --role member').waitFor();
+  await main.getByLabel('Kind').selectOption('team');
+  await main.getByLabel('Name of the team').fill('analysts');
+  await main.getByLabel('Role', { exact: true }).selectOption('viewer');
+  await button('Add').click();
+  const role = main.getByLabel('Role of analysts');
+  await role.waitFor();
+  assert.equal(await role.inputValue(), 'viewer');
+  await Promise.all([page.waitForResponse(/planning\/members/), role.selectOption('admin')]);
+  assert.deepEqual((await named('project', 'planning')).members, [
+    { kind: 'team', name: 'analysts', role: 'admin' },
+  ]);
+  await shoot(page, 'admin-project-light-1280');
+  await check(page, 'a project');
+  await button('Remove analysts').click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
+  await role.waitFor({ state: 'detached' });
+  assert.deepEqual((await named('project', 'planning')).members, []);
+  assert.match(page.url(), /tab=projects.*of=planning/);
+});
+
+it('lets the administrator of one project alone decide over its members', async () => {
+  await server.api('POST', '/api/v1/users', { name: 'omar' });
+  await server.api('POST', '/api/v1/projects', { name: 'fleet' });
+  const grant = { name: 'omar', role: 'admin' };
+  await server.api('POST', '/api/v1/projects/fleet/members', grant);
+  const { token } = await server.api('POST', '/api/v1/tokens', { user: 'omar' });
+  page = await open(browser, server, { token });
+  await visit(page, server, '/admin?tab=projects&of=fleet');
+  assert.equal(await button('New project').count(), 0);
+  await page.getByLabel('Name of the user').fill('ada');
+  await button('Add').click();
+  await page.getByLabel('Role of ada').waitFor();
+  await page.getByRole('link', { name: 'default', exact: true }).click();
+  await page.getByRole('heading', { name: 'Members of default' }).waitFor();
+  assert.equal(await button('Add').count(), 0);
+  await check(page, 'projects of who administers one');
+});
+
 it('goes anywhere by keys', async () => {
   page = await open(browser, server);
   await visit(page, server, '/');
@@ -314,8 +418,41 @@ it('filters by the slash key', async () => {
 it("follows the links that mlflow's client prints", async () => {
   page = await open(browser, server);
   const { experiment, runs } = server.seeded;
-  await page.goto(`${server.url}/#/experiments/${experiment}/runs/${runs[0]}`);
+  const link = `${server.url}/#/experiments/${experiment}/runs/${runs[0]}`;
+  await page.goto(link);
   await page.getByRole('heading', { name: 'lightgbm-7-leaves' }).waitFor();
+  assert.equal(page.url(), `${server.url}/runs/${experiment}/${runs[0]}`);
+  await check(page, 'a run by its link');
+  // Where the home page stands, only the fragment changes and nothing is loaded anew.
+  await visit(page, server, '/');
+  await page.evaluate(() => (window.stayed = true));
+  await page.goto(link);
+  await page.getByRole('heading', { name: 'lightgbm-7-leaves' }).waitFor();
+  assert.equal(page.url(), `${server.url}/runs/${experiment}/${runs[0]}`);
+  assert.equal(await page.evaluate(() => window.stayed), true);
+  await page.goBack();
+  await page.getByRole('heading', { name: 'Home', level: 1 }).waitFor();
+});
+
+it('asks to sign in before it follows such a link', async () => {
+  page = await open(browser, server, { token: '' });
+  const { experiment, runs } = server.seeded;
+  await page.goto(`${server.url}/#/experiments/${experiment}/runs/${runs[0]}`);
+  await page.getByLabel('Token').fill(server.token);
+  await button('Sign in').click();
+  await page.getByRole('heading', { name: 'lightgbm-7-leaves' }).waitFor();
+});
+
+it('says at an address of no page that there is none, with a way home', async () => {
+  page = await open(browser, server);
+  const answer = await page.goto(`${server.url}/nothing/here`);
+  assert.equal(answer.status(), 404);
+  await page.getByRole('heading', { name: 'There is no page here' }).waitFor();
+  await page.getByRole('main').getByText('/nothing/here').waitFor();
+  await check(page, 'no page', /404/);
+  await page.getByRole('main').getByRole('link', { name: 'Home' }).click();
+  await page.getByRole('heading', { name: 'Home', level: 1 }).waitFor();
+  assert.equal(page.url(), `${server.url}/`);
 });
 
 it('shows an error with its request and the rest of the page', async () => {
@@ -339,4 +476,44 @@ it('answers the commands of every page with the page', async () => {
   await commands.getByRole('button', { name: 'curl' }).click();
   const shown = await commands.locator('pre').innerText();
   assert.match(shown, /\/endpoints\/flights\/invocations/);
+});
+
+it('shows how a shell is set up, in the project of the page', async () => {
+  await server.api('POST', '/api/v1/projects', { name: 'pricing' });
+  page = await open(browser, server);
+  for (const [query, project] of [
+    ['', 'default'],
+    ['&project=pricing', 'pricing'],
+  ]) {
+    await visit(page, server, `/endpoints?code=1${query}`);
+    const commands = page.getByRole('region', { name: 'As CLI, curl, Python' });
+    await commands.getByText(`--data ${server.data}`).waitFor();
+    const setup = await commands.locator('.setup code').innerText();
+    const said = JSON.parse(await server.shell(setup, 'strata project list -o json'));
+    assert.equal(said.projects.find((p) => p.current).name, project, setup);
+    await commands.getByRole('button', { name: 'curl' }).click();
+    const curl = await commands.locator('pre').innerText();
+    const answer = JSON.parse(await server.shell(setup, `${curl} -s`));
+    const names = answer.endpoints.map((endpoint) => endpoint.name);
+    assert.equal(names.includes('flights'), project === 'default');
+  }
+  await check(page, 'the commands in another project');
+  await visit(page, server, '/?project=pricing'); // where nothing is yet
+  const first = page.getByRole('region', { name: 'Begin here' }).locator('code').first();
+  await first.getByText('--project pricing').waitFor();
+  const setup = await first.innerText();
+  assert.equal(await server.shell(setup, 'echo $STRATA_PROJECT'), 'pricing\n');
+});
+
+it('shows who is no administrator how a shell is set up with a token', async () => {
+  await server.api('POST', '/api/v1/users', { name: 'reader', role: 'viewer' });
+  const { token } = await server.api('POST', '/api/v1/tokens', { user: 'reader' });
+  page = await open(browser, server, { token });
+  await visit(page, server, '/endpoints?code=1');
+  const commands = page.getByRole('region', { name: 'As CLI, curl, Python' });
+  await commands.getByText('export STRATA_URL').waitFor();
+  const setup = await commands.locator('.setup code').innerText();
+  assert.ok(!setup.includes(server.data));
+  const listed = await server.shell(setup.replace('YOUR-TOKEN', token), 'strata endpoint list');
+  assert.match(listed, /flights/);
 });

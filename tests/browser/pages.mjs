@@ -61,6 +61,12 @@ export const pages = (s) => [
   ['prediction', `/predictions/${s.prediction}`, ['Why', 'distance', 'flights-late v2']],
   ['lineage', '/lineage', ['Explain']],
   ['admin-users', '/admin', ['admin', 'ada', 'delays']],
+  [
+    'admin-teams',
+    '/admin?tab=teams&team=delays',
+    ['delays', '1 member', 'Members of delays', 'ada'],
+  ],
+  ['admin-projects', '/admin?tab=projects&of=default', ['everyone', 'Members of default', 'Add']],
   ['admin-tokens', '/admin?tab=tokens', ['active', 'Revoke']],
   ['admin-audit', '/admin?tab=audit', ['user.create']],
   ['admin-nodes', '/admin?tab=nodes', ['cores']],

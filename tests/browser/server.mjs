@@ -79,6 +79,13 @@ export class Server {
     return run(binary, [...args, '--data', this.data]);
   }
 
+  // Runs what a page shows, as one pastes it into a new shell.
+  async shell(...lines) {
+    const path = `${dirname(binary)}:${process.env.PATH}`;
+    const env = { HOME: this.data, PATH: path };
+    return (await run('bash', ['-euc', lines.join('\n')], { env })).stdout;
+  }
+
   // What seed.py made: names and ids by which the tests find them.
   async seed() {
     const env = {

@@ -92,3 +92,28 @@ it('answers the page on every page address, and no API address', async () => {
   assert.equal((await fetch_raw('/api/v1/me')).status, 401);
   assert.equal((await fetch_raw('/favicon.svg')).headers['content-type'], 'image/svg+xml');
 });
+
+it('answers a browser at no page with the page, and a program in its own form', async () => {
+  const browser = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8';
+  for (const path of ['/nothing', '/nothing/here', '/admins', '/endpoints/a/b']) {
+    const lost = await fetch_raw(path, { Accept: browser });
+    assert.equal(lost.status, 404, path);
+    assert.match(lost.headers['content-type'], /text\/html/, path);
+    assert.equal(lost.headers['cache-control'], 'no-store');
+    assert.equal(lost.headers.etag, undefined);
+    assert.match(lost.headers['content-security-policy'], /default-src 'none'/);
+    assert.deepEqual(scripts(lost.text), scripts((await fetch_raw('/')).text), path);
+  }
+  for (const [path, accept] of [
+    ['/nothing', '*/*'],
+    ['/nothing', 'application/json'],
+    ['/api/v1/nothing', browser],
+    ['/api', browser],
+  ]) {
+    const lost = await fetch_raw(path, { Accept: accept });
+    assert.equal(lost.status, 404, path);
+    assert.equal(JSON.parse(lost.text).error.code, 'not_found', path);
+  }
+  const packed = await fetch_raw('/nothing', { Accept: browser, 'Accept-Encoding': 'br' });
+  assert.deepEqual([packed.status, packed.headers['content-encoding']], [404, 'br']);
+});

@@ -39,6 +39,10 @@ if __name__ == "__main__":
     print("result", run.result("report"), run.artifact("words", "words.txt").decode().split()[1])
     print("steps", sorted((s.name, s.state) for s in run.steps.values()))
     print("log", "".join(run.logs("words")).strip())
+    try:
+        run.cancel()
+    except strata.ConflictError as error:
+        print("refused", error)
 '''
 
 
@@ -63,6 +67,7 @@ def test_a_decorated_pipeline_runs_on_the_server(project):
     assert "result {'count': 8.0, 'first': 'to'} be" in done.stdout
     assert "[('report', 'succeeded'), ('words', 'succeeded')]" in done.stdout
     assert "log counting to be or not" in done.stdout
+    assert "has ended already: succeeded" in done.stdout.partition("refused")[2]
 
 
 def test_the_sample_of_the_readme_runs_as_written(project):

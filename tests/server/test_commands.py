@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import re
 import subprocess
 import uuid
 
@@ -9,6 +10,7 @@ import pytest
 import requests
 import yaml
 from programs import binary
+from strata_server import Server
 
 
 def words(*typed):
@@ -66,6 +68,28 @@ def test_completion_offers_commands_options_and_values():
     assert "--project" in words("token", "create", "--p")
     assert words("user", "list", "-o", "") == ["table", "json", "yaml"]
     assert "warehouse" not in words("")  # the server's own
+
+
+def helps(*command):
+    """The help of a command and of all below it, by their words."""
+    done = subprocess.run(
+        [binary(), *command, "--help"], capture_output=True, text=True, timeout=20, check=True
+    )
+    found = {command: done.stdout}
+    _, _, listed = done.stdout.partition("\nSubcommands:\n")
+    for line in listed.partition("\n\n")[0].splitlines():
+        if line.startswith("  ") and line[2] != " ":
+            found |= helps(*command, line.split()[0])
+    return found
+
+
+def test_the_help_of_every_command_tells_the_options_that_all_take():
+    known = helps()
+    assert {("serve",), ("sql",), ("flow", "run"), ("project", "grant")} < known.keys()
+    for command, text in known.items():
+        for option in ("--data TEXT", "-o,--output TEXT:", "--project TEXT"):
+            assert text.count(f"\n  {option}") == 1, (command, option)
+    assert "arrow" in known[("sql",)].partition("-o,--output")[2].splitlines()[0]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -185,6 +209,22 @@ def test_tables_show_names_times_and_prices_as_people_write_them(server):
     assert shown["id"] and shown["expires"].startswith("20")
 
 
+def test_the_list_of_tokens_tells_all_that_is_known_of_them(server):
+    made = {}
+    for name, options in (("brief", ["--expires", "5m", "--scope", "lake:read"]), ("lasting", [])):
+        answer = server.strata("token", "create", *options, "-o", "json").stdout
+        made[name] = json.loads(answer)
+    server.strata("token", "revoke", made["lasting"]["id"])
+    head, *lines = server.strata("token", "list").stdout.splitlines()
+    columns = ["ID", "USER", "ACCESS KEY ID", "PROJECT", "SCOPE", "CREATED", "EXPIRES", "REVOKED"]
+    assert re.split("  +", head) == columns
+    rows = {line.split()[0]: re.split("  +", line) for line in lines}
+    brief, lasting = rows[made["brief"]["id"]], rows[made["lasting"]["id"]]
+    told = [made["brief"][key] for key in ("project", "scope", "created", "expires")]
+    assert brief[3:] == [*told, "-"]
+    assert lasting[4:7] == ["all", made["lasting"]["created"], "never"] and lasting[7] != "-"
+
+
 def test_a_team_that_nobody_is_left_in_is_shown_as_a_team(server):
     tag = uuid.uuid4().hex[:8]
     server.strata("user", "create", f"last-{tag}", "--team", f"team-{tag}")
@@ -267,6 +307,26 @@ def test_a_server_prints_the_command_for_a_link_and_no_token(server):
     printed = (server.data / "stdout.txt").read_text()
     assert f"strata login-link --data {server.data}" in printed
     assert server.env["STRATA_TOKEN"] not in printed
+
+
+def test_administrators_are_told_which_data_the_command_line_must_be_told(tmp_path, monkeypatch):
+    def told(server, token=None):
+        answer = requests.get(server.http + "/api/v1/me", headers=server.bearer(token), timeout=20)
+        return answer.json()["data"]
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("STRATA_DATA", raising=False)
+    for folder, needed in ((".strata", False), ("it's here", True)):
+        server = Server(tmp_path / folder)
+        try:
+            server.start()
+            assert told(server) == (str(server.data) if needed else None)
+            server.strata("user", "create", "mara")
+            issued = server.strata("token", "create", "--user", "mara", "-o", "json").stdout
+            assert told(server, json.loads(issued)["token"]) is None
+        finally:
+            server.strata("stop", "--now", check=False)
+            server.stop()
 
 
 def test_env_waits_for_a_server_that_is_starting(fresh_server):

@@ -15,9 +15,9 @@ const std::vector<std::pair<std::string, std::string>> kUserColumns = {{"name", 
                                                                        {"disabled", "DISABLED"},
                                                                        {"created", "CREATED"}};
 const std::vector<std::pair<std::string, std::string>> kTokenColumns = {
-    {"id", "ID"},           {"user", "USER"},   {"access_key_id", "ACCESS KEY ID"},
-    {"project", "PROJECT"}, {"scope", "SCOPE"}, {"expires", "EXPIRES"},
-    {"revoked", "REVOKED"}};
+    {"id", "ID"},           {"user", "USER"},      {"access_key_id", "ACCESS KEY ID"},
+    {"project", "PROJECT"}, {"scope", "SCOPE"},    {"created", "CREATED"},
+    {"expires", "EXPIRES"}, {"revoked", "REVOKED"}};
 const std::vector<std::pair<std::string, std::string>> kAuditColumns = {{"time", "TIME"},
                                                                         {"project", "PROJECT"},
                                                                         {"actor", "ACTOR"},
@@ -84,7 +84,11 @@ void add_token_commands(CLI::App& app, CliContext& context) {
     context.with_client([&](ApiClient& client) -> Status {
       const auto tokens = client.get("/api/v1/tokens");
       if (!tokens) return tokens.error();
-      context.print(*tokens, "tokens", kTokenColumns);
+      context.print(*tokens, "tokens", kTokenColumns, [](const Json& token) {
+        Json row = token;
+        if (row["expires"].is_null()) row.set("expires", "never");
+        return row;
+      });
       return {};
     });
   });

@@ -195,6 +195,8 @@ class Door {
   virtual std::string_view protocol() const = 0;
   // An error in the protocol's own form.
   virtual Response error(const Error& error, const Request& request) const = 0;
+  // Whether it is there for browsers, and has a page for one that went where nothing is.
+  virtual bool for_browsers() const { return false; }
   // Who sends this request. May wrap request.body (signed chunks). The default reads
   // `Authorization: Bearer TOKEN` or `Basic` with the token as password. Errors: kUnauthenticated
   // and its kin.
@@ -209,6 +211,9 @@ class Door {
 // Packs an answer with a body of some size the way the request accepts it (gzip, deflate), piece by
 // piece as it is sent.
 void pack_answer(const Request& request, Response& response);
+
+// Whether a browser asks for a page to show, and not a program for data.
+bool wants_page(const Request& request);
 
 // The HTTP status that fits a code where a protocol says nothing else.
 int status_of(Code code);

@@ -3,6 +3,7 @@
 #include "base/bytes.hpp"
 #include "base/text.hpp"
 #include "doors/http/http.hpp"
+#include "wire/accept.hpp"
 #include "wire/json_schema.hpp"
 
 namespace strata::http {
@@ -100,6 +101,12 @@ Task<Result<Json>> Authorized::read_json() const {
   if (!value) co_return std::move(value).error();
   if (schema_ != nullptr) STRATA_CO_TRY(wire::check_schema(*schema_, *value));
   co_return value;
+}
+
+bool wants_page(const Request& request) {
+  constexpr std::array<std::string_view, 2> kForms = {"application/json", "text/html"};
+  const bool reads = request.method == Method::kGet || request.method == Method::kHead;
+  return reads && wire::choose_media(request.headers.get("Accept"), kForms) == 1U;
 }
 
 int status_of(Code code) {

@@ -73,7 +73,7 @@ Pipeline::Pipeline(const Router& router, const kernel::Identity& identity, const
 }
 
 Response Pipeline::refuse(const Error& error, const Request& request) const {
-  return router_.door_for(request.path).error(error, request);
+  return router_.door_for(request).error(error, request);
 }
 
 Task<Response> Pipeline::run(Request& request, Outcome& outcome) {

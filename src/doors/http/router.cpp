@@ -192,7 +192,24 @@ Result<Match> Router::match(const Request& request) const {
   return match;
 }
 
-const Door& Router::door_for(std::string_view path) const {
+const Door* Router::browsers_door(const Request& request) const {
+  if (!wants_page(request)) return nullptr;
+  const std::string_view path = without_root(request.path);
+  const std::string_view first = path.substr(0, path.find('/'));
+  bool of_others = false;
+  for (const auto& bound : routes_) {
+    if (bound->segments.empty() || bound->segments.front() != first) continue;
+    if (bound->door->for_browsers()) return bound->door;
+    of_others = true;
+  }
+  if (of_others) return nullptr;
+  const auto found = std::ranges::find_if(doors_, [](const Door* d) { return d->for_browsers(); });
+  return found == doors_.end() ? nullptr : *found;
+}
+
+const Door& Router::door_for(const Request& request) const {
+  if (const Door* door = browsers_door(request)) return *door;
+  const std::string_view path = request.path;
   const BoundRoute* best = routes_.front().get();
   std::size_t best_length = 0;
   for (const auto& bound : routes_) {

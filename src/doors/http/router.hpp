@@ -52,8 +52,9 @@ class Router {
   // kMethodNotAllowed (its field names the allowed methods), kMalformed for a parameter that cannot
   // be decoded or holds a NUL byte.
   Result<Match> match(const Request& request) const;
-  // The door whose error form fits a path that no route has.
-  const Door& door_for(std::string_view path) const;
+  // The door whose error form fits a path that no route has: the one that it resembles most, but
+  // the browsers' for one of them, unless the path lies where only others have routes.
+  const Door& door_for(const Request& request) const;
   const std::vector<std::unique_ptr<BoundRoute>>& routes() const { return routes_; }
 
  private:
@@ -61,6 +62,7 @@ class Router {
   struct Search;
 
   Status place(const BoundRoute& bound);
+  const Door* browsers_door(const Request& request) const;
   static const BoundRoute* find(const Node& node, std::size_t at, Search& search);
 
   std::vector<const Door*> doors_;

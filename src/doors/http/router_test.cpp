@@ -15,7 +15,10 @@ struct Row {
 // A door of rows without handlers; a route is told from others by its place in the table.
 class TableDoor final : public Door {
  public:
-  explicit TableDoor(std::vector<Row> rows) : rows_(std::move(rows)) {}
+  explicit TableDoor(std::vector<Row> rows, bool for_browsers = false)
+      : rows_(std::move(rows)),
+        for_browsers_(for_browsers) {}
+  bool for_browsers() const override { return for_browsers_; }
   std::string_view protocol() const override { return "a table"; }
   Response error(const Error& error, const Request&) const override {
     return Response::text(status_of(error.code), error.message);
@@ -33,7 +36,16 @@ class TableDoor final : public Door {
 
  private:
   std::vector<Row> rows_;
+  bool for_browsers_;
 };
+
+Request request_for(std::string path, const std::string& accept = "") {
+  Request request;
+  request.method = Method::kGet;
+  request.path = std::move(path);
+  if (!accept.empty()) request.headers.set("Accept", accept);
+  return request;
+}
 
 struct Table {
   explicit Table(std::vector<Row> rows) : door(std::move(rows)) { added = router.add(door); }
@@ -209,8 +221,26 @@ TEST(Router, An_unknown_path_is_answered_by_the_door_that_it_resembles_most) {
   Router router;
   ASSERT_TRUE(router.add(first).ok());
   ASSERT_TRUE(router.add(second).ok());
-  EXPECT_EQ(&router.door_for("/v2/models/a/b"), &second);
-  EXPECT_EQ(&router.door_for("/api/v1/nothing"), &first);
+  EXPECT_EQ(&router.door_for(request_for("/v2/models/a/b")), &second);
+  EXPECT_EQ(&router.door_for(request_for("/api/v1/nothing")), &first);
+}
+
+TEST(Router, A_browser_is_answered_by_the_door_with_pages_but_where_only_others_have_routes) {
+  TableDoor api({{Method::kGet, "/api/v1/things"}, {Method::kPost, "/things/{name}/ask"}});
+  TableDoor pages({{Method::kGet, "/"}, {Method::kGet, "/things/{name}"}}, true);
+  Router router;
+  ASSERT_TRUE(router.add(api).ok());
+  ASSERT_TRUE(router.add(pages).ok());
+  const std::string browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+  for (const std::string path : {"/nothing", "/apis", "/nothing/api", "/things/a/b"})
+    EXPECT_EQ(&router.door_for(request_for(path, browser)), &pages) << path;
+  for (const std::string path : {"/api", "/api/v1/nothing"})
+    EXPECT_EQ(&router.door_for(request_for(path, browser)), &api) << path;
+  for (const std::string accept : {"", "*/*", "application/json", "application/json, text/html"})
+    EXPECT_EQ(&router.door_for(request_for("/nothing", accept)), &api) << accept;
+  Request change = request_for("/nothing", browser);
+  change.method = Method::kPost;
+  EXPECT_EQ(&router.door_for(change), &api);
 }
 
 }  // namespace

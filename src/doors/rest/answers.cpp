@@ -19,9 +19,11 @@ struct Type {
 
 constexpr Type kTypes[] = {
     {"Me",
-     "user: string, team: string, project: string, scope: string|null, permissions: string[]"},
+     "user: string, team: string, project: string, scope: string|null, permissions: string[], "
+     "data: string|null"},
     {"Member", "kind: string, name: string, role: string"},
-    {"Project", "name: string, created: string, members: Member[]"},
+    {"Project",
+     "name: string, created: string, members: Member[], role?: string, current?: boolean"},
     {"Projects", "projects: Project[]"},
     {"Team", "name: string, created: string, members: string[]"},
     {"Teams", "teams: Team[]"},

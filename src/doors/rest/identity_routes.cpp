@@ -42,18 +42,20 @@ Json scope_of(const kernel::Caller& caller, const Identity& identity) {
   return {};
 }
 
-Task<Response> get_me(const Authorized& call, const Identity& identity) {
+Task<Response> get_me(const Authorized& call, const Identity& identity, const std::string& data) {
   Json permissions = Json::array();
   for (std::size_t i = 0; i < call.caller().permissions.size(); ++i) {
     if (call.caller().permissions.test(i))
       permissions.push(kernel::permission_name(static_cast<Permission>(i)));
   }
   const auto& caller = call.caller();
-  co_return Response::json(Json::object({{"user", caller.user_name},
-                                         {"team", caller.team},
-                                         {"project", caller.project.str()},
-                                         {"scope", scope_of(caller, identity)},
-                                         {"permissions", permissions}}));
+  co_return Response::json(Json::object(
+      {{"user", caller.user_name},
+       {"team", caller.team},
+       {"project", caller.project.str()},
+       {"scope", scope_of(caller, identity)},
+       {"permissions", permissions},
+       {"data", caller.may(Permission::kAdmin) && !data.empty() ? Json(data) : Json()}}));
 }
 
 Task<Response> list_users(const Authorized& call, Identity& identity) {
@@ -154,7 +156,7 @@ constexpr std::string_view kTokenSchema = R"({"type":"object","additionalPropert
 
 }  // namespace
 
-std::vector<Route> identity_routes(Identity& identity, Audit& audit) {
+std::vector<Route> identity_routes(Identity& identity, Audit& audit, std::string data) {
   Identity* const people = &identity;
   Audit* const log = &audit;
   return {
@@ -162,7 +164,9 @@ std::vector<Route> identity_routes(Identity& identity, Audit& audit) {
        "/api/v1/me",
        Permission::kSignedIn,
        {},
-       [people](const Authorized& call) { return get_me(call, *people); },
+       [people, data = std::move(data)](const Authorized& call) {
+         return get_me(call, *people, data);
+       },
        {"getMe", "Who the caller is and what it may do", "identity"}},
       {Method::kGet,
        "/api/v1/users",

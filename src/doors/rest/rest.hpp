@@ -40,8 +40,10 @@ Result<std::int64_t> query_integer(const http::Request& request, std::string_vie
 // Entries of the audit log as they stand in this API's answers.
 Json entries_json(const std::vector<kernel::AuditEntry>& entries);
 
-// Users, tokens, the caller itself and the audit log.
-std::vector<http::Route> identity_routes(kernel::Identity& identity, kernel::Audit& audit);
+// Users, tokens, the caller itself and the audit log. Administrators are told that the command line
+// finds the server by `--data` and this directory; with an empty one it needs not be told.
+std::vector<http::Route> identity_routes(kernel::Identity& identity, kernel::Audit& audit,
+                                         std::string data);
 
 // Projects, teams and who is in them.
 std::vector<http::Route> tenant_routes(kernel::Identity& identity);

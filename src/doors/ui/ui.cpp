@@ -70,21 +70,25 @@ void protect(Response& response) {
   response.headers.set("Cross-Origin-Opener-Policy", "same-origin");
 }
 
+// In the smallest form that the request takes.
+Response content_of(const Asset& asset, const Request& request, int status) {
+  if (!asset.brotli.empty() && accepts(request, "br")) {
+    Response response = Response::text(status, std::string(asset.brotli), asset.type);
+    response.headers.set("Content-Encoding", "br");
+    return response;
+  }
+  if (!asset.gzip.empty() && accepts(request, "gzip")) {
+    Response response = Response::text(status, std::string(asset.gzip), asset.type);
+    response.headers.set("Content-Encoding", "gzip");
+    return response;
+  }
+  return Response::text(status, std::string(asset.identity), asset.type);
+}
+
 Response asset_response(const Asset& asset, const Request& request, std::string_view caching) {
   const std::string tag = fmt::format("\"{}\"", asset.digest.substr(0, 32));
   const bool known = request.headers.get("If-None-Match") == tag;
-  Response response;
-  if (known) {
-    response = Response::empty(304);
-  } else if (!asset.brotli.empty() && accepts(request, "br")) {
-    response = Response::text(200, std::string(asset.brotli), asset.type);
-    response.headers.set("Content-Encoding", "br");
-  } else if (!asset.gzip.empty() && accepts(request, "gzip")) {
-    response = Response::text(200, std::string(asset.gzip), asset.type);
-    response.headers.set("Content-Encoding", "gzip");
-  } else {
-    response = Response::text(200, std::string(asset.identity), asset.type);
-  }
+  Response response = known ? Response::empty(304) : content_of(asset, request, 200);
   response.headers.set("ETag", tag);
   response.headers.set("Vary", "Accept-Encoding");
   response.headers.set("Cache-Control", std::string(caching));
@@ -124,9 +128,13 @@ Task<Response> favicon(const Authorized& call) {
 }  // namespace
 
 Response UiDoor::error(const Error& error, const Request& request) const {
-  Response response =
-      Response::text(http::status_of(error.code),
-                     fmt::format("{} (request {})\n", error.message, request.request_id));
+  const Asset* index = find_asset("index.html");
+  const int status = http::status_of(error.code);
+  Response response = index != nullptr && error.code == Code::kNotFound && http::wants_page(request)
+                          ? content_of(*index, request, status)
+                          : Response::text(status, fmt::format("{} (request {})\n", error.message,
+                                                               request.request_id));
+  response.headers.set("Cache-Control", "no-store");
   protect(response);
   return response;
 }

@@ -15,8 +15,10 @@ namespace strata::doors::ui {
 // names.
 class UiDoor final : public http::Door {
  public:
-  // Errors are one line of text: a person reads them in a browser.
+  // Errors are one line of text: a person reads them in a browser. Where nothing is, the page says
+  // so itself.
   std::string_view protocol() const override { return "the browser UI"; }
+  bool for_browsers() const override { return true; }
   http::Response error(const Error& error, const http::Request& request) const override;
   std::vector<http::Route> routes() override;
 };

@@ -333,6 +333,21 @@ TEST(DuckDbMessage, Points_at_the_byte_that_the_engine_means) {
   EXPECT_EQ(read_message("e\nLINE 9: zz\n        ^", "x").at, -1);
 }
 
+TEST(DuckDbMessage, Offers_no_name_of_the_engines_own_catalog) {
+  const auto offered = [](const std::string& names) {
+    return read_message(
+               "Catalog Error: no tt!\nDid you mean " + names + "?\n\nLINE 1: tt\n        ^", "tt")
+        .text;
+  };
+  const std::string error = "Catalog Error: no tt!";
+  for (const std::string own :
+       {"duckdb_tables", "pg_catalog.pg_tables", "pragma_table_info", "main.sqlite_master"})
+    EXPECT_EQ(offered("\"" + own + "\""), error);
+  EXPECT_EQ(offered("\"pg_am\" or \"duckdb_logs\""), error);
+  EXPECT_EQ(offered("\"pg_am\" or \"t\""), error + "\nDid you mean \"t\"?");
+  EXPECT_EQ(offered("\"pages\" or \"raw.t\""), error + "\nDid you mean \"pages\" or \"raw.t\"?");
+}
+
 TEST(DuckDbValues, Decimals_keep_all_digits) {
   std::string out;
   append_decimal(out, -5, 3);

@@ -1,9 +1,11 @@
 #include "engines/duckdb/engine.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -370,10 +372,37 @@ void Engine::Meter::settle() {
   seen_ = now;
 }
 
+namespace {
+
+// Whether a name that DuckDB would offer is one of its own catalog, which nobody here looks for.
+bool is_own_name(std::string_view name) {
+  const auto dot = name.rfind('.');
+  const std::string_view bare = dot == std::string_view::npos ? name : name.substr(dot + 1);
+  return std::ranges::any_of(std::array{"duckdb_", "pg_", "pragma_", "sqlite_"},
+                             [&](std::string_view prefix) { return bare.starts_with(prefix); });
+}
+
+// The message without what its 'Did you mean "a", "b"?' offers of DuckDB's own catalog.
+std::string without_own_names(std::string text) {
+  constexpr std::string_view kHint = "\nDid you mean ";
+  const auto begin = text.find(kHint);
+  if (begin == std::string::npos) return text;
+  const auto end = std::min(text.find('\n', begin + 1), text.size());
+  const auto words = split(std::string_view(text).substr(begin, end - begin), '"');
+  std::vector<std::string> kept;
+  for (std::size_t i = 1; i + 1 < words.size(); i += 2) {  // what stands in quotes
+    if (!is_own_name(words[i])) kept.push_back(fmt::format("\"{}\"", words[i]));
+  }
+  const std::string hint = kept.empty() ? "" : fmt::format("{}{}?", kHint, join(kept, " or "));
+  return text.replace(begin, end - begin, hint);
+}
+
+}  // namespace
+
 EngineMessage read_message(std::string_view message, std::string_view sql) {
   const auto excerpt = message.find("\nLINE ");
-  if (excerpt == std::string_view::npos) return {std::string(trim(message)), -1};
-  EngineMessage out{std::string(trim(message.substr(0, excerpt))), -1};
+  if (excerpt == std::string_view::npos) return {without_own_names(std::string(trim(message))), -1};
+  EngineMessage out{without_own_names(std::string(trim(message.substr(0, excerpt)))), -1};
   // "LINE 3: ...part of that line...\n             ^"
   const std::string_view rest = message.substr(excerpt + 6);
   const auto colon = rest.find(": ");

@@ -193,6 +193,8 @@ class Agent {
     }
     if (!*content) return report;
     const AttemptState::Content& state = **content;
+    if (state.task) report.pid = state.task->pid;
+    report.started = state.started;
     if (state.exit) {
       report.phase = Phase::kEnded;
       report.exit = *state.exit;
@@ -205,7 +207,6 @@ class Agent {
     if (!state.task) return report;
     watched_.at(token).told_started = true;
     report.phase = Phase::kStarted;
-    report.pid = state.task->pid;
     report.at = state.started;
     return report;
   }

@@ -161,7 +161,10 @@ TEST_F(AgentTest, Runs_a_command_and_tells_its_exit_code_output_and_usage) {
   EXPECT_GT(report.exit.usage.max_rss_bytes, 0);
   EXPECT_GT(report.exit.usage.wall_micros, 0);
   EXPECT_EQ(log("r.a.1"), fmt::format("out\nerr\n{}/tasks/r.a/1/work\n", data_));
-  EXPECT_NE(find("r.a.1", Phase::kStarted), nullptr);
+  const auto* const begun = find("r.a.1", Phase::kStarted);
+  ASSERT_NE(begun, nullptr);
+  EXPECT_EQ(report.started, begun->at);
+  EXPECT_EQ(report.pid, begun->pid);
 }
 
 TEST_F(AgentTest, A_signal_is_told_as_128_and_its_number) {

@@ -25,6 +25,7 @@ inline Json report_to_json(const scheduler::AttemptReport& report) {
                        {"phase", kPhases[static_cast<std::size_t>(report.phase)]},
                        {"pid", report.pid},
                        {"at", report.at.micros},
+                       {"begun", report.started.micros},
                        {"exit", exit_to_json(report.exit)}});
 }
 
@@ -38,6 +39,7 @@ inline scheduler::AttemptReport report_from_json(const Json& json) {
                                  : Phase::kUnknown;
   out.pid = json.integer("pid");
   out.at = Instant{json.integer("at")};
+  out.started = Instant{json.integer("begun")};
   out.exit = scheduler::exit_from_json(json["exit"]);
   return out;
 }

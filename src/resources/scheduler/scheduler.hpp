@@ -147,6 +147,7 @@ struct AttemptReport {
   enum class Phase : std::uint8_t { kUnknown, kStarted, kEnded } phase = Phase::kUnknown;
   std::int64_t pid = 0;
   Instant at{};
+  Instant started{};  // 0: nothing was started
   Exit exit{};
 };
 struct AgentUp {
@@ -162,6 +163,8 @@ struct AttemptEnded {
   std::string token;
   Exit exit;
   Instant at;
+  Instant started{};  // 0: nothing was started
+  std::int64_t pid = 0;
 };
 struct Tick {};
 

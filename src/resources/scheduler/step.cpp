@@ -110,7 +110,8 @@ class Stepper {
       const auto phase =
           found == reports.end() ? AttemptReport::Phase::kUnknown : found->second->phase;
       if (phase == AttemptReport::Phase::kEnded) {
-        (*this)(AttemptEnded{token, found->second->exit, found->second->at});
+        const AttemptReport& last = *found->second;
+        (*this)(AttemptEnded{token, last.exit, last.at, last.started, last.pid});
         continue;
       }
       if (phase == AttemptReport::Phase::kStarted) {
@@ -140,6 +141,10 @@ class Stepper {
     if (run == nullptr) return;
     Task& task = run->tasks[ordinal];
     Attempt& attempt = task.attempts.back();
+    if (attempt.state == AttemptState::kStarting) {  // over before anyone told that it runs
+      attempt.started = event.started;
+      attempt.pid = event.pid;
+    }
     attempt.state = AttemptState::kEnded;
     attempt.finished = event.at;
     attempt.exit = event.exit;

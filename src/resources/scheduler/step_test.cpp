@@ -133,6 +133,23 @@ TEST(SchedulerStep, A_late_word_of_an_older_attempt_changes_nothing) {
   bench.send(AttemptEnded{"nonsense", {}, bench.now});
 }
 
+TEST(SchedulerStep, An_attempt_that_ended_before_its_start_was_told_has_its_start_all_the_same) {
+  Bench bench;
+  bench.submit("r", {plan("a"), plan("b")});
+  const Instant begun = bench.now - std::chrono::milliseconds(3);
+  bench.send(AttemptEnded{"r.a.1", {}, bench.now, begun, 7});
+  EXPECT_EQ(bench.tasks["r/a"].attempts.back().started, begun);
+  EXPECT_EQ(bench.tasks["r/a"].attempts.back().pid, 7);
+  AgentUp up;
+  up.attempts = {{.token = "r.b.1",
+                  .phase = AttemptReport::Phase::kEnded,
+                  .pid = 8,
+                  .at = bench.now,
+                  .started = begun}};
+  bench.send(up);
+  EXPECT_EQ(bench.tasks["r/b"].attempts.back().started, begun);
+}
+
 TEST(SchedulerStep, A_lost_attempt_is_repeated_only_by_a_retry_since_it_may_have_done_its_work) {
   Bench bench;
   bench.submit("once", {plan("a")});

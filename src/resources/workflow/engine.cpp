@@ -401,7 +401,8 @@ void Engine::take_report(AttemptReport report) {
   }
   ports_.pool.submit([this, report = std::move(report)]() mutable {
     auto outputs = collect(report);
-    post({scheduler::AttemptEnded{report.token, report.exit, report.at}, std::move(outputs)});
+    post({scheduler::AttemptEnded{report.token, report.exit, report.at, report.started, report.pid},
+          std::move(outputs)});
     const std::lock_guard lock(mutex_);
     --pending_;
     wake_.notify_all();

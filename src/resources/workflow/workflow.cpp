@@ -590,7 +590,11 @@ Task<Result<FlowRun>> Workflows::cancel(const Caller& caller, const std::string&
   const std::string reason = fmt::format("cancelled by {}", caller.user_name);
   const auto write = [&](Writer& w) -> Result<FlowRun> {
     auto run = impl_->full_run(w, caller.project.str(), id);
-    if (!run || run->run.ended()) return run;
+    if (!run) return run;
+    if (run->run.ended()) {
+      return Error(Code::kConflict, fmt::format("run {} has ended already: {}", id,
+                                                scheduler::name_of(run->run.state)));
+    }
     const auto asked = tables::request_cancel(w, id);
     if (!asked) return asked.error();
     if (*asked)

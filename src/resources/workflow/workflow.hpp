@@ -143,8 +143,8 @@ class Workflows {
   // Newest first, without tasks.
   Task<Result<std::vector<FlowRun>>> runs(const kernel::Caller& caller, const RunFilter& filter);
   Task<Result<FlowRun>> run_info(const kernel::Caller& caller, const std::string& id);
-  // Durable when it answers; tasks get SIGTERM and a grace of 10 s. A run that has ended stays as
-  // it is.
+  // Durable when it answers; tasks get SIGTERM and a grace of 10 s. The commit of the end and this
+  // one stand in one order: of a run that ended before it says kConflict, with how it ended.
   Task<Result<FlowRun>> cancel(const kernel::Caller& caller, const std::string& id);
 
   struct LogRequest {

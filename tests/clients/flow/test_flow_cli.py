@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import http.server
 import json
+import re
+import subprocess
+import threading
 
 import pytest
+from programs import binary
 
 PIPELINE = """name: cli-{name}
 source: .
@@ -142,9 +147,48 @@ def test_what_is_not_there_or_has_ended_is_told_by_the_exit_code(server, tmp_pat
     listed = server.strata("flow", "status", "--flow", "cli-over", "-o", "json").stdout
     run = json.loads(listed)["runs"][0]["id"]
     refused = server.strata("flow", "cancel", run, check=False)
-    assert refused.returncode == 5 and "succeeded" in refused.stderr
+    assert refused.returncode == 5 and not refused.stdout
+    assert f"run {run} has ended already: succeeded" in refused.stderr
     server.strata("flow", "delete", "cli-over")
     assert run in server.strata("flow", "status", "--flow", "cli-over").stdout
+
+
+def test_a_time_too_short_to_tell_is_told_apart_from_one_not_known():
+    """The times of a real step cannot be chosen: the answer here is made by hand."""
+    at = "2026-01-02T03:04:05.678Z"
+    ended = {"number": 1, "state": "ended", "exit_code": 0, "usage": None, "finished": at}
+    steps = [
+        {"step": name, "state": "succeeded", "reason": "", "attempts": [ended | {"started": begun}]}
+        for name, begun in (("short", at), ("second", at.replace("05.", "04.")), ("lost", None))
+    ]
+    run = {"id": "r", "flow": "f", "state": "succeeded", "created": at, "steps": steps}
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(run).encode())
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Answer) as stub:
+        threading.Thread(target=stub.serve_forever).start()
+        url = f"http://127.0.0.1:{stub.server_port}"
+        try:
+            shown = subprocess.run(
+                [binary(), "flow", "status", "r"],
+                env={"STRATA_URL": url, "STRATA_TOKEN": "x"},
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=True,
+            ).stdout
+        finally:
+            stub.shutdown()
+    head, *rows = [line for line in shown.splitlines() if "  " in line][-4:]
+    took = {re.split("  +", row)[0]: row[head.index("TOOK") :][:5].strip() for row in rows}
+    assert took == {"short": "<1 ms", "second": "1.0 s", "lost": "-"}
 
 
 def test_a_file_of_endless_aliases_is_bad_input(server, tmp_path):

@@ -10,6 +10,7 @@ import sys
 import tarfile
 import threading
 import time
+import urllib.error
 import urllib.request
 import uuid
 
@@ -96,6 +97,17 @@ def test_a_timeout_is_told_apart(flows):
     assert "timed out" in done["reason"]
 
 
+def test_steps_that_end_at_once_have_a_start_and_an_end(flows):
+    steps = "".join(f"  s{i}: {{command: 'true'}}\n" for i in range(20))
+    done = flows.wait(flows.run(f"name: instant\nsteps:\n{steps}"))
+    assert done["state"] == "succeeded"
+    for step in done["steps"]:
+        attempt = step["attempts"][-1]
+        assert (
+            attempt["started"] and attempt["created"] <= attempt["started"] <= attempt["finished"]
+        )
+
+
 def test_a_declared_output_that_is_not_written_fails_the_step(flows):
     done = flows.wait(flows.run("name: forgetful\nsteps:\n  a: {command: 'true', outputs: [f]}\n"))
     assert done["state"] == "failed"
@@ -114,6 +126,28 @@ def test_cancelling_ends_the_process(flows, tmp_path):
     done = flows.wait(run)
     assert done["state"] == "cancelled"
     assert flows.step(done, "b")["state"] == "cancelled"
+
+
+@pytest.mark.parametrize(("command", "state"), [("true", "succeeded"), ("false", "failed")])
+def test_a_run_that_has_ended_cannot_be_cancelled(flows, command, state):
+    run = flows.run(f"name: over-{state}\nsteps:\n  a: {{command: '{command}'}}\n")
+    done = flows.wait(run)
+    status, error = flows.refused("POST", f"/api/v1/flow-runs/{run['id']}/cancel", {})
+    assert (status, error["code"]) == (409, "conflict")
+    assert run["id"] in error["message"] and state in error["message"]
+    assert flows.get(run) == done
+
+
+def test_cancelling_is_refused_only_once_the_run_has_ended(flows):
+    flows.apply("name: brief\nsteps:\n  a: {command: 'true'}\n")
+    for _ in range(10):  # the end comes between the calls, each time elsewhere
+        run = flows.start("brief")
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            while True:
+                answer = flows.call("POST", f"/api/v1/flow-runs/{run['id']}/cancel", {})
+                assert answer["state"] == "cancelling"
+        assert refused.value.code == 409
+        assert flows.get(run)["state"] in ("succeeded", "cancelled")
 
 
 def test_logs_can_be_followed_while_the_step_runs(flows, tmp_path):

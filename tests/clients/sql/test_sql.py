@@ -198,6 +198,8 @@ def test_an_unknown_column_is_told_with_its_place_and_the_one_that_was_meant(ser
     assert '"departur"' in error["message"] and '"departure"' in error["message"]
     error = refused(server, f"SELECT * FROM {table[:-1]}")
     assert table in error["message"], error
+    own = [refused(server, f"FROM {near}")["message"] for near in ("sqlite_mster", "sequence")]
+    assert not re.search("pg_|duckdb_|sqlite_master", " ".join(own)), "the engine's own tables"
 
 
 def test_names_and_texts_of_any_kind_stay_within_their_statement(server):

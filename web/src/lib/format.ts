@@ -75,10 +75,12 @@ export function duration(ms: number | null | undefined): string {
   return `${Math.floor(seconds / 86_400)} d ${Math.floor((seconds % 86_400) / 3600)} h`;
 }
 
+// The server tells times in milliseconds: nothing shorter can be said.
 export function between(from: TimeValue, to: TimeValue, now: number): string {
   const begin = to_date(from);
   if (!begin) return '–';
-  return duration((to_date(to)?.getTime() ?? now) - begin.getTime());
+  const ms = (to_date(to)?.getTime() ?? now) - begin.getTime();
+  return ms < 1 ? '<1 ms' : duration(ms);
 }
 
 export function bytes(count: number | null | undefined): string {

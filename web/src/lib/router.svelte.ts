@@ -29,9 +29,8 @@ class Router {
   query = $state.raw(new URLSearchParams());
 
   constructor() {
-    const moved = from_mlflow(location.hash);
-    if (moved) history.replaceState(null, '', moved);
     this.read();
+    // Comes too when only the fragment changes: a link of mlflow that is opened at an open page.
     addEventListener('popstate', () => this.read());
     document.addEventListener('click', (event) => this.follow(event));
   }
@@ -46,6 +45,8 @@ class Router {
   }
 
   private read(): void {
+    const moved = from_mlflow(location.hash);
+    if (moved) history.replaceState(null, '', moved);
     this.path = location.pathname;
     this.query = new URLSearchParams(location.search);
   }
@@ -80,15 +81,19 @@ class Router {
     return this.query.get(name) ?? fallback;
   }
 
-  // Changes parts of the query; an empty value leaves its name out.
-  set(values: Record<string, string | null>, push = false): void {
+  // The address of this page with parts of the query changed; an empty value leaves its name out.
+  address(values: Record<string, string | null>): string {
     const query = new URLSearchParams(this.query);
     for (const [name, value] of Object.entries(values)) {
       if (value) query.set(name, value);
       else query.delete(name);
     }
     const text = query.toString();
-    this.go(this.path + (text ? `?${text}` : ''), !push);
+    return this.path + (text ? `?${text}` : '');
+  }
+
+  set(values: Record<string, string | null>, push = false): void {
+    this.go(this.address(values), !push);
   }
 }
 

@@ -2,6 +2,8 @@
 // from the sign-in page; it is kept in this browser only and sent as a bearer token. There are no
 // cookies, so no other site can act for the user.
 
+import type { Me } from '../generated/api';
+
 const kKey = 'strata.token';
 
 function stored(): string {
@@ -18,6 +20,7 @@ function from_fragment(): string {
 class Session {
   token = $state('');
   refusal = $state('');
+  me = $state.raw<Me>(); // in the project that is shown, once the server has said so
 
   constructor() {
     const given = from_fragment();
@@ -42,6 +45,7 @@ class Session {
     sessionStorage.removeItem(kKey);
     localStorage.removeItem(kKey);
     this.token = '';
+    this.me = undefined;
     this.refusal = refusal;
   }
 }

@@ -1,4 +1,6 @@
-// The commands that do what a page shows, ready to paste after `eval "$(strata env)"`.
+// The commands that do what a page shows, ready to paste in a shell that shell_setup() prepared.
+
+import type { Me } from '../generated/api';
 
 export interface Snippets {
   cli?: string;
@@ -11,6 +13,18 @@ export const code = (...lines: string[]): string => lines.join('\n');
 
 export function shell_quote(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+// What gives a shell the variables that the commands read, in the project that is shown: to
+// administrators the local admin's, to everyone else those of a token of their own.
+export function shell_setup(me?: Me): string {
+  const project = me && me.project !== 'default' ? shell_quote(me.project) : '';
+  if (me && !me.permissions.includes('admin')) {
+    const server = `STRATA_URL=${shell_quote(location.origin)} STRATA_TOKEN=YOUR-TOKEN`;
+    return `export ${server}${project && ` STRATA_PROJECT=${project}`}`;
+  }
+  const data = me?.data ? ` --data ${shell_quote(me.data)}` : '';
+  return `eval "$(strata env${data}${project && ` --project ${project}`})"`;
 }
 
 export function curl(method: string, path: string, body?: unknown): string {

@@ -129,6 +129,7 @@ class Run:
         return self
 
     def cancel(self) -> Run:
+        """Stops the run. Raises ConflictError when it has ended."""
         self._raw = self._client.json("POST", f"{self._path}/cancel", {})
         return self
 
