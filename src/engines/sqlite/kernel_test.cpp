@@ -313,6 +313,59 @@ TEST_F(KernelTest, Lineage_tells_apart_writers_of_the_same_content) {
             (Names{"object:lake/made.csv@aa", "task:3/a", "flow_run:3"}));
 }
 
+// One step makes table t_a from a.csv, then t_b from b.csv, looks at t_b, writes an object and
+// inserts values of its own into t_c.
+TEST_F(KernelTest, Lineage_of_a_step_that_makes_several_things_keeps_them_apart) {
+  const NodeRef run{"flow_run", "1", ""}, step{"task", "1/only", ""}, next{"task", "1/next", ""};
+  const NodeRef a{"object", "lake/a.csv", "aa"}, b{"object", "lake/b.csv", "bb"};
+  const NodeRef t_a{"table", "main.t_a", "1"}, t_b{"table", "main.t_b", "1"},
+      t_c{"table", "main.t_c", "1"};
+  const NodeRef early{"object", "lake/early", "cc"}, late{"object", "lake/late", "dd"};
+  const auto at_once = [&](const NodeRef& from, const NodeRef& to, std::string_view relation) {
+    connect(from, to, std::string(relation));
+  };
+  const auto later = [&] {
+    clock_.advance(std::chrono::seconds(1));
+  };
+  at_once(run, step, "ran");
+  const auto create = [&](const NodeRef& query, const NodeRef* source, const NodeRef& made) {
+    at_once(step, query, "ran");
+    if (source != nullptr) at_once(*source, query, "read");
+    at_once(query, made, "wrote");
+    later();
+  };
+  create({"query", "q1", ""}, &a, t_a);
+  at_once(step, early, "wrote");
+  later();
+  create({"query", "q2", ""}, &b, t_b);
+  at_once(t_b, step, "read");
+  later();
+  at_once(step, late, "wrote");
+  create({"query", "q3", ""}, nullptr, t_c);
+  at_once(step, next, "fed");
+
+  const auto reaches = [&](const NodeRef& start, Direction direction, const NodeRef& other) {
+    const auto graph = sync_wait(lineage_->walk(root_.project, start, direction));
+    return std::any_of(graph->nodes.begin(), graph->nodes.end(),
+                       [&](const LineageNode& node) { return node.ref == other; });
+  };
+  for (const auto* made : {&t_a, &t_b, &t_c, &early, &late}) {  // who ran it is told of all
+    EXPECT_TRUE(reaches(*made, Direction::kUpstream, run)) << made->to_string();
+    EXPECT_TRUE(reaches(run, Direction::kDownstream, *made)) << made->to_string();
+  }
+  EXPECT_TRUE(reaches(t_a, Direction::kUpstream, a));
+  EXPECT_FALSE(reaches(t_a, Direction::kUpstream, b));
+  EXPECT_FALSE(reaches(early, Direction::kUpstream, b));
+  EXPECT_TRUE(reaches(late, Direction::kUpstream, b));
+  EXPECT_TRUE(reaches(t_c, Direction::kUpstream, b));
+  EXPECT_FALSE(reaches(b, Direction::kDownstream, t_a));
+  EXPECT_FALSE(reaches(b, Direction::kDownstream, early));
+  EXPECT_TRUE(reaches(b, Direction::kDownstream, late));
+  EXPECT_TRUE(reaches(b, Direction::kDownstream, t_c));
+  EXPECT_TRUE(reaches(b, Direction::kDownstream, next));
+  EXPECT_FALSE(reaches(a, Direction::kDownstream, late));
+}
+
 TEST_F(KernelTest, A_thing_is_named_as_people_type_it) {
   EXPECT_EQ(NodeRef::parse("s3://raw/a/b.csv")->to_string(), "object:raw/a/b.csv");
   EXPECT_EQ(NodeRef::parse("model:flights@3")->version, "3");

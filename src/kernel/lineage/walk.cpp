@@ -8,6 +8,10 @@ namespace strata::kernel {
 namespace {
 
 constexpr std::string_view kWrote = "wrote";
+constexpr std::string_view kRead = "read";
+constexpr std::string_view kFed = "fed";
+constexpr std::string_view kTask = "task";
+constexpr std::string_view kQuery = "query";
 
 // Things that happen once, at the time of the edges that lead into them; all others are states,
 // which last.
@@ -66,18 +70,44 @@ Status LineageWalk::visit_upstream(const Stop& stop, const std::vector<Edge>& ed
   }
   for (const auto& edge : edges) {
     if (writer != nullptr && edge.relation == kWrote && &edge != writer) continue;
+    if (stop.ref.kind == kTask && (edge.relation == kRead || edge.relation == kFed)) {
+      const bool tells_no_data = stop.window.end == std::numeric_limits<std::int64_t>::min();
+      if (tells_no_data || (edge.relation == kRead && edge.time >= stop.window.end)) continue;
+    }
     Window window = stop.window;
-    if (happens(stop.ref)) window = {.begin = window.begin, .end = edge.time + 1};
+    if (happens(stop.ref)) window = {.begin = Window().begin, .end = edge.time + 1};
+    if (edge.ref.kind == kTask) window = task_above(stop, edge, edges);
     follow(stop, edge, window);
   }
   return {};
 }
 
+LineageWalk::Window LineageWalk::task_above(const Stop& stop, const Edge& edge,
+                                            const std::vector<Edge>& edges) const {
+  Window window;
+  if (stop.ref.kind == kQuery) {
+    const bool reads = std::any_of(edges.begin(), edges.end(),
+                                   [](const Edge& other) { return other.relation == kRead; });
+    window.end = reads ? std::numeric_limits<std::int64_t>::min() : edge.time + 1;
+  } else if (edge.relation == kWrote) {
+    window.end = edge.time + 1;
+  }
+  return window;
+}
+
 Status LineageWalk::visit_downstream(const Stop& stop, const std::vector<Edge>& edges) {
   for (const auto& edge : edges) {
     const bool happened = happens(edge.ref);
-    if (happened && (edge.time < stop.window.begin || edge.time >= stop.window.end)) continue;
-    Window window = happened ? Window() : stop.window;
+    if (stop.ref.kind == kTask) {
+      const auto rests = rests_upon_read(stop, edge);
+      if (!rests) return rests.error();
+      if (!*rests) continue;
+    } else if (happened && (edge.time < stop.window.begin || edge.time >= stop.window.end)) {
+      continue;
+    }
+    Window window = happened || stop.ref.kind == kTask ? Window() : stop.window;
+    if (edge.ref.kind == kTask && (edge.relation == kRead || edge.relation == kFed))
+      window = {.begin = edge.relation == kRead ? edge.time : Window().begin, .read = true};
     if (edge.ref.kind == "object" && edge.relation == kWrote) {
       const auto next = next_writing(edge.id, edge.time);
       if (!next) return next.error();
@@ -86,6 +116,17 @@ Status LineageWalk::visit_downstream(const Stop& stop, const std::vector<Edge>& 
     follow(stop, edge, window);
   }
   return {};
+}
+
+Result<bool> LineageWalk::rests_upon_read(const Stop& task, const Edge& made) {
+  if (!task.window.read) return true;
+  const bool query = made.ref.kind == kQuery;
+  if ((query || made.relation == kWrote) && made.time < task.window.begin) return false;
+  if (!query) return true;
+  const auto own = reader_.first(
+      "SELECT 1 FROM lineage_edges WHERE target = ? AND relation = ? LIMIT 1", {made.id, kRead});
+  if (!own) return own.error();
+  return !*own;
 }
 
 void LineageWalk::follow(const Stop& from, const Edge& edge, Window window) {
@@ -102,8 +143,8 @@ void LineageWalk::follow(const Stop& from, const Edge& edge, Window window) {
     shown_.insert(edge.id);
     graph_.nodes.push_back(std::move(met_.extract(edge.id).mapped()));
   }
-  // What happens once is the same whenever it is reached.
-  if (happens(edge.ref)) window = {};
+  // What happens once is the same whenever it is reached; a task makes one thing after the other.
+  if (happens(edge.ref) && edge.ref.kind != kTask) window = {};
   if (seen_.insert({edge.id, window}).second) queue_.push_back({edge.id, edge.ref, window});
 }
 

@@ -23,6 +23,10 @@ Result<LineageNode> read_lineage_node(const Row& row);
 // turn. A reader got the one that was written last before it read: only that one led to it, and
 // only those who read before the next one follow from it. Without this every run of a pipeline over
 // the same data would descend from all the others.
+//
+// A step of a pipeline makes many things one after the other. What it read leads to what it wrote
+// later, and to a SQL statement that it ran only where that statement reads nothing itself: a
+// statement that does has its own sources, and the step tells no more than who ran it.
 class LineageWalk {
  public:
   LineageWalk(Reader& reader, Direction direction, Instant as_of);
@@ -33,6 +37,7 @@ class LineageWalk {
   struct Window {
     std::int64_t begin = std::numeric_limits<std::int64_t>::min();
     std::int64_t end = std::numeric_limits<std::int64_t>::max();
+    bool read = false;  // downstream, of a task: met as the reader of something, from `begin` on
     auto operator<=>(const Window&) const = default;
   };
   struct Edge {
@@ -50,6 +55,10 @@ class LineageWalk {
   Status visit(const Stop& stop);
   Status visit_upstream(const Stop& stop, const std::vector<Edge>& edges);
   Status visit_downstream(const Stop& stop, const std::vector<Edge>& edges);
+  // How a task is looked at that was met over `edge` from `stop`, whose edges these are.
+  Window task_above(const Stop& stop, const Edge& edge, const std::vector<Edge>& edges) const;
+  // Whether something behind a task that read rests upon what it read.
+  Result<bool> rests_upon_read(const Stop& task, const Edge& made);
   // Takes the edge and the node behind it into the graph, and goes on there.
   void follow(const Stop& from, const Edge& edge, Window window);
   Result<const std::vector<Edge>*> edges_of(std::int64_t id);

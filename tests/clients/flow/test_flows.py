@@ -372,6 +372,40 @@ def test_what_a_step_writes_elsewhere_leads_back_to_its_run(flows):
         assert f"{run['id']}/a" in graph and f"flow_run:{run['id']}" in graph, ref
 
 
+def test_the_tables_that_one_step_makes_keep_their_own_sources(flows, client_env):
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket="several")
+    for key in ("a.csv", "b.csv"):
+        s3.put_object(Bucket="several", Key=key, Body=b"x\n1\n")
+    statements = [
+        "CREATE TABLE from_a AS SELECT * FROM 's3://several/a.csv'",
+        "CREATE TABLE from_b AS SELECT * FROM 's3://several/b.csv'",
+        "SELECT count(*) FROM from_b",
+    ]
+    program = (
+        "import json, os, sys, urllib.request as u\n"
+        "for text in sys.argv[1:]:\n"
+        "  r = u.Request(os.environ['STRATA_URL'] + '/api/v1/sql', method='POST',"
+        "    data=json.dumps({'sql': text}).encode())\n"
+        "  r.add_header('Authorization', 'Bearer ' + os.environ['STRATA_TOKEN'])\n"
+        "  u.urlopen(r).read()"
+    )
+    spec = {
+        "name": "several",
+        "steps": {"only": {"command": [sys.executable, "-c", program, *statements]}},
+    }
+    flows.call("PUT", "/api/v1/flows/several", spec)
+    run = flows.start("several")
+    assert flows.wait(run)["state"] == "succeeded", flows.logs(run)
+    for table, own, other in (("from_a", "a.csv", "b.csv"), ("from_b", "b.csv", "a.csv")):
+        why = json.dumps(flows.call("GET", f"/api/v1/why/table:{table}")["nodes"])
+        assert f"several/{own}" in why and f"several/{other}" not in why, why
+        assert f"flow_run:{run['id']}" in why
+        impact = json.dumps(flows.call("GET", f"/api/v1/impact?ref=object:several/{own}")["nodes"])
+        assert f"main.{table}" in impact
+        assert f"main.{'from_b' if table == 'from_a' else 'from_a'}" not in impact, impact
+
+
 def test_what_a_step_reads_with_a_stock_client_is_a_source_of_it(flows, client_env):
     s3 = boto3.client("s3")
     s3.create_bucket(Bucket="read-by-a-step")
