@@ -102,6 +102,8 @@ Task<Result<Response>> download(const Authorized& request, Lake& lake) {
   storage::lake::GetOptions options;
   if (const auto range = request.request().headers.find("Range"))
     options.range = storage::lake::parse_range(*range);
+  if (const auto same = request.request().headers.find("If-Range"))
+    options.if_range = std::string(*same);
   auto object = co_await lake.get(request.caller(), *name, std::move(options));
   if (!object) co_return std::move(object).error();
   Response response = Response::empty(object->partial ? 206 : 200);

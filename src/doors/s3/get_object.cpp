@@ -23,6 +23,7 @@ Result<GetOptions> options_of(const Request& request) {
   options.when = conditions_of(request);
   if (const auto range = request.headers.find("Range"))
     options.range = storage::lake::parse_range(*range);
+  if (const auto same = request.headers.find("If-Range")) options.if_range = std::string(*same);
   if (const auto part = request.query_value("partNumber")) {
     const auto number = to_int(*part);
     if (!number || *number < 1 || *number > Lake::kMaxParts) {

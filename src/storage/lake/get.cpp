@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "base/text.hpp"
+#include "base/time.hpp"
 #include "storage/lake/lake.hpp"
 #include "storage/lake/rows.hpp"
 #include "storage/lake/task_uses.hpp"
@@ -17,6 +18,14 @@ constexpr std::uint64_t kReadAtOnce = 64 * 1024;
 // A name may be written anew between finding its blobs and opening them; then its new state is
 // read.
 constexpr int kOpenAttempts = 4;
+
+// Only a strong tag and an exact time tell that no byte has changed.
+bool still_the_same(std::string_view if_range, const ObjectInfo& info) {
+  const auto named = trim(if_range);
+  if (named.starts_with('"')) return named == fmt::format("\"{}\"", info.etag);
+  const auto time = parse_http_date(named);
+  return time && time->seconds() == info.modified.seconds();
+}
 
 Result<Window> window_of(const GetOptions& options, const ObjectInfo& info) {
   if (options.part) {
@@ -133,10 +142,12 @@ Task<Result<OpenObject>> Lake::open_object(const Caller& caller, const ObjectNam
     if (!row) return std::move(row).error();
     if (!*row) return no_such_key(name.key());
     STRATA_TRY(check_read(options.when, (*row)->info));
-    const auto window = window_of(options, (*row)->info);
+    GetOptions asked = options;
+    if (asked.if_range && !still_the_same(*asked.if_range, (*row)->info)) asked.range.reset();
+    const auto window = window_of(asked, (*row)->info);
     if (!window) return window.error();
     OpenObject out;
-    out.partial = options.range.has_value() || options.part.has_value();
+    out.partial = asked.range.has_value() || asked.part.has_value();
     out.offset = window->offset;
     out.length = window->length;
     out.info = std::move((*row)->info);

@@ -122,6 +122,9 @@ std::optional<ByteRange> parse_range(std::string_view text);
 struct GetOptions {
   Conditions when;
   std::optional<ByteRange> range;
+  // An If-Range header: the range counts only while the object still has this entity tag or this
+  // time of change, else the whole is meant (RFC 9110, 13.1.5).
+  std::optional<std::string> if_range;
   std::optional<int> part;  // only this part of a multipart object, from 1
 };
 

@@ -67,6 +67,28 @@ def test_every_size_reads_back_whole_and_in_ranges(s3, bucket, size):
     assert code_of(raised) == ("InvalidRange", 416)
 
 
+def test_a_range_of_an_object_that_has_changed_is_the_whole(s3, bucket, server):
+    """What If-Range is for: a resumed download never joins two versions (RFC 9110, 13.1.5)."""
+    tag = s3.put_object(Bucket=bucket, Key="k", Body=b"0123456789")["ETag"]
+    date = s3.head_object(Bucket=bucket, Key="k")["ResponseMetadata"]["HTTPHeaders"][
+        "last-modified"
+    ]
+    over_s3 = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"})
+    over_rest = f"{server.http}/api/v1/lake/buckets/{bucket}/objects/k"
+    for url, headers in ((over_s3, {}), (over_rest, server.bearer())):
+        for if_range, status, body in [
+            (tag, 206, b"23"),
+            (date, 206, b"23"),
+            ('"other"', 200, b"0123456789"),
+            (f"W/{tag}", 200, b"0123456789"),  # a weak tag promises no bytes
+            ("Thu, 01 Jan 1970 00:00:00 GMT", 200, b"0123456789"),
+            ("nonsense", 200, b"0123456789"),
+        ]:
+            asked = headers | {"Range": "bytes=2-3", "If-Range": if_range}
+            answer = requests.get(url, headers=asked, timeout=30)
+            assert (answer.status_code, answer.content) == (status, body), (url, if_range)
+
+
 def test_keys_are_names_and_never_paths(s3, bucket):
     keys = [
         "a",
