@@ -10,11 +10,9 @@ using doors::rest::PredictionOrigin;
 using platform::deployment::Prediction;
 using platform::deployment::PredictionLog;
 
-PredictionOrigin origin_of(const Prediction& prediction) {
-  Json rows = Json::array();
-  for (const auto& row : prediction.rows) {
-    rows.push(Json::object({{"inputs", row.inputs}, {"outputs", row.outputs}}));
-  }
+// What was asked and answered is shown to those who may read the endpoint's log; lineage alone
+// tells that it was.
+PredictionOrigin origin_of(const Prediction& prediction, bool with_values) {
   PredictionOrigin origin;
   origin.node.ref = {"prediction", prediction.id, ""};
   origin.node.digest = prediction.digest;
@@ -23,8 +21,14 @@ PredictionOrigin origin_of(const Prediction& prediction) {
                                     {"model", prediction.model},
                                     {"model_version", prediction.version},
                                     {"status", prediction.status},
-                                    {"latency_us", prediction.latency_us},
-                                    {"rows", std::move(rows)}});
+                                    {"latency_us", prediction.latency_us}});
+  if (with_values) {
+    Json rows = Json::array();
+    for (const auto& row : prediction.rows) {
+      rows.push(Json::object({{"inputs", row.inputs}, {"outputs", row.outputs}}));
+    }
+    origin.node.facts.set("rows", std::move(rows));
+  }
   origin.endpoint = {"endpoint", prediction.endpoint, std::to_string(prediction.deployment)};
   return origin;
 }
@@ -36,7 +40,7 @@ Task<Result<PredictionOrigin>> find_prediction(PredictionLog& log, BlockingPool&
   };
   auto found = co_await pool.run(look_up);
   if (!found) co_return std::move(found).error();
-  co_return origin_of(*found);
+  co_return origin_of(*found, caller.may(kernel::Permission::kEndpointRead));
 }
 
 }  // namespace

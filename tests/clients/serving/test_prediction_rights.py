@@ -102,6 +102,17 @@ def test_the_log_of_an_endpoint_and_sql_ask_for_the_same_right(server, asked, na
     assert both("SELECT inputs FROM strata.predictions LIMIT 1")[0] == 200
 
 
+def test_lineage_tells_what_was_answered_only_to_who_may_read_it(server, asked):
+    log = f"{server.http}/api/v1/endpoints/{asked.name}/predictions"
+    prediction = requests.get(log, headers=server.bearer(), timeout=30).json()["predictions"][0]
+    why = f"{server.http}/api/v1/why/{prediction['id']}"
+    for scope, told in (("lineage:read", False), ("lineage:read,endpoint:read", True)):
+        answer = requests.get(why, headers=server.bearer(new_token(server, scope)), timeout=30)
+        assert answer.status_code == 200
+        facts = answer.json()["nodes"][0]["facts"]
+        assert facts["endpoint"] == asked.name and ("rows" in facts) == told, scope
+
+
 @pytest.mark.parametrize("text", BY_NAME)
 def test_without_the_right_no_way_of_naming_the_view_reads_it(narrow, bucket, text):
     status, answer = narrow(text.format(new=fresh(), bucket=bucket))
