@@ -375,12 +375,29 @@ Result<std::vector<Clause>> parse_filter(std::string_view text, Subject subject)
   return FilterParser(std::move(*tokens), subject).parse();
 }
 
+namespace {
+
+// A key such as top-5 needs no quotes in order_by: what reads as a negative number belongs to the
+// name that it touches.
+void join_number(std::vector<Token>& tokens, std::string_view text) {
+  if (tokens.size() < 2 || tokens[0].kind != TokenKind::kWord ||
+      tokens[1].kind != TokenKind::kNumber)
+    return;
+  const std::string joined = tokens[0].text + tokens[1].text;
+  if (!trim(text).starts_with(joined)) return;
+  tokens[0].text = joined;
+  tokens.erase(tokens.begin() + 1);
+}
+
+}  // namespace
+
 Result<OrderTerm> parse_order(std::string_view text, Subject subject) {
   const auto bad = [&](std::string_view why) {
     return invalid("order_by", fmt::format("Invalid order_by clause '{}'. {}", text, why));
   };
   auto tokens = lex_search(text);
   if (!tokens) return bad("Could not be parsed.");
+  join_number(*tokens, text);
   if (tokens->empty() || tokens->size() > 2 || (*tokens)[0].kind != TokenKind::kWord) {
     return bad("Expected a field and ASC or DESC.");
   }

@@ -160,11 +160,13 @@ TEST(MlflowOrder, Reads_fields_with_and_without_direction) {
   EXPECT_EQ(ordered("metrics.acc DESC"), "1 acc desc");
   EXPECT_EQ(ordered("metrics.`a b` asc"), "1 a b");
   EXPECT_EQ(ordered("params.\"x.y\""), "2 x.y");
+  EXPECT_EQ(ordered("metrics.top-5 DESC"), "1 top-5 desc");
+  EXPECT_EQ(ordered(" params.r-.5 ASC"), "2 r-.5");
   EXPECT_EQ(ordered("start_time desc"), "0 start_time desc");
   EXPECT_EQ(ordered("attribute.created"), "0 start_time");
   EXPECT_EQ(ordered("timestamp DESC", Subject::kRegisteredModels), "0 last_updated_timestamp desc");
   for (const auto* bad : {"", "metrics.a foo", "metrics.a DESC params.b", "'x'", "dataset.name",
-                          "foo", "metrics.a,"}) {
+                          "foo", "metrics.a,", "metrics.a -5 DESC", "metrics.a-b DESC"}) {
     EXPECT_EQ(ordered(bad), "error") << bad;
   }
   EXPECT_EQ(ordered("tags.a", Subject::kModelVersions), "error");
