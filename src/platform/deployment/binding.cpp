@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/bytes.hpp"
+#include "base/text.hpp"
 #include "platform/deployment/convert.hpp"
 #include "platform/deployment/params.hpp"
 
@@ -205,6 +206,25 @@ Result<Inputs> Binding::bind_matrix(const Tensor& matrix) const {
   return bind(std::move(columns));
 }
 
+// An optional input's misspelt name would otherwise leave it unset in silence.
+Status Binding::check_known(const std::vector<std::string>& names) const {
+  std::vector<std::string> known;
+  for (const auto& column : contract_.columns)
+    known.push_back(column.name);
+  for (const auto& spec : contract_.tensors)
+    known.push_back(spec.name);
+  for (const auto& name : names) {
+    if (std::ranges::find(known, name) != known.end()) continue;
+    constexpr std::size_t kShown = 20;
+    const auto more =
+        known.size() > kShown ? fmt::format(" and {} more", known.size() - kShown) : "";
+    known.resize(std::min(known.size(), kShown));
+    return invalid(name, fmt::format("{}: the model has no such input; it takes {}{}",
+                                     label("input", name), printable(join(known, ", ")), more));
+  }
+  return {};
+}
+
 Result<Inputs> Binding::bind(std::vector<Tensor> tensors) const {
   if (!contract_.columns.empty() && tensors.size() == 1 && tensors[0].shape.size() == 2 &&
       (contract_.columns.size() > 1 || tensors[0].name != contract_.columns[0].name)) {
@@ -223,6 +243,9 @@ Result<Inputs> Binding::bind(std::vector<Tensor> tensors) const {
     }
     return nullptr;
   };
+  std::vector<std::string> sent_names;
+  for (const auto& tensor : tensors)
+    sent_names.push_back(tensor.name);
   std::vector<Tensor> bound;
   for (std::size_t i = 0; i < contract_.columns.size(); ++i) {
     const auto& column = contract_.columns[i];
@@ -257,16 +280,7 @@ Result<Inputs> Binding::bind(std::vector<Tensor> tensors) const {
     if (!converted) return std::move(converted).error();
     bound.push_back(sent->type == spec.type ? std::move(*sent) : *std::move(converted));
   }
-  if (!contract_.tensors.empty() && tensors.size() > contract_.tensors.size()) {
-    for (const auto& tensor : tensors) {
-      const bool known =
-          std::any_of(contract_.tensors.begin(), contract_.tensors.end(),
-                      [&](const wire::TensorSpec& s) { return s.name == tensor.name; });
-      if (!known)
-        return invalid(tensor.name,
-                       fmt::format("{}: the model has no such input", label("input", tensor.name)));
-    }
-  }
+  STRATA_TRY(check_known(sent_names));
   return finish(std::move(bound));
 }
 

@@ -458,6 +458,8 @@ class CsvReader {
 
 Result<ScoringRequest> decode_csv(std::string_view body) {
   if (!is_utf8(body)) return Error(Code::kMalformed, "body: the CSV text is not valid UTF-8");
+  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";  // spreadsheets write one
+  if (body.starts_with(kByteOrderMark)) body.remove_prefix(kByteOrderMark.size());
   CsvReader reader(body);
   ScoringRequest out;
   out.form = ScoringForm::kCsv;

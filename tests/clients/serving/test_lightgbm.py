@@ -35,6 +35,8 @@ def test_every_payload_form_gives_what_python_gives_to_the_bit(flights, table):
         assert answer.json() == {"predictions": expected}
     answer = flights.invoke(frame.to_csv(index=False), "text/csv; charset=UTF-8")
     assert answer.json() == {"predictions": expected}, answer.text
+    marked = flights.invoke(b"\xef\xbb\xbf" + frame.to_csv(index=False).encode(), "text/csv")
+    assert marked.json() == {"predictions": expected}, marked.text  # as spreadsheets save it
 
 
 def test_a_payload_may_come_packed_and_the_answer_go_out_so(flights, table):
@@ -104,6 +106,19 @@ def test_the_signature_is_enforced_and_the_error_names_the_column(flights, row, 
     answer = flights.invoke({"dataframe_records": [row]})
     assert answer.status_code == 400
     assert names in answer.json()["message"] and answer.json()["error_code"] == "BAD_REQUEST"
+
+
+def test_an_input_tensor_that_the_model_does_not_know_is_refused(flights):
+    types = {"distance": "INT64", "wind": "FP64", "hour": "INT32", "cold": "BOOL"}
+    known = [
+        {"name": name, "datatype": types[name], "shape": [1], "data": [value]}
+        for name, value in GOOD.items()
+    ]
+    assert flights.infer({"inputs": known}).status_code == 200
+    slip = {"name": "Wind", "datatype": "FP64", "shape": [1], "data": [2.0]}
+    answer = flights.infer({"inputs": [*known, slip]})
+    assert answer.status_code == 400
+    assert "'Wind'" in answer.json()["error"] and "wind" in answer.json()["error"]
 
 
 def test_harmless_differences_are_accepted(flights, table):
