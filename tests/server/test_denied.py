@@ -33,6 +33,19 @@ def test_a_narrow_token_is_told_of_its_scope(server, issue):
     assert "scope (sql:query)" in said and "lake:write" in said
 
 
+def test_who_may_not_write_moves_no_sequence(server, issue):
+    def ask(token: str, text: str) -> requests.Response:
+        headers = server.bearer(token)
+        return requests.post(
+            f"{server.http}/api/v1/sql", json={"sql": text}, headers=headers, timeout=60
+        )
+
+    admin = server.env["STRATA_TOKEN"]
+    assert ask(admin, "CREATE SEQUENCE numbers").status_code == 200
+    assert "lake:write" in refusal(server, issue("viewer", "all"), "SELECT nextval('numbers')")
+    assert ask(admin, "SELECT nextval('numbers')").json()["rows"] == [[1]]
+
+
 def test_a_weak_role_is_told_of_its_role(server, issue):
     for scope in ("all", "sql:query"):
         said = refusal(server, issue("viewer", scope), "CREATE TABLE denied (i INTEGER)")

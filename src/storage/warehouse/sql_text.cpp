@@ -81,6 +81,7 @@ class Analyser {
     STRATA_TRY(refuse_hidden_ways());
     STRATA_TRY(head(first_));
     STRATA_TRY(find_lake_reads());
+    out_.changes = out_.changes || takes_from_sequence();
     for (const auto& write : out_.writes) {
       if (equal_ignoring_case(write.table.schema, kSystemSchema)) {
         return refuse(first_,
@@ -99,6 +100,15 @@ class Analyser {
   Error refuse(std::size_t i, std::string message) const {
     return Error(Code::kUnsupported, std::move(message),
                  place_in(script_, at(std::min(i, last_ - 1)).begin));
+  }
+
+  // nextval() moves a sequence on for everybody, whichever statement calls it.
+  bool takes_from_sequence() const {
+    for (std::size_t i = first_; i < last_; ++i) {
+      if (at(i).is_name() && equal_ignoring_case(at(i).value, "nextval") && at(i + 1).is_sign('('))
+        return true;
+    }
+    return false;
   }
 
   Status refuse_hidden_ways() const {

@@ -83,6 +83,8 @@ TEST(SqlText, Knows_which_tables_a_statement_changes) {
   EXPECT_THAT(written("EXPLAIN DELETE FROM t"), ElementsAre());
   EXPECT_FALSE(only("WITH q AS (SELECT 1) SELECT * FROM q").changes);
   EXPECT_TRUE(only("TRUNCATE t").changes);
+  EXPECT_TRUE(only("SELECT \"NextVal\" ('s')").changes);
+  EXPECT_FALSE(only("SELECT nextval, currval('s') FROM t").changes);
 }
 
 TEST(SqlText, Finds_lake_paths_where_the_grammar_reads_files_and_nowhere_else) {
