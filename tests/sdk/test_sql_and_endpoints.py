@@ -41,6 +41,48 @@ def test_a_statement_that_changes_something_happens_at_once_and_once(client):
     assert strata.sql(f"SELECT count(*) FROM {table}", client=client).scalar() == 2
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "WITH x AS (SELECT 7 AS v) INSERT INTO {t} SELECT v FROM x",
+        "-- adds\nWITH x (v) AS MATERIALIZED (SELECT 7), y AS (FROM x) INSERT INTO {t} FROM y",
+        "/* ; */ INSERT INTO {t} VALUES (7)",
+        "SELECT 'a;b'; INSERT INTO {t} VALUES (7)",
+    ],
+)
+def test_a_change_that_does_not_begin_with_its_verb_happens_at_once_and_once(client, change):
+    table = f"sdk_{uuid.uuid4().hex[:8]}"
+    strata.sql(f"CREATE TABLE {table} (v INTEGER)", client=client)
+    result = strata.sql(change.format(t=table), client=client)
+    assert strata.sql(f"SELECT count(*) FROM {table}", client=client).scalar() == 1
+    _ = result.rows
+    result.to_arrow()
+    assert strata.sql(f"SELECT count(*) FROM {table}", client=client).scalar() == 1
+
+
+def test_a_number_of_a_sequence_is_taken_once(client):
+    name = f"seq_{uuid.uuid4().hex[:8]}"
+    strata.sql(f"CREATE SEQUENCE {name}", client=client)
+    taken = strata.sql(f"SELECT nextval('{name}') AS n", client=client)
+    assert taken.scalar() == 1 and taken.to_arrow().to_pydict() == {"n": [1]}
+    assert strata.sql(f"SELECT nextval('{name}') AS n", client=client).scalar() == 2
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "-- why\nSELECT 1.50::DECIMAL(9,2) AS d, DATE '2020-01-31' AS t",
+        "(SELECT 1.50::DECIMAL(9,2) AS d, DATE '2020-01-31' AS t);",
+        "WITH x AS (SELECT 'insert; -- no' AS s) /* ' */ "
+        "SELECT 1.50::DECIMAL(9,2) AS d, DATE '2020-01-31' AS t FROM x",
+        "FROM (VALUES (1.50::DECIMAL(9,2), DATE '2020-01-31')) v(d, t)",
+    ],
+)
+def test_a_query_keeps_its_types_however_it_begins(client, query):
+    table = strata.sql(query, client=client).to_arrow()
+    assert [str(field.type) for field in table.schema] == ["decimal128(9, 2)", "date32[day]"]
+
+
 def test_the_answer_of_a_change_in_another_form_changes_nothing_again(client):
     table = f"sdk_{uuid.uuid4().hex[:8]}"
     strata.sql(f"CREATE TABLE {table} (v INTEGER)", client=client)

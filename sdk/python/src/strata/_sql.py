@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ._client import Client, connect
 from ._errors import StrataError
 from ._params import encode_params
+from ._statement import only_looks
 
 if TYPE_CHECKING:
     import pandas
@@ -132,11 +133,7 @@ def sql(
         body["params"] = encode_params(params)
     result = QueryResult(client, body)
     # A statement that changes something must happen now and once, not when its answer is looked at.
-    if (
-        not query.lstrip()
-        .lower()
-        .startswith(("select", "with", "from", "values", "table", "describe", "show"))
-    ):
+    if not only_looks(query):
         result._once = True
         _ = result._json
     return result
