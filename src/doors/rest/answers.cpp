@@ -126,7 +126,7 @@ constexpr Type kTypes[] = {
     {"ModelFiles", "digest: string, package_digest: string, files: ModelFile[]"},
     {"LiveModel",
      "model: string, version: string, digest: string, deployment: integer, flavor: string, "
-     "loaded: string, micros_per_row: number"},
+     "loaded: string, moved_by: string|null, micros_per_row: number"},
     {"SignatureField", "name: string, type: string, required?: boolean, shape?: string"},
     {"Signature", "inputs: SignatureField[], outputs: SignatureField[]"},
     {"RequestCounts", "since: string, answered: integer, refused: integer, failed: integer"},

@@ -34,6 +34,7 @@ Json live_json(const LiveModel& live) {
                        {"deployment", identity.deployment},
                        {"flavor", live.flavor},
                        {"loaded", to_rfc3339(live.loaded)},
+                       {"moved_by", live.moved_by.empty() ? Json() : Json(live.moved_by)},
                        {"micros_per_row", live.micros_per_row}});
 }
 

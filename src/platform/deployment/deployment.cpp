@@ -32,6 +32,7 @@ CREATE TABLE deployments (
   since INTEGER NOT NULL,
   PRIMARY KEY (project, endpoint, deployment)
 ))"},
+    {"deployment", 2, "ALTER TABLE deployments ADD COLUMN moved_by TEXT NOT NULL DEFAULT ''"},
 };
 
 constexpr std::size_t kMaxName = 63;
@@ -160,6 +161,9 @@ Status Endpoints::start() {
 Task<Result<EndpointInfo>> Endpoints::create(const kernel::Caller& caller, std::string name,
                                              std::string model_ref) {
   STRATA_CO_TRY(check_name(name));
+  // Whoever may ask an endpoint learns what its model says of anything.
+  if (!caller.may(kernel::Permission::kModelRead))
+    co_return kernel::lacks_permission(caller, kernel::Permission::kModelRead);
   auto ref = ModelRef::parse(model_ref);
   if (!ref) co_return std::move(ref).error();
   auto resolved = co_await ports_.models.resolve(caller, *ref);

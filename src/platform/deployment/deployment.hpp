@@ -69,6 +69,7 @@ struct LiveModel {
   double micros_per_row = 0;  // measured when it was loaded
   bool runs_inline = false;   // that measure holds for any request
   Instant loaded;
+  std::string moved_by;   // who let the alias name this version; empty where no alias is followed
   std::stop_token ended;  // its endpoint was deleted
   std::shared_ptr<const EndpointMeters> meters;
 };
@@ -140,7 +141,9 @@ class Endpoints {
   // said.
   Status start();
 
-  // Errors: kInvalidArgument, kAlreadyExists, kNotFound when the reference names nothing now.
+  // From then on the server follows the reference by itself, whatever becomes of the caller.
+  // Errors: kInvalidArgument, kAlreadyExists, kPermissionDenied for who may not read models,
+  // kNotFound when the reference names nothing now.
   Task<Result<EndpointInfo>> create(const kernel::Caller& caller, std::string name,
                                     std::string model_ref);
   // Errors: kNotFound. Runs that are not done are ended, and so is a load.
@@ -177,8 +180,11 @@ class Endpoints {
   Task<void> watch();
   Task<void> follow(std::shared_ptr<Endpoint> endpoint);
   Task<Status> bring_up(std::shared_ptr<Endpoint> endpoint);
-  Task<Status> swap(std::shared_ptr<Endpoint> endpoint, kernel::Caller owner,
-                    const ResolvedModel& model, std::shared_ptr<LiveModel> fresh);
+  kernel::Caller follower(const Endpoint& endpoint) const;
+  Task<Status> swap(std::shared_ptr<Endpoint> endpoint, const ResolvedModel& model,
+                    std::shared_ptr<LiveModel> fresh);
+  Status record_deployment(kernel::Writer& writer, const Endpoint& endpoint,
+                           const ResolvedModel& model, std::int64_t deployment, Instant now) const;
   Result<std::shared_ptr<LiveModel>> load(const Endpoint& endpoint, const ResolvedModel& model);
   void wake(const std::shared_ptr<Endpoint>& endpoint);
   void publish_routing();
