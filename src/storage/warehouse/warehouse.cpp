@@ -274,7 +274,7 @@ Task<Result<void>> Warehouse::begin(std::shared_ptr<Run> run) {
                                         statement.returns_rows,
                                         statement.transaction,
                                         statement.head.starts_with("DROP "),
-                                        statement.if_missing,
+                                        statement.conditional,
                                         {},
                                         note_of(run->facts[i])};
     for (const auto& write : statement.writes) {
