@@ -132,7 +132,7 @@ constexpr Type kTypes[] = {
     {"RequestCounts", "since: string, answered: integer, refused: integer, failed: integer"},
     {"Endpoint",
      "name: string, model: string, owner: string, created: string, state: string, "
-     "wanted_version: string, error: string|null, live: LiveModel|null, "
+     "wanted_version: string, error: string|null, overdue_runs: integer, live: LiveModel|null, "
      "signature: Signature|null, requests: RequestCounts"},
     {"Endpoints", "endpoints: Endpoint[]"},
     {"PredictionRow", "row: integer, inputs: any, outputs: any"},

@@ -67,6 +67,7 @@ Json endpoint_json(const EndpointInfo& info) {
                            {"state", platform::deployment::state_name(info.state)},
                            {"wanted_version", info.wanted_version},
                            {"error", info.error.empty() ? Json() : Json(info.error)},
+                           {"overdue_runs", info.overdue_runs},
                            {"live", info.live ? live_json(*info.live) : Json()},
                            {"signature", info.live ? signature_json(*info.live) : Json()}});
   out.set("requests", Json::object({{"since", to_rfc3339(info.counted_from)},

@@ -5,6 +5,7 @@
 #include "base/bytes.hpp"
 #include "base/log.hpp"
 #include "platform/deployment/endpoint_state.hpp"
+#include "platform/deployment/run_lane.hpp"
 #include "platform/deployment/run_limit.hpp"
 
 namespace strata::platform::deployment {
@@ -142,9 +143,9 @@ Status Endpoints::start() {
       auto ref = ModelRef::parse(row.text(2));
       if (!ref)
         return ref.error().wrap(fmt::format("the record of endpoint '{}' is damaged", row.text(1)));
-      auto endpoint =
-          std::make_shared<Endpoint>(row.text(0), row.text(1), *std::move(ref), row.text(3),
-                                     Instant{row.integer(4)}, ports_.clock.now(), ports_.metrics);
+      auto endpoint = std::make_shared<Endpoint>(row.text(0), row.text(1), *std::move(ref),
+                                                 row.text(3), Instant{row.integer(4)},
+                                                 ports_.clock.now(), ports_.metrics, make_lane());
       endpoint->recorded_version = row.text(5);
       endpoint->recorded_package = row.text(6);
       endpoints_.emplace(Key(row.text(0), row.text(1)), endpoint);
@@ -183,8 +184,9 @@ Task<Result<EndpointInfo>> Endpoints::create(const kernel::Caller& caller, std::
                                  Json::object({{"model", ref->to_string()}}));
   };
   STRATA_CO_TRY(co_await ports_.records.write(insert));
-  auto endpoint = std::make_shared<Endpoint>(caller.project.str(), name, *std::move(ref),
-                                             caller.user_name, now, now, ports_.metrics);
+  auto endpoint =
+      std::make_shared<Endpoint>(caller.project.str(), name, *std::move(ref), caller.user_name, now,
+                                 now, ports_.metrics, make_lane());
   endpoint->wanted_version = resolved->version;
   EndpointInfo made;
   {
@@ -223,13 +225,16 @@ Task<Status> Endpoints::remove(const kernel::Caller& caller, std::string name) {
 
 // Needs mutex_.
 EndpointInfo Endpoints::info(const Endpoint& endpoint) const {
+  const auto overdue = endpoint.lane->overdue();
+  const bool only_overdue = overdue > 0 && endpoint.state == EndpointState::kReady;
   return {endpoint.name,
           endpoint.ref.to_string(),
           endpoint.owner,
           endpoint.created,
-          endpoint.state,
+          only_overdue ? EndpointState::kDegraded : endpoint.state,
           endpoint.wanted_version,
-          endpoint.error,
+          only_overdue ? endpoint.lane->why(overdue) : endpoint.error,
+          overdue,
           endpoint.live,
           endpoint.counted_from,
           endpoint.meters.answered.value() - endpoint.answered_before,
@@ -318,25 +323,39 @@ Error Endpoints::not_answering(const ProjectId& project, std::string_view name) 
   return error;
 }
 
+std::shared_ptr<RunLane> Endpoints::make_lane() {
+  return std::make_shared<RunLane>(runs_, ports_.loops, ports_.clock, kRunsOfOne,
+                                   PredictionLog::kMaxPending / 2, run_limit_);
+}
+
 Task<Result<Answer>> Endpoints::predict(std::shared_ptr<const LiveModel> model, Inputs inputs,
                                         std::shared_ptr<const std::string> backing) {
-  auto room = ports_.log.admit(expected_bytes(*model, inputs, backing.get()));
+  const auto bytes = expected_bytes(*model, inputs, backing.get());
+  const bool here = model->runs_inline &&
+                    model->micros_per_row * static_cast<double>(inputs.rows) <= kInlineMicros;
+  std::optional<RunLane::Held> held;
+  if (!here) {
+    auto admitted = model->lane->admit(bytes);
+    if (!admitted) {
+      model->meters->failed.add();
+      co_return std::move(admitted).error();
+    }
+    held.emplace(std::move(*admitted));
+  }
+  auto room = ports_.log.admit(bytes);
   if (!room) {
     model->meters->failed.add();
     Error full(Code::kResourceExhausted, "the prediction log cannot keep up; try again later");
     full.retry = true;
     co_return full;
   }
-  if (model->runs_inline &&
-      model->micros_per_row * static_cast<double>(inputs.rows) <= kInlineMicros) {
-    co_return run(*model, inputs, backing, *std::move(room), nullptr);
-  }
+  if (here) co_return run(*model, inputs, backing, *std::move(room), nullptr);
   const RunLimit limit(ports_.loops.next(), run_limit_, model->ended, stopping_.get_token());
   auto work = [&] {
     const Counted counted(at_work_);
     return run(*model, inputs, backing, *std::move(room), &limit);
   };
-  co_return co_await runs_.run(work);
+  co_return co_await model->lane->run(work, limit);
 }
 
 // Without a limit the model is one whose cost is known and small.

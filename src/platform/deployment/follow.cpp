@@ -165,6 +165,7 @@ Result<std::shared_ptr<LiveModel>> Endpoints::load(const Endpoint& endpoint,
   live->runs_inline = opened->runner->interface().steady_cost && *micros < kUnknownCost;
   live->loaded = ports_.clock.now();
   live->ended = endpoint.ended.get_token();
+  live->lane = endpoint.lane;
   live->meters =
       std::shared_ptr<const EndpointMeters>(std::make_shared<EndpointMeters>(endpoint.meters));
   return live;
