@@ -373,8 +373,9 @@ def test_the_server_ends_while_a_model_runs(by_value, until):
     until(lambda: by_value.show("rounds")["state"] == "ready")
 
 
-def test_the_server_ends_while_a_single_node_computes(hostile, until):
-    """Nothing can interrupt one product of large matrices; the process ends all the same."""
+def test_what_ends_does_not_wait_for_a_single_node_that_computes(hostile, until):
+    """Nothing can interrupt one product of large matrices; backups, deletions and the server end
+    all the same."""
     from mlflow.models import infer_signature
     from onnx import TensorProto, helper, numpy_helper
 
@@ -408,12 +409,20 @@ def test_the_server_ends_while_a_single_node_computes(hostile, until):
     asker.start()
     until(lambda: processor_s(running.process.pid) > before + 1)
     assert hostile.healthy()
+    running.strata("backup", "--out", str(hostile.folder / "backup"))
     began = time.monotonic()
-    running.stop()
+    assert hostile.call("DELETE", "/api/v1/endpoints/product").ok
+    assert time.monotonic() - began < 2
+    assert hostile.call("GET", "/api/v1/endpoints/product").status_code == 404
+    assert asker.is_alive()  # neither has waited for the run
+    began = time.monotonic()
+    running.strata("stop", check=False)
+    running.process.wait(timeout=30)
     assert time.monotonic() - began < 8
     asker.join()
     running.start()
     hostile.aim()
+    hostile.create("product", "models:/product/1")
     until(lambda: hostile.show("product")["state"] == "ready")
 
 
