@@ -143,12 +143,13 @@ Status Endpoints::start() {
       auto ref = ModelRef::parse(row.text(2));
       if (!ref)
         return ref.error().wrap(fmt::format("the record of endpoint '{}' is damaged", row.text(1)));
-      auto endpoint = std::make_shared<Endpoint>(row.text(0), row.text(1), *std::move(ref),
+      const Key key(row.text(0), row.text(1));
+      auto endpoint = std::make_shared<Endpoint>(key.first, key.second, *std::move(ref),
                                                  row.text(3), Instant{row.integer(4)},
-                                                 ports_.clock.now(), ports_.metrics, make_lane());
+                                                 ports_.clock.now(), ports_.metrics, lane_of(key));
       endpoint->recorded_version = row.text(5);
       endpoint->recorded_package = row.text(6);
-      endpoints_.emplace(Key(row.text(0), row.text(1)), endpoint);
+      endpoints_.emplace(key, endpoint);
       all.push_back(std::move(endpoint));
     }
     publish_routing();
@@ -184,14 +185,15 @@ Task<Result<EndpointInfo>> Endpoints::create(const kernel::Caller& caller, std::
                                  Json::object({{"model", ref->to_string()}}));
   };
   STRATA_CO_TRY(co_await ports_.records.write(insert));
-  auto endpoint =
-      std::make_shared<Endpoint>(caller.project.str(), name, *std::move(ref), caller.user_name, now,
-                                 now, ports_.metrics, make_lane());
-  endpoint->wanted_version = resolved->version;
+  const Key key(caller.project.str(), name);
+  std::shared_ptr<Endpoint> endpoint;
   EndpointInfo made;
   {
     const std::lock_guard lock(mutex_);
-    endpoints_[Key(caller.project.str(), name)] = endpoint;
+    endpoint = std::make_shared<Endpoint>(key.first, name, *std::move(ref), caller.user_name, now,
+                                          now, ports_.metrics, lane_of(key));
+    endpoint->wanted_version = resolved->version;
+    endpoints_[key] = endpoint;
     publish_routing();
     made = info(*endpoint);
   }
@@ -323,9 +325,16 @@ Error Endpoints::not_answering(const ProjectId& project, std::string_view name) 
   return error;
 }
 
-std::shared_ptr<RunLane> Endpoints::make_lane() {
-  return std::make_shared<RunLane>(runs_, ports_.loops, ports_.clock, kRunsOfOne,
-                                   PredictionLog::kMaxPending / 2, run_limit_);
+// Needs mutex_. One that is made anew under the name of a deleted one is not rid of its runs.
+std::shared_ptr<RunLane> Endpoints::lane_of(const Key& key) {
+  std::erase_if(lanes_, [](const auto& lane) { return lane.second.expired(); });
+  auto lane = lanes_[key].lock();
+  if (lane == nullptr) {
+    lane = std::make_shared<RunLane>(runs_, ports_.loops, ports_.clock, kRunsOfOne,
+                                     PredictionLog::kMaxPending / 2, run_limit_);
+    lanes_[key] = lane;
+  }
+  return lane;
 }
 
 Task<Result<Answer>> Endpoints::predict(std::shared_ptr<const LiveModel> model, Inputs inputs,

@@ -196,7 +196,7 @@ class Endpoints {
                            const ResolvedModel& model, std::int64_t deployment, Instant now) const;
   Result<std::shared_ptr<LiveModel>> load(const Endpoint& endpoint, const ResolvedModel& model);
   void wake(const std::shared_ptr<Endpoint>& endpoint);
-  std::shared_ptr<RunLane> make_lane();
+  std::shared_ptr<RunLane> lane_of(const Key& key);
   void publish_routing();
   Error taken(const ProjectId& project, const std::string& name) const;
   Error not_answering(const ProjectId& project, std::string_view name) const;
@@ -206,8 +206,9 @@ class Endpoints {
   std::vector<ModelEngine*> engines_;
   ModelCache cache_;
 
-  mutable std::mutex mutex_;  // over endpoints_ and their mutable parts
+  mutable std::mutex mutex_;  // over endpoints_ with their mutable parts, and lanes_
   std::map<Key, std::shared_ptr<Endpoint>> endpoints_;
+  std::map<Key, std::weak_ptr<RunLane>> lanes_;
   mutable std::mutex routing_mutex_;  // held for a copy of the pointer, by readers and the writer
   std::shared_ptr<const Routing> routing_;
   Signal settled_;  // an endpoint is no longer loading
