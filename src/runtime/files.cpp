@@ -130,7 +130,7 @@ Status Files::make_dirs(const std::string& path) {
   if (made) return sync_names(parent(path));
   if (made.error().code != Code::kAlreadyExists) return made;
   // Who made it may have been killed before it was durable. Where we may not read we made nothing.
-  const auto synced = sync_names(parent(path));
+  auto synced = sync_names(parent(path));
   if (!synced && synced.error().code != Code::kPermissionDenied) return synced;
   return {};
 }

@@ -248,6 +248,7 @@ class VerifiedSource final : public ByteSource {
 
 std::string package_digest(const std::vector<ModelFile>& files) {
   std::vector<const ModelFile*> sorted;
+  sorted.reserve(files.size());
   for (const auto& file : files)
     sorted.push_back(&file);
   std::sort(sorted.begin(), sorted.end(),

@@ -34,6 +34,7 @@ class Hashes {
   std::string sha256() { return sha256_.finish(); }
   std::vector<std::pair<ChecksumKind, std::string>> checksums() {
     std::vector<std::pair<ChecksumKind, std::string>> out;
+    out.reserve(checksums_.size());
     for (auto& sum : checksums_)
       out.emplace_back(sum.kind(), sum.finish());
     return out;

@@ -367,7 +367,7 @@ class Analyser {
       write_to(i, false);
     }
     if (word == "alter" && skip(i, {"rename", "to"}) && at(i).is_name()) {
-      out_.writes.push_back({{table->schema, at(i).value}, true, *table});
+      out_.writes.push_back({{table->schema, at(i).value}, true, table});
     }
     return {};
   }
