@@ -1,7 +1,9 @@
 #include "runtime/files.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <utility>
 
@@ -103,15 +105,19 @@ Status Files::publish(const std::string& from, const std::string& to) {
 }
 
 Status Files::replace(const std::string& path, std::string_view content, unsigned mode) {
-  const std::string temporary = fmt::format("{}.{}.tmp", path, ::getpid());
+  static std::atomic<std::uint64_t> count{0};  // several of one path may be at work at a time
+  const std::string temporary = fmt::format("{}.{}-{}.tmp", path, ::getpid(), ++count);
   STRATA_TRY(remove(temporary));
-  {
+  const auto write = [&]() -> Status {
     auto file = create(temporary, mode);
     if (!file) return std::move(file).error();
     STRATA_TRY((*file)->append(content));
-    STRATA_TRY((*file)->sync());
-  }
-  return publish(temporary, path);
+    return (*file)->sync();
+  };
+  auto done = write();
+  if (done) done = publish(temporary, path);
+  if (!done) (void)remove(temporary);  // what went wrong is told already
+  return done;
 }
 
 Status Files::make_dirs(const std::string& path) {
@@ -124,7 +130,7 @@ Status Files::make_dirs(const std::string& path) {
   if (made) return sync_names(parent(path));
   if (made.error().code != Code::kAlreadyExists) return made;
   // Who made it may have been killed before it was durable. Where we may not read we made nothing.
-  const auto synced = sync_names(parent(path));
+  auto synced = sync_names(parent(path));
   if (!synced && synced.error().code != Code::kPermissionDenied) return synced;
   return {};
 }

@@ -133,6 +133,24 @@ TEST_F(FilesTest, Replace_sets_the_whole_content) {
   EXPECT_EQ(files_.list(dir_).value(), (std::vector<std::string>{"a", "x"}));
 }
 
+TEST_F(FilesTest, Of_several_replacements_at_the_same_time_one_stands) {
+  constexpr int kThreads = 4;
+  std::atomic<int> failed{0};
+  {
+    std::vector<std::jthread> writers;
+    for (int i = 0; i < kThreads; ++i) {
+      writers.emplace_back([&, content = std::string(1000, static_cast<char>('a' + i))] {
+        for (int round = 0; round < 50; ++round)
+          if (!files_.replace(dir_ + "/x", content)) ++failed;
+      });
+    }
+  }
+  EXPECT_EQ(failed, 0);
+  const auto content = files_.read_all(dir_ + "/x").value();
+  EXPECT_EQ(content, std::string(1000, content.at(0)));
+  EXPECT_EQ(files_.list(dir_).value(), (std::vector<std::string>{"a", "x"}));
+}
+
 TEST_F(FilesTest, Publish_moves_a_finished_file_to_its_name) {
   auto file = files_.create(dir_ + "/a/t");
   ASSERT_TRUE(file.ok());

@@ -132,7 +132,7 @@ std::string encode(const RunRequest& request) {
                                   {"returns_rows", statement.returns_rows},
                                   {"transaction", statement.transaction},
                                   {"drops", statement.drops},
-                                  {"if_missing", statement.if_missing},
+                                  {"conditional", statement.conditional},
                                   {"writes", list_of(statement.writes)},
                                   {"note", statement.note}}));
   }
@@ -170,7 +170,7 @@ Result<RunRequest> decode_run(std::string_view payload) {
                       statement.boolean("returns_rows"),
                       statement.boolean("transaction"),
                       statement.boolean("drops"),
-                      statement.boolean("if_missing"),
+                      statement.boolean("conditional"),
                       {},
                       statement.text("note")};
     each(statement["writes"], [&](const Json& change) {

@@ -80,8 +80,8 @@ struct RunStatement {
   bool changes = false;
   bool returns_rows = false;
   bool transaction = false;
-  bool drops = false;       // may take along tables that it does not name
-  bool if_missing = false;  // leaves what exists as it is: CREATE ... IF NOT EXISTS
+  bool drops = false;        // may take along tables that it does not name
+  bool conditional = false;  // by IF EXISTS or IF NOT EXISTS: it may turn out to define nothing
   std::vector<TableChange> writes = {};
   std::string note = {};  // the server's own, for the record of a commit
 };

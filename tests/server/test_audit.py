@@ -3,8 +3,11 @@
 import json
 import uuid
 
+import botocore.exceptions
 import mlflow
 import pytest
+import requests
+from s3_client import client_for
 
 
 @pytest.fixture
@@ -48,6 +51,46 @@ def test_what_is_asked_twice_and_done_once_has_one_entry(server, name):
     assert actions(server, f"team:{name}").count("team.add") == 1
     assert actions(server, f"user:{name}") == ["user.create", "user.disable", "user.enable"]
     assert actions(server, f"token:{token['id']}") == ["token.create", "token.revoke"]
+
+
+def test_what_is_there_or_gone_already_leaves_no_entry_and_no_event(server, client_env, name):
+    """Asked twice of the lake and of the model store, as their stock clients do."""
+    s3 = client_for(server)
+    client = mlflow.MlflowClient()
+    client.create_registered_model(name)
+    client.create_model_version(name, "s3://elsewhere/model")
+
+    def twice(call, *arguments, **options):
+        for _ in range(2):
+            try:
+                call(*arguments, **options)
+            except botocore.exceptions.ClientError as refused:
+                code = refused.response["Error"]["Code"]
+                assert code in ("BucketAlreadyOwnedByYou", "NoSuchBucket"), refused
+
+    def events(subject):
+        answer = requests.get(
+            f"{server.http}/api/v1/events?subject={subject}&limit=500",
+            headers=server.bearer(),
+            timeout=30,
+        )
+        return [event["type"] for event in reversed(answer.json()["events"])]
+
+    twice(s3.create_bucket, Bucket=name)
+    s3.put_object(Bucket=name, Key="a", Body=b"a")
+    twice(s3.delete_object, Bucket=name, Key="a")
+    twice(s3.delete_bucket, Bucket=name)
+    assert actions(server, f"bucket:{name}") == ["bucket.create", "bucket.delete"]
+    assert events(f"lake:{name}/a") == ["object.created", "object.removed"]
+    twice(client.set_registered_model_alias, name, "live", "1")
+    twice(client.delete_registered_model_alias, name, "live")
+    assert actions(server, f"model:{name}") == [
+        "model.create",
+        "model.register",
+        "alias.move",
+        "alias.move",
+    ]
+    assert events(f"model:{name}").count("alias.moved") == 2
 
 
 def test_a_pipeline_applied_and_run_twice_has_one_entry_for_each(server, name, tmp_path):

@@ -40,6 +40,8 @@ class Tree {
       if (const std::string digest = node.text("digest"); !digest.empty())
         text += "  " + digest.substr(0, 19);
       if (const std::string owner = node.text("owner"); !owner.empty()) text += "  by " + owner;
+      if (const std::string mover = node["facts"].text("moved_by"); !mover.empty())
+        text += ", alias moved by " + mover;
       text += "  " + node.text("time");
     }
     text_ += one_line(text) + "\n";

@@ -2,6 +2,8 @@
 
 #include <cstdlib>
 
+#include <fmt/format.h>
+
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "doors/rest/endpoint_routes.hpp"
@@ -30,12 +32,19 @@ class DeploymentPart::ModelStore final : public ModelSource {
   Task<Result<ResolvedModel>> resolve(const kernel::Caller& caller, const ModelRef& ref) override {
     auto found = co_await models_.resolve(caller, ref.to_string());
     if (!found) co_return std::move(found).error();
+    // Its files are not frozen: whoever may write artifacts could change what an endpoint answers.
+    if (found->version == 0) {
+      co_return invalid("model", fmt::format("model: '{}' is a logged model; register it, and let "
+                                             "the endpoint follow the registered one",
+                                             ref.name));
+    }
     ResolvedModel model;
     model.name = std::move(found->name);
     model.version = std::to_string(found->version);
     model.digest = std::move(found->digest);
     model.package_digest = std::move(found->package_digest);
     model.run_id = std::move(found->run_id);
+    model.moved_by = std::move(found->moved_by);
     model.root = std::move(found->root);
     model.files = std::move(found->files);
     co_return model;

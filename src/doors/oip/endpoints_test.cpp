@@ -95,13 +95,20 @@ class ConstantEngine final : public ModelEngine {
     ~Runner() override { --loaded_; }
     const ModelInterface& interface() const override { return interface_; }
     inline static std::atomic<int> busy{0};
-    // An input of -1 keeps it busy until it is stopped.
+    inline static std::atomic<bool> released{false};
+    // An input of -1 keeps it busy until it is stopped; one of -2, as a long node of a graph does,
+    // until it is released, whatever it is told.
     Result<std::vector<Tensor>> run(std::span<const Tensor> inputs,
                                     const std::stop_token& stop) const override {
       const auto x = inputs[0].as<double>();
       if (!x.empty() && x[0] == -1) {
         ++busy;
         wait_for(stop);
+        return Error(Code::kCancelled, "stopped");
+      }
+      if (!x.empty() && x[0] == -2) {
+        ++busy;
+        released.wait(false);
         return Error(Code::kCancelled, "stopped");
       }
       Tensor out("predict", ElementType::kFp64, {static_cast<std::int64_t>(x.size())});
@@ -201,6 +208,27 @@ struct Server {
     return wait([&](const EndpointInfo& info) {
       return info.live && info.live->identity->version == version;
     });
+  }
+  // Makes the endpoints "e" and "f", ready to answer.
+  void create_two() {
+    for (const auto* name : {"e", "f"}) {
+      EXPECT_TRUE(sync_wait(endpoints.create(admin, name, "models:/m@live")));
+      while (!endpoints.find(admin.project, name))
+        std::this_thread::yield();
+    }
+  }
+  // Asks an endpoint once; what it is refused with, if it is.
+  std::optional<Code> refusal(std::string_view name, double x, std::int64_t rows = 1) {
+    const auto model = endpoints.find(admin.project, name);
+    if (!model) return model.error().code;
+    Tensor tensor("x", ElementType::kFp64, {rows});
+    std::ranges::fill(tensor.allocate<double>(static_cast<std::size_t>(rows)), x);
+    std::vector<Tensor> tensors;
+    tensors.push_back(std::move(tensor));
+    auto inputs = (*model)->binding->bind(std::move(tensors));
+    if (!inputs) return inputs.error().code;
+    const auto answer = sync_wait(endpoints.predict(*model, *std::move(inputs)));
+    return answer ? std::nullopt : std::optional(answer.error().code);
   }
   // Asks once; the answer's number and the version that gave it.
   std::pair<double, std::string> ask(double x) {
@@ -386,6 +414,92 @@ TEST_F(EndpointsTest, Deleting_an_endpoint_ends_its_load) {
   ASSERT_TRUE(sync_wait(server.endpoints.remove(server.admin, "e")));
   while (server.trial.busy != 0)
     std::this_thread::yield();
+}
+
+TEST_F(EndpointsTest, Runs_that_nothing_ends_hold_up_no_other_endpoint) {
+  constexpr int kHeld = Endpoints::kRunsOfOne;
+  constexpr int kWaiting = 5;
+  using Runner = ConstantEngine::Runner;
+  Runner::released = false;
+  Server server(folder_, source_, std::chrono::milliseconds(1000));
+  server.create_two();
+  const int before = Runner::busy;
+  std::mutex mutex;
+  std::vector<Code> refused;
+  {
+    std::vector<std::jthread> askers;
+    for (int i = 0; i < kHeld + kWaiting; ++i) {
+      askers.emplace_back([&] {
+        const auto code = server.refusal("e", -2);
+        const std::lock_guard lock(mutex);
+        refused.push_back(code.value_or(Code::kInternal));
+      });
+    }
+    while (Runner::busy < before + kHeld)
+      std::this_thread::yield();
+    EXPECT_EQ(server.refusal("f", 1), std::nullopt);
+    const auto told = [&] {
+      const std::lock_guard lock(mutex);
+      return refused.size();
+    };
+    while (told() < kWaiting)
+      std::this_thread::yield();
+    EXPECT_EQ(refused, std::vector(kWaiting, Code::kDeadlineExceeded));
+    const auto info =
+        server.wait([](const EndpointInfo& i) { return i.overdue_runs == Endpoints::kRunsOfOne; });
+    EXPECT_EQ(info.state, EndpointState::kDegraded);
+    EXPECT_NE(info.error.find("endpoints.timeout"), std::string::npos);
+    EXPECT_EQ(server.refusal("e", 1), Code::kUnavailable);
+    EXPECT_EQ(server.refusal("f", 1), std::nullopt);
+    // Made anew it is not rid of them.
+    ASSERT_TRUE(sync_wait(server.endpoints.remove(server.admin, "e")));
+    ASSERT_TRUE(sync_wait(server.endpoints.create(server.admin, "e", "models:/m@live")));
+    server.wait_for("1");
+    EXPECT_EQ(server.refusal("e", 1), Code::kUnavailable);
+    EXPECT_EQ(Runner::busy, before + kHeld);
+    Runner::released = true;
+    Runner::released.notify_all();
+  }
+  refused.erase(refused.begin(), refused.begin() + kWaiting);
+  EXPECT_EQ(refused, std::vector(kHeld, Code::kNotFound));
+  const auto info = server.wait([](const EndpointInfo& i) { return i.overdue_runs == 0; });
+  EXPECT_EQ(info.state, EndpointState::kReady);
+  EXPECT_EQ(info.error, "");
+  EXPECT_EQ(server.refusal("e", 1), std::nullopt);
+}
+
+TEST_F(EndpointsTest, What_a_slow_model_holds_leaves_room_for_other_endpoints) {
+  constexpr std::int64_t kRows = 1 << 20;  // 8 MiB of inputs, and as much of outputs
+  constexpr int kFit = 2;
+  constexpr int kTooMany = 4;
+  Server server(folder_, source_);
+  server.create_two();
+  const int before = ConstantEngine::Runner::busy;
+  std::mutex mutex;
+  std::vector<Code> refused;
+  const auto told = [&] {
+    const std::lock_guard lock(mutex);
+    return refused;
+  };
+  {
+    std::vector<std::jthread> askers;
+    for (int i = 0; i < kFit + kTooMany; ++i) {
+      askers.emplace_back([&] {
+        const auto code = server.refusal("e", -1, kRows);
+        const std::lock_guard lock(mutex);
+        refused.push_back(code.value_or(Code::kInternal));
+      });
+    }
+    while (ConstantEngine::Runner::busy < before + kFit ||
+           told().size() + static_cast<std::size_t>(ConstantEngine::Runner::busy - before) <
+               kFit + kTooMany)
+      std::this_thread::yield();
+    EXPECT_EQ(told(), std::vector(kTooMany, Code::kResourceExhausted));
+    EXPECT_EQ(server.refusal("f", 1, kRows), std::nullopt);
+    EXPECT_TRUE(sync_wait(server.endpoints.remove(server.admin, "e")));
+  }
+  EXPECT_EQ(told().back(), Code::kNotFound);
+  EXPECT_EQ(server.refusal("f", 1, kRows), std::nullopt);
 }
 
 TEST_F(EndpointsTest, A_run_ends_at_its_time_with_its_endpoint_and_with_the_server) {

@@ -34,6 +34,7 @@ struct Port {
 std::vector<Port> inputs_of(const LiveModel& model) {
   std::vector<Port> ports;
   const auto& contract = model.binding->contract();
+  ports.reserve(contract.columns.size() + contract.tensors.size());
   for (const auto& column : contract.columns)
     ports.push_back({column.name, column.element, {-1, 1}});
   for (const auto& tensor : contract.tensors)

@@ -27,6 +27,7 @@ Response error_response(const Error& error) {
   Response response =
       Response::json(Json::object({{"error", error.to_string()}}), http::status_of(error.code));
   if (response.status == 401) response.headers.set("WWW-Authenticate", "Bearer realm=\"strata\"");
+  if (error.retry) response.headers.set("Retry-After", "1");
   return response;
 }
 

@@ -128,13 +128,13 @@ constexpr Type kTypes[] = {
     {"ModelFiles", "digest: string, package_digest: string, files: ModelFile[]"},
     {"LiveModel",
      "model: string, version: string, digest: string, deployment: integer, flavor: string, "
-     "loaded: string, micros_per_row: number"},
+     "loaded: string, moved_by: string|null, micros_per_row: number"},
     {"SignatureField", "name: string, type: string, required?: boolean, shape?: string"},
     {"Signature", "inputs: SignatureField[], outputs: SignatureField[]"},
     {"RequestCounts", "since: string, answered: integer, refused: integer, failed: integer"},
     {"Endpoint",
      "name: string, model: string, owner: string, created: string, state: string, "
-     "wanted_version: string, error: string|null, live: LiveModel|null, "
+     "wanted_version: string, error: string|null, overdue_runs: integer, live: LiveModel|null, "
      "signature: Signature|null, requests: RequestCounts"},
     {"Endpoints", "endpoints: Endpoint[]"},
     {"PredictionRow", "row: integer, inputs: any, outputs: any"},

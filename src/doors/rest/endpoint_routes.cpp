@@ -34,6 +34,7 @@ Json live_json(const LiveModel& live) {
                        {"deployment", identity.deployment},
                        {"flavor", live.flavor},
                        {"loaded", to_rfc3339(live.loaded)},
+                       {"moved_by", live.moved_by.empty() ? Json() : Json(live.moved_by)},
                        {"micros_per_row", live.micros_per_row}});
 }
 
@@ -66,6 +67,7 @@ Json endpoint_json(const EndpointInfo& info) {
                            {"state", platform::deployment::state_name(info.state)},
                            {"wanted_version", info.wanted_version},
                            {"error", info.error.empty() ? Json() : Json(info.error)},
+                           {"overdue_runs", info.overdue_runs},
                            {"live", info.live ? live_json(*info.live) : Json()},
                            {"signature", info.live ? signature_json(*info.live) : Json()}});
   out.set("requests", Json::object({{"since", to_rfc3339(info.counted_from)},

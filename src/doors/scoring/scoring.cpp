@@ -56,6 +56,7 @@ Response respond(const Error& error, int status) {
   Response response = Response::json(
       Json::object({{"error_code", names.mlflow}, {"message", error.to_string()}}), status);
   response.headers.set("x-amzn-ErrorType", std::string(names.amazon));
+  if (error.retry) response.headers.set("Retry-After", "1");
   if (status == 401) response.headers.set("WWW-Authenticate", "Bearer realm=\"strata\"");
   return response;
 }

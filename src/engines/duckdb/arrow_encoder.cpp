@@ -106,7 +106,7 @@ class ArrowEncoder final : public Encoder {
     ArrowError error{};
     ArrowArray array{};
     STRATA_TRY(check(library_.data_chunk_to_arrow(options_.get(), chunk, &array), "rows"));
-    const Status written = write(chunk, rows, array, error);
+    Status written = write(chunk, rows, array, error);
     for (const auto& column : as_text_)
       release_child(array, column.index);
     if (array.release != nullptr) array.release(&array);

@@ -260,6 +260,23 @@ Result<std::optional<TableFacts>> Engine::find(const Connection& connection,
   return std::optional(std::move(found->front()));
 }
 
+Result<std::string> Engine::definitions(const Connection& connection) const {
+  auto found = rows(connection,
+                    "SELECT md5(string_agg(definition, ';' ORDER BY definition)) FROM (SELECT "
+                    "concat_ws(' ', 'schema', schema_name) AS definition, database_name FROM "
+                    "duckdb_schemas() UNION ALL SELECT sql, database_name FROM duckdb_tables() "
+                    "UNION ALL SELECT sql, database_name FROM duckdb_views() UNION ALL SELECT "
+                    "concat_ws(' ', 'macro', schema_name, function_name, parameters::VARCHAR, "
+                    "macro_definition), database_name FROM duckdb_functions() UNION ALL SELECT "
+                    "concat_ws(' ', 'type', schema_name, type_name), database_name FROM "
+                    "duckdb_types() UNION ALL SELECT concat_ws(' ', 'sequence', schema_name, "
+                    "sequence_name), database_name FROM duckdb_sequences() UNION ALL SELECT "
+                    "concat_ws(' ', 'index', schema_name, index_name), database_name FROM "
+                    "duckdb_indexes()) WHERE database_name = 'warehouse'");
+  if (!found) return std::move(found).error();
+  return found->empty() ? std::string() : std::move((*found)[0][0]);
+}
+
 Result<TableFacts> Engine::facts(const Connection& connection, const std::string& schema,
                                  const std::string& table) const {
   auto found = find(connection, schema, table);

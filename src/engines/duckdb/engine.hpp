@@ -57,6 +57,8 @@ class Engine {
   Result<std::optional<wire::sql_engine::TableFacts>> find(const Connection& connection,
                                                            const std::string& schema,
                                                            const std::string& name) const;
+  // A digest of what users have defined: schemas, tables, views, macros, types, sequences, indexes.
+  Result<std::string> definitions(const Connection& connection) const;
   // All of one table, its rows counted.
   Result<wire::sql_engine::TableFacts> facts(const Connection& connection,
                                              const std::string& schema,

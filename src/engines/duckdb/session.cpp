@@ -265,11 +265,17 @@ class Session {
       if (!names) return failed(names.error().message, "");
       all = std::move(*names);
     }
+    const auto defined = definitions_before(statement);
+    if (!defined) return failed(defined.error().message, "");
     if (auto ran = run_statement(statement, last); !ran) return ran;
+    if (statement.conditional) {
+      const auto now = engine_.definitions(connection_);
+      if (!now) return failed(now.error().message, "");
+      if (*now == *defined) return {};  // it did nothing, and there is nothing to tell
+    }
     // Its plan scans the table, but nothing of that is kept.
     if (to_lower(statement.sql.substr(0, 8)) == "truncate") reads_.clear();
     for (std::size_t i = 0; i < before.size(); ++i) {
-      if (statement.if_missing && before[i]) continue;
       if (auto noted = note_change(statement, i, before, effect); !noted) return noted;
     }
     if (statement.drops) {
@@ -279,6 +285,10 @@ class Session {
       effect.reads.push_back({schema, name, seen(schema, name)});
     effects_.push_back(std::move(effect));
     return {};
+  }
+
+  Result<std::string> definitions_before(const RunStatement& statement) const {
+    return statement.conditional ? engine_.definitions(connection_) : Result<std::string>("");
   }
 
   // What the statement sees of a table: a state that this transaction made, or 0 for the one that

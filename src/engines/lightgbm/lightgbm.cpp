@@ -117,6 +117,7 @@ class Runner final : public ModelRunner {
     }
     std::vector<char> buffer(count * longest);
     std::vector<char*> pointers;
+    pointers.reserve(count);
     for (std::size_t i = 0; i < count; ++i)
       pointers.push_back(buffer.data() + i * longest);
     if (abi_->BoosterGetFeatureNames(booster_, features_, &got, longest, &longest,

@@ -178,6 +178,7 @@ class Runner final : public ModelRunner {
                                  raw.data()),
         Code::kInvalidArgument);
     std::vector<Value> results;
+    results.reserve(raw.size());
     for (auto* value : raw)
       results.emplace_back(api_, value);
     if (!status) return std::move(status).error();
@@ -252,6 +253,7 @@ class Runner final : public ModelRunner {
         runtime_->allocator, tensor.shape.data(), tensor.shape.size(), int{kOrtString}, &value)));
     Value owner(api_, value);
     std::vector<const char*> texts;
+    texts.reserve(tensor.texts.size());
     for (const auto& text : tensor.texts)
       texts.push_back(text.c_str());
     STRATA_TRY(

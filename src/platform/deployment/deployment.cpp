@@ -5,6 +5,7 @@
 #include "base/bytes.hpp"
 #include "base/log.hpp"
 #include "platform/deployment/endpoint_state.hpp"
+#include "platform/deployment/run_lane.hpp"
 #include "platform/deployment/run_limit.hpp"
 
 namespace strata::platform::deployment {
@@ -32,6 +33,7 @@ CREATE TABLE deployments (
   since INTEGER NOT NULL,
   PRIMARY KEY (project, endpoint, deployment)
 ))"},
+    {"deployment", 2, "ALTER TABLE deployments ADD COLUMN moved_by TEXT NOT NULL DEFAULT ''"},
 };
 
 constexpr std::size_t kMaxName = 63;
@@ -141,12 +143,13 @@ Status Endpoints::start() {
       auto ref = ModelRef::parse(row.text(2));
       if (!ref)
         return ref.error().wrap(fmt::format("the record of endpoint '{}' is damaged", row.text(1)));
-      auto endpoint =
-          std::make_shared<Endpoint>(row.text(0), row.text(1), *std::move(ref), row.text(3),
-                                     Instant{row.integer(4)}, ports_.clock.now(), ports_.metrics);
+      const Key key(row.text(0), row.text(1));
+      auto endpoint = std::make_shared<Endpoint>(key.first, key.second, *std::move(ref),
+                                                 row.text(3), Instant{row.integer(4)},
+                                                 ports_.clock.now(), ports_.metrics, lane_of(key));
       endpoint->recorded_version = row.text(5);
       endpoint->recorded_package = row.text(6);
-      endpoints_.emplace(Key(row.text(0), row.text(1)), endpoint);
+      endpoints_.emplace(key, endpoint);
       all.push_back(std::move(endpoint));
     }
     publish_routing();
@@ -160,6 +163,9 @@ Status Endpoints::start() {
 Task<Result<EndpointInfo>> Endpoints::create(const kernel::Caller& caller, std::string name,
                                              std::string model_ref) {
   STRATA_CO_TRY(check_name(name));
+  // Whoever may ask an endpoint learns what its model says of anything.
+  if (!caller.may(kernel::Permission::kModelRead))
+    co_return kernel::lacks_permission(caller, kernel::Permission::kModelRead);
   auto ref = ModelRef::parse(model_ref);
   if (!ref) co_return std::move(ref).error();
   auto resolved = co_await ports_.models.resolve(caller, *ref);
@@ -179,13 +185,15 @@ Task<Result<EndpointInfo>> Endpoints::create(const kernel::Caller& caller, std::
                                  Json::object({{"model", ref->to_string()}}));
   };
   STRATA_CO_TRY(co_await ports_.records.write(insert));
-  auto endpoint = std::make_shared<Endpoint>(caller.project.str(), name, *std::move(ref),
-                                             caller.user_name, now, now, ports_.metrics);
-  endpoint->wanted_version = resolved->version;
+  const Key key(caller.project.str(), name);
+  std::shared_ptr<Endpoint> endpoint;
   EndpointInfo made;
   {
     const std::lock_guard lock(mutex_);
-    endpoints_[Key(caller.project.str(), name)] = endpoint;
+    endpoint = std::make_shared<Endpoint>(key.first, name, *std::move(ref), caller.user_name, now,
+                                          now, ports_.metrics, lane_of(key));
+    endpoint->wanted_version = resolved->version;
+    endpoints_[key] = endpoint;
     publish_routing();
     made = info(*endpoint);
   }
@@ -219,13 +227,16 @@ Task<Status> Endpoints::remove(const kernel::Caller& caller, std::string name) {
 
 // Needs mutex_.
 EndpointInfo Endpoints::info(const Endpoint& endpoint) const {
+  const auto overdue = endpoint.lane->overdue();
+  const bool only_overdue = overdue > 0 && endpoint.state == EndpointState::kReady;
   return {endpoint.name,
           endpoint.ref.to_string(),
           endpoint.owner,
           endpoint.created,
-          endpoint.state,
+          only_overdue ? EndpointState::kDegraded : endpoint.state,
           endpoint.wanted_version,
-          endpoint.error,
+          only_overdue ? endpoint.lane->why(overdue) : endpoint.error,
+          overdue,
           endpoint.live,
           endpoint.counted_from,
           endpoint.meters.answered.value() - endpoint.answered_before,
@@ -314,25 +325,46 @@ Error Endpoints::not_answering(const ProjectId& project, std::string_view name) 
   return error;
 }
 
+// Needs mutex_. One that is made anew under the name of a deleted one is not rid of its runs.
+std::shared_ptr<RunLane> Endpoints::lane_of(const Key& key) {
+  std::erase_if(lanes_, [](const auto& lane) { return lane.second.expired(); });
+  auto lane = lanes_[key].lock();
+  if (lane == nullptr) {
+    lane = std::make_shared<RunLane>(runs_, ports_.loops, ports_.clock, kRunsOfOne,
+                                     PredictionLog::kMaxPending / 2, run_limit_);
+    lanes_[key] = lane;
+  }
+  return lane;
+}
+
 Task<Result<Answer>> Endpoints::predict(std::shared_ptr<const LiveModel> model, Inputs inputs,
                                         std::shared_ptr<const std::string> backing) {
-  auto room = ports_.log.admit(expected_bytes(*model, inputs, backing.get()));
+  const auto bytes = expected_bytes(*model, inputs, backing.get());
+  const bool here = model->runs_inline &&
+                    model->micros_per_row * static_cast<double>(inputs.rows) <= kInlineMicros;
+  std::optional<RunLane::Held> held;
+  if (!here) {
+    auto admitted = model->lane->admit(bytes);
+    if (!admitted) {
+      model->meters->failed.add();
+      co_return std::move(admitted).error();
+    }
+    held.emplace(std::move(*admitted));
+  }
+  auto room = ports_.log.admit(bytes);
   if (!room) {
     model->meters->failed.add();
     Error full(Code::kResourceExhausted, "the prediction log cannot keep up; try again later");
     full.retry = true;
     co_return full;
   }
-  if (model->runs_inline &&
-      model->micros_per_row * static_cast<double>(inputs.rows) <= kInlineMicros) {
-    co_return run(*model, inputs, backing, *std::move(room), nullptr);
-  }
+  if (here) co_return run(*model, inputs, backing, *std::move(room), nullptr);
   const RunLimit limit(ports_.loops.next(), run_limit_, model->ended, stopping_.get_token());
   auto work = [&] {
     const Counted counted(at_work_);
     return run(*model, inputs, backing, *std::move(room), &limit);
   };
-  co_return co_await runs_.run(work);
+  co_return co_await model->lane->run(work, limit);
 }
 
 // Without a limit the model is one whose cost is known and small.

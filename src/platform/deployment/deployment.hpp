@@ -8,7 +8,8 @@
 // says why. What answers was hashed as it was loaded. Every answer is in the prediction log's hands
 // before the caller gets it. Owns the folder of model files, kept by digest. Cost: find() and
 // predict() take no lock; a model that needs less than kInlineMicros runs on the calling thread,
-// unless values can change what it costs; others run on threads of their own, within a time limit.
+// unless values can change what it costs; others run on threads of their own, within a time limit,
+// of which one endpoint holds at most half.
 // Following a moved alias takes as long as fetching, trying and loading the model: it is tried in
 // another process first, so that a hostile or damaged one ends that process and not this one.
 
@@ -50,6 +51,7 @@
 
 namespace strata::platform::deployment {
 
+class RunLane;
 class RunLimit;
 
 // Requests of one endpoint, over all its versions.
@@ -69,11 +71,14 @@ struct LiveModel {
   double micros_per_row = 0;  // measured when it was loaded
   bool runs_inline = false;   // that measure holds for any request
   Instant loaded;
+  std::string moved_by;   // who let the alias name this version; empty where no alias is followed
   std::stop_token ended;  // its endpoint was deleted
   std::shared_ptr<const EndpointMeters> meters;
+  std::shared_ptr<RunLane> lane;  // of its endpoint, over all versions
 };
 
-// Degraded: a version answers, but what the reference names now cannot be followed.
+// Degraded: a version answers, but what the reference names now cannot be followed, or runs of the
+// model do not end in time.
 enum class EndpointState : std::uint8_t { kLoading, kReady, kDegraded, kFailed };
 std::string_view state_name(EndpointState state);
 
@@ -83,9 +88,11 @@ struct EndpointInfo {
   std::string owner;
   Instant created;
   EndpointState state =
-      EndpointState::kLoading;            // whether what the reference names now is what answers
-  std::string wanted_version;             // empty until the reference was resolved
-  std::string error;                      // why the last attempt to follow the reference failed
+      EndpointState::kLoading;   // whether what the reference names now is what answers
+  std::string wanted_version;    // empty until the reference was resolved
+  std::string error;             // why the last attempt to follow the reference failed; or what
+                                 // holds of the overdue runs
+  std::size_t overdue_runs = 0;  // that go on past their time, as nothing can end them
   std::shared_ptr<const LiveModel> live;  // what answers; null before the first load
   // Requests since `counted_from`: when the endpoint was created, or this server started.
   Instant counted_from;
@@ -103,6 +110,7 @@ class Endpoints {
  public:
   static constexpr double kInlineMicros = 1000;
   static constexpr std::size_t kRunThreads = 16;
+  static constexpr std::size_t kRunsOfOne = kRunThreads / 2;  // at a time, of one endpoint
   static constexpr std::size_t kLoadThreads = 4;
 
   struct Ports {
@@ -140,7 +148,9 @@ class Endpoints {
   // said.
   Status start();
 
-  // Errors: kInvalidArgument, kAlreadyExists, kNotFound when the reference names nothing now.
+  // From then on the server follows the reference by itself, whatever becomes of the caller.
+  // Errors: kInvalidArgument, kAlreadyExists, kPermissionDenied for who may not read models,
+  // kNotFound when the reference names nothing now.
   Task<Result<EndpointInfo>> create(const kernel::Caller& caller, std::string name,
                                     std::string model_ref);
   // Errors: kNotFound. Runs that are not done are ended, and so is a load.
@@ -159,8 +169,10 @@ class Endpoints {
                                                 std::string_view version = {}) const;
 
   // `backing` keeps alive what the inputs look at. Errors: kResourceExhausted when the prediction
-  // log cannot take more, kDeadlineExceeded when the model took longer than a run may, kNotFound
-  // when the endpoint was deleted meanwhile; what the model said.
+  // log cannot take more or too many wait, kUnavailable while overdue runs hold all that the
+  // endpoint may have at a time, kDeadlineExceeded when the model took longer than a run may or its
+  // turn did not come in that time, kNotFound when the endpoint was deleted meanwhile; what the
+  // model said.
   Task<Result<Answer>> predict(std::shared_ptr<const LiveModel> model, Inputs inputs,
                                std::shared_ptr<const std::string> backing = nullptr);
 
@@ -177,10 +189,14 @@ class Endpoints {
   Task<void> watch();
   Task<void> follow(std::shared_ptr<Endpoint> endpoint);
   Task<Status> bring_up(std::shared_ptr<Endpoint> endpoint);
-  Task<Status> swap(std::shared_ptr<Endpoint> endpoint, kernel::Caller owner,
-                    const ResolvedModel& model, std::shared_ptr<LiveModel> fresh);
+  kernel::Caller follower(const Endpoint& endpoint) const;
+  Task<Status> swap(std::shared_ptr<Endpoint> endpoint, const ResolvedModel& model,
+                    std::shared_ptr<LiveModel> fresh);
+  Status record_deployment(kernel::Writer& writer, const Endpoint& endpoint,
+                           const ResolvedModel& model, std::int64_t deployment, Instant now) const;
   Result<std::shared_ptr<LiveModel>> load(const Endpoint& endpoint, const ResolvedModel& model);
   void wake(const std::shared_ptr<Endpoint>& endpoint);
+  std::shared_ptr<RunLane> lane_of(const Key& key);
   void publish_routing();
   Error taken(const ProjectId& project, const std::string& name) const;
   Error not_answering(const ProjectId& project, std::string_view name) const;
@@ -190,8 +206,9 @@ class Endpoints {
   std::vector<ModelEngine*> engines_;
   ModelCache cache_;
 
-  mutable std::mutex mutex_;  // over endpoints_ and their mutable parts
+  mutable std::mutex mutex_;  // over endpoints_ with their mutable parts, and lanes_
   std::map<Key, std::shared_ptr<Endpoint>> endpoints_;
+  std::map<Key, std::weak_ptr<RunLane>> lanes_;
   mutable std::mutex routing_mutex_;  // held for a copy of the pointer, by readers and the writer
   std::shared_ptr<const Routing> routing_;
   Signal settled_;  // an endpoint is no longer loading

@@ -20,7 +20,8 @@ inline constexpr std::chrono::seconds kRetryAfter{30};
 // Endpoints::mutex_.
 struct Endpoints::Endpoint {
   Endpoint(std::string endpoint_project, std::string endpoint_name, ModelRef model_ref,
-           std::string owner_name, Instant made, Instant now, metrics::Registry& registry)
+           std::string owner_name, Instant made, Instant now, metrics::Registry& registry,
+           std::shared_ptr<RunLane> run_lane)
       : project(std::move(endpoint_project)),
         name(std::move(endpoint_name)),
         ref(std::move(model_ref)),
@@ -28,6 +29,7 @@ struct Endpoints::Endpoint {
         created(made),
         counted_from(now),
         meters(make_meters(registry, project, name)),
+        lane(std::move(run_lane)),
         answered_before(meters.answered.value()),
         refused_before(meters.refused.value()),
         failed_before(meters.failed.value()) {}
@@ -39,6 +41,7 @@ struct Endpoints::Endpoint {
   const Instant created;
   const Instant counted_from;
   EndpointMeters meters;
+  const std::shared_ptr<RunLane> lane;
   // What an endpoint of the same name, deleted since, has counted.
   const std::uint64_t answered_before, refused_before, failed_before;
   std::stop_source ended;  // it was deleted: its runs and loads end

@@ -1,5 +1,3 @@
-#include <fmt/format.h>
-
 #include "base/bytes.hpp"
 #include "base/log.hpp"
 #include "platform/deployment/deployment.hpp"
@@ -90,20 +88,19 @@ Task<void> Endpoints::follow(std::shared_ptr<Endpoint> endpoint) {
   }
 }
 
+// Following is the server's own act. It needs the rights of nobody: to make the endpoint took the
+// right to read the model, and whoever moves the alias needs the right to that.
+kernel::Caller Endpoints::follower(const Endpoint& endpoint) const {
+  auto caller = ports_.identity.system_caller();
+  caller.project = ProjectId(endpoint.project);
+  return caller;
+}
+
 // Makes what the reference names now the version that answers. When the reference cannot be
-// followed (its owner may have been disabled meanwhile) and nothing answers yet, the version that
-// answered before the server was restarted does.
+// followed and nothing answers yet, the version that answered before the server was restarted does.
 Task<Status> Endpoints::bring_up(std::shared_ptr<Endpoint> endpoint) {
-  auto owner = ports_.identity.act_as(endpoint->owner, ProjectId(endpoint->project));
-  Result<ResolvedModel> resolved = Error(Code::kUnavailable, "not asked for yet");
-  if (owner) {
-    resolved = co_await ports_.models.resolve(*owner, endpoint->ref);
-  } else {
-    resolved = owner.error().wrap(
-        fmt::format("the endpoint's owner '{}' cannot be used", endpoint->owner));
-    owner = ports_.identity.system_caller();
-    owner->project = ProjectId(endpoint->project);
-  }
+  const auto caller = follower(*endpoint);
+  auto resolved = co_await ports_.models.resolve(caller, endpoint->ref);
   std::string recorded;
   {
     const std::lock_guard lock(mutex_);
@@ -129,7 +126,7 @@ Task<Status> Endpoints::bring_up(std::shared_ptr<Endpoint> endpoint) {
     if (!resolved) co_return status;
     resolved->version = endpoint->recorded_version;
   } else {
-    auto fetched = co_await cache_.fetch(ports_.models, *owner, *resolved);
+    auto fetched = co_await cache_.fetch(ports_.models, caller, *resolved);
     if (!fetched) co_return std::move(fetched).error();
   }
   auto open = [&] {
@@ -138,7 +135,7 @@ Task<Status> Endpoints::bring_up(std::shared_ptr<Endpoint> endpoint) {
   };
   auto fresh = co_await loads_.run(open);
   if (!fresh) co_return std::move(fresh).error();
-  STRATA_CO_TRY(co_await swap(endpoint, *owner, *resolved, *fresh));
+  STRATA_CO_TRY(co_await swap(endpoint, *resolved, *fresh));
   co_return status;
 }
 
@@ -168,6 +165,7 @@ Result<std::shared_ptr<LiveModel>> Endpoints::load(const Endpoint& endpoint,
   live->runs_inline = opened->runner->interface().steady_cost && *micros < kUnknownCost;
   live->loaded = ports_.clock.now();
   live->ended = endpoint.ended.get_token();
+  live->lane = endpoint.lane;
   live->meters =
       std::shared_ptr<const EndpointMeters>(std::make_shared<EndpointMeters>(endpoint.meters));
   return live;
@@ -175,8 +173,8 @@ Result<std::shared_ptr<LiveModel>> Endpoints::load(const Endpoint& endpoint,
 
 // Records the new version and lets it answer. The same version as before a restart is no new
 // deployment.
-Task<Status> Endpoints::swap(std::shared_ptr<Endpoint> endpoint, kernel::Caller owner,
-                             const ResolvedModel& model, std::shared_ptr<LiveModel> fresh) {
+Task<Status> Endpoints::swap(std::shared_ptr<Endpoint> endpoint, const ResolvedModel& model,
+                             std::shared_ptr<LiveModel> fresh) {
   const Instant now = ports_.clock.now();
   std::int64_t deployment = 0;
   auto record = [&](kernel::Writer& writer) -> Status {
@@ -185,42 +183,19 @@ Task<Status> Endpoints::swap(std::shared_ptr<Endpoint> endpoint, kernel::Caller 
     if (!known) return std::move(known).error();
     if (!*known) return not_found("the endpoint was deleted while its model was loaded");
     auto last = writer.first(
-        "SELECT deployment, version, package_digest, since FROM deployments WHERE project = ? AND "
-        "endpoint "
-        "= ? "
-        "ORDER BY deployment DESC LIMIT 1",
+        "SELECT deployment, version, package_digest, since, moved_by FROM deployments WHERE "
+        "project = ? AND endpoint = ? ORDER BY deployment DESC LIMIT 1",
         {endpoint->project, endpoint->name});
     if (!last) return std::move(last).error();
-    if (*last) {
-      const auto& row = **last;
-      deployment = row.integer(0);
-      const bool same = row.text(1) == model.version && row.text(2) == model.package_digest;
-      if (same && row.integer(3) >= (*known)->integer(0)) return {};
+    fresh->moved_by = model.moved_by;
+    deployment = *last ? (**last).integer(0) : 0;
+    const bool same =
+        *last && (**last).text(1) == model.version && (**last).text(2) == model.package_digest;
+    if (same && (**last).integer(3) >= (*known)->integer(0)) {
+      fresh->moved_by = (**last).text(4);
+      return {};
     }
-    ++deployment;
-    auto added = writer.execute("INSERT INTO deployments VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                                {endpoint->project, endpoint->name, deployment, model.name,
-                                 model.version, model.digest, model.package_digest, now.micros});
-    if (!added) return std::move(added).error();
-    const kernel::NodeRef from{"model", model.name, model.version};
-    const kernel::NodeRef to{"endpoint", endpoint->name, std::to_string(deployment)};
-    const Json facts = Json::object({{"model", model.name},
-                                     {"model_version", model.version},
-                                     {"reference", endpoint->ref.to_string()}});
-    const kernel::LineageNode source{from, model.digest, "", now, Json::object()};
-    const kernel::LineageNode node{to, model.digest, endpoint->owner, now, facts};
-    const kernel::LineageEdge edge{from, to, "deployed", now};
-    STRATA_TRY(ports_.lineage.report(writer, owner.project, source));
-    STRATA_TRY(ports_.lineage.report(writer, owner.project, node));
-    STRATA_TRY(ports_.lineage.report(writer, owner.project, edge));
-    const Json detail = Json::object({{"model", model.name},
-                                      {"version", model.version},
-                                      {"digest", model.digest},
-                                      {"deployment", deployment}});
-    STRATA_TRY(ports_.audit.record(writer, owner, "endpoint.deploy", "endpoint:" + endpoint->name,
-                                   detail));
-    return ports_.events.publish(writer, owner.project, "endpoint.deployed",
-                                 "endpoint:" + endpoint->name, detail);
+    return record_deployment(writer, *endpoint, model, ++deployment, now);
   };
   STRATA_CO_TRY(co_await ports_.records.write(record));
   fresh->identity = std::make_shared<const ModelIdentity>(
@@ -233,6 +208,40 @@ Task<Status> Endpoints::swap(std::shared_ptr<Endpoint> endpoint, kernel::Caller 
   endpoint->recorded_package = model.package_digest;
   publish_routing();
   co_return Status();
+}
+
+// As the server's act, with the name of who moved the alias.
+Status Endpoints::record_deployment(kernel::Writer& writer, const Endpoint& endpoint,
+                                    const ResolvedModel& model, std::int64_t deployment,
+                                    Instant now) const {
+  const auto caller = follower(endpoint);
+  auto added = writer.execute(
+      "INSERT INTO deployments (project, endpoint, deployment, model, version, "
+      "digest, package_digest, since, moved_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      {endpoint.project, endpoint.name, deployment, model.name, model.version, model.digest,
+       model.package_digest, now.micros, model.moved_by});
+  if (!added) return std::move(added).error();
+  const Json moved_by = model.moved_by.empty() ? Json() : Json(model.moved_by);
+  const kernel::NodeRef from{"model", model.name, model.version};
+  const kernel::NodeRef to{"endpoint", endpoint.name, std::to_string(deployment)};
+  const Json facts = Json::object({{"model", model.name},
+                                   {"model_version", model.version},
+                                   {"reference", endpoint.ref.to_string()},
+                                   {"moved_by", moved_by}});
+  const kernel::LineageNode source{from, model.digest, "", now, Json::object()};
+  const kernel::LineageNode node{to, model.digest, endpoint.owner, now, facts};
+  const kernel::LineageEdge edge{from, to, "deployed", now};
+  STRATA_TRY(ports_.lineage.report(writer, caller.project, source));
+  STRATA_TRY(ports_.lineage.report(writer, caller.project, node));
+  STRATA_TRY(ports_.lineage.report(writer, caller.project, edge));
+  const Json detail = Json::object({{"model", model.name},
+                                    {"version", model.version},
+                                    {"digest", model.digest},
+                                    {"deployment", deployment},
+                                    {"moved_by", moved_by}});
+  const std::string subject = "endpoint:" + endpoint.name;
+  STRATA_TRY(ports_.audit.record(writer, caller, "endpoint.deploy", subject, detail));
+  return ports_.events.publish(writer, caller.project, "endpoint.deployed", subject, detail);
 }
 
 }  // namespace strata::platform::deployment

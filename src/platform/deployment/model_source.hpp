@@ -30,6 +30,7 @@ struct ResolvedModel {
   std::string digest;          // of what the model is: the same for two loggings of the same model
   std::string package_digest;  // models::package_digest() of the files: of all bytes
   std::string run_id;          // the run that logged it; may be empty
+  std::string moved_by;        // who let the alias name it; empty without an alias
   std::string root;            // where the source keeps it; only the source reads this
   std::vector<models::ModelFile> files;
 };
@@ -38,7 +39,8 @@ struct ResolvedModel {
 class ModelSource {
  public:
   virtual ~ModelSource() = default;
-  // What the reference names for this caller. Errors: kNotFound, kPermissionDenied.
+  // What the reference names in the caller's project. Errors: kNotFound; kInvalidArgument when it
+  // names no version of a registered model.
   virtual Task<Result<ResolvedModel>> resolve(const kernel::Caller& caller,
                                               const ModelRef& ref) = 0;
   // The content of one of its files.

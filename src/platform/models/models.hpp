@@ -108,6 +108,7 @@ struct Resolved {
   std::string owner;
   std::string root;              // path of the directory in the artifact store
   std::vector<ModelFile> files;  // by path
+  std::string moved_by;          // who let the alias name it; empty without an alias
 };
 
 inline constexpr std::int64_t kMaxModelsPerPage = 1000;

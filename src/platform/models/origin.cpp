@@ -105,6 +105,18 @@ Result<Version> find_addressed(Reader& reader, const ProjectId& project,
   return load_version(reader, project, address.name, (*row)->integer(0));
 }
 
+// Who let the alias name what it names now.
+Result<std::string> mover_of(Reader& reader, const ProjectId& project,
+                             const ModelAddress& address) {
+  if (address.alias.empty()) return std::string();
+  auto row = reader.first(
+      "SELECT actor FROM alias_moves WHERE project = ? AND name = ? AND alias = ? ORDER BY number "
+      "DESC LIMIT 1",
+      {project.str(), address.name, address.alias});
+  if (!row) return std::move(row).error();
+  return *row ? (*row)->text(0) : std::string();
+}
+
 // Finds what a version's source stands for, and refuses sources that belong to another run or model
 // than the draft says, or to none.
 class OriginFinder {
@@ -236,6 +248,7 @@ class VerifiedSource final : public ByteSource {
 
 std::string package_digest(const std::vector<ModelFile>& files) {
   std::vector<const ModelFile*> sorted;
+  sorted.reserve(files.size());
   for (const auto& file : files)
     sorted.push_back(&file);
   std::sort(sorted.begin(), sorted.end(),
@@ -305,10 +318,12 @@ Task<Result<Resolved>> Models::resolve(const Caller& caller, std::string uri) {
     if (!version) return std::move(version).error();
     auto files = load_manifest(reader, caller.project, version->package_digest);
     if (!files) return std::move(files).error();
+    auto mover = mover_of(reader, caller.project, *address);
+    if (!mover) return std::move(mover).error();
     location = version->download_uri;
-    resolved = {version->name,    version->version,  version->digest, version->package_digest,
-                version->run_id,  version->model_id, version->owner,  "",
-                std::move(*files)};
+    resolved = {version->name,     version->version,  version->digest, version->package_digest,
+                version->run_id,   version->model_id, version->owner,  "",
+                std::move(*files), *std::move(mover)};
     return {};
   };
   STRATA_CO_TRY(co_await records_.read(load));

@@ -223,8 +223,8 @@ Task<Result<Page<Run>>> Tracking::search_runs(const Caller& caller, SearchReques
   if (experiments.size() == 1) {
     query->where("e.experiment_id = ?", std::move(experiments));
   } else {
-    query->where(fmt::format("e.experiment_id IN ({})", search::placeholders(experiments.size())),
-                 std::move(experiments));
+    const auto places = search::placeholders(experiments.size());
+    query->where(fmt::format("e.experiment_id IN ({})", places), std::move(experiments));
   }
   if (request.view != View::kAll) query->where("e.deleted = ?", {request.view == View::kDeleted});
   auto find = [&](Reader& reader) -> Result<Page<Run>> {

@@ -108,6 +108,8 @@ struct PutOptions {
   // The key must have its place in a tree of files beside all others: no key below it, and none
   // that is one of its folders. S3 itself knows no folders.
   bool in_tree = false;
+  // What else belongs into the commit that makes the object; its error undoes that.
+  std::function<Status(kernel::Writer&, const ObjectInfo&)> also{};
 };
 
 // Bytes first..last, or the last `last` ones when `first` is absent (RFC 9110, 14.1.2).

@@ -34,6 +34,7 @@ class Hashes {
   std::string sha256() { return sha256_.finish(); }
   std::vector<std::pair<ChecksumKind, std::string>> checksums() {
     std::vector<std::pair<ChecksumKind, std::string>> out;
+    out.reserve(checksums_.size());
     for (auto& sum : checksums_)
       out.emplace_back(sum.kind(), sum.finish());
     return out;
@@ -150,7 +151,9 @@ Task<Result<ObjectInfo>> Lake::put(const Caller& caller, const ObjectName& name,
   stored.blobs = received->refs();
   const auto commit = [&](Writer& writer) -> Result<ObjectInfo> {
     if (options.in_tree) STRATA_TRY(has_place(writer));
-    return commit_object(writer, caller, name, stored, options.when);
+    auto made = commit_object(writer, caller, name, stored, options.when);
+    if (made && options.also) STRATA_TRY(options.also(writer, *made));
+    return made;
   };
   auto info = co_await ports_.records.write(commit);
   if (info) received->keep();

@@ -20,6 +20,7 @@ struct Lake::Received {
 
   std::vector<BlobRef> refs() const {
     std::vector<BlobRef> out;
+    out.reserve(blobs.size());
     for (const auto& blob : blobs)
       out.push_back(blob.ref());
     return out;

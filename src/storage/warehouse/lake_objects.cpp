@@ -48,7 +48,8 @@ Task<Result<LakeObject>> LakeObjects::materialise(const kernel::Caller& caller,
 }
 
 Task<Result<LakeObject>> LakeObjects::store(const kernel::Caller& caller, const std::string& bucket,
-                                            const std::string& key, const std::string& path) {
+                                            const std::string& key, const std::string& path,
+                                            const Also& also) {
   const auto name = lake::ObjectName::make(bucket, key);
   if (!name) co_return name.error();
   auto open = [&] {
@@ -59,6 +60,9 @@ Task<Result<LakeObject>> LakeObjects::store(const kernel::Caller& caller, const 
   const auto source = file_source(std::move(*file), pool_);
   lake::PutOptions options;
   options.facts.content_type = content_type_of(key);
+  options.also = [&](kernel::Writer& writer, const lake::ObjectInfo& made) {
+    return also(writer, {bucket, key, made.size, made.digest});
+  };
   auto info = co_await lake_.put(caller, *name, *source, std::move(options));
   if (!info) co_return std::move(info).error();
   co_return LakeObject{bucket, key, info->size, std::move(info->digest)};

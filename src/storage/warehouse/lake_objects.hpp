@@ -17,7 +17,8 @@ class LakeObjects final : public ObjectAccess {
   Task<Result<LakeObject>> materialise(const kernel::Caller& caller, const std::string& bucket,
                                        const std::string& key, const std::string& path) override;
   Task<Result<LakeObject>> store(const kernel::Caller& caller, const std::string& bucket,
-                                 const std::string& key, const std::string& path) override;
+                                 const std::string& key, const std::string& path,
+                                 const Also& also) override;
 
  private:
   lake::Lake& lake_;

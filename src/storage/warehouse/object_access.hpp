@@ -1,11 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "base/result.hpp"
 #include "kernel/identity/identity.hpp"
+#include "kernel/records/records.hpp"
 #include "runtime/task.hpp"
 
 namespace strata::storage::warehouse {
@@ -32,9 +34,12 @@ class ObjectAccess {
   virtual Task<Result<LakeObject>> materialise(const kernel::Caller& caller,
                                                const std::string& bucket, const std::string& key,
                                                const std::string& path) = 0;
+  // What else belongs into the commit that makes an object; its error undoes that.
+  using Also = std::function<Status(kernel::Writer&, const LakeObject&)>;
   // Stores the local file as a new version of the object.
   virtual Task<Result<LakeObject>> store(const kernel::Caller& caller, const std::string& bucket,
-                                         const std::string& key, const std::string& path) = 0;
+                                         const std::string& key, const std::string& path,
+                                         const Also& also) = 0;
 };
 
 }  // namespace strata::storage::warehouse

@@ -288,35 +288,56 @@ Task<Result<void>> Warehouse::materialise(std::shared_ptr<Run> run) {
 }
 
 // COPY ... TO wrote files, or folders of them: they become objects once the script has committed.
-Task<Result<void>> Warehouse::store_outputs(std::shared_ptr<Run> run) {
-  for (const auto& output : run->outputs) {
+Result<std::vector<Warehouse::WrittenFile>> Warehouse::written_files(const Run& run) const {
+  std::vector<WrittenFile> files;
+  for (const auto& output : run.outputs) {
     const std::string base = data_ + "/" + output.path;
-    std::vector<std::pair<std::string, std::string>> files;  // path, key
-    auto find = [&]() -> Status {
-      std::error_code fault;
-      if (!fs::is_directory(base, fault)) {
-        files.emplace_back(base, output.target.key);
-        return {};
-      }
-      for (const auto& entry : fs::recursive_directory_iterator(base, fault)) {
-        if (!entry.is_regular_file()) continue;
-        files.emplace_back(
-            entry.path().string(),
-            output.target.key + "/" + fs::relative(entry.path(), base).generic_string());
-      }
-      if (fault) return from_errno(fault.value(), "list", "written files");
-      return {};
-    };
-    STRATA_CO_TRY(co_await ports_.pool.run(find));
-    std::sort(files.begin(), files.end());
-    for (const auto& [path, key] : files) {
-      auto stored = co_await ports_.objects.store(run->caller, output.target.bucket, key, path);
-      if (!stored) {
-        co_return stored.error().wrap("the statement ran, but s3://" + output.target.bucket + "/" +
-                                      key + " could not be written");
-      }
-      run->facts[output.statement].objects_written.push_back(std::move(*stored));
+    const std::string& bucket = output.target.bucket;
+    const std::string& key = output.target.key;
+    std::error_code fault;
+    if (!fs::is_directory(base, fault)) {
+      files.push_back({output.statement, bucket, key, base});
+      continue;
     }
+    const auto first = static_cast<std::ptrdiff_t>(files.size());
+    for (const auto& entry : fs::recursive_directory_iterator(base, fault)) {
+      if (!entry.is_regular_file()) continue;
+      const std::string below = fs::relative(entry.path(), base).generic_string();
+      files.push_back({output.statement, bucket, key + "/" + below, entry.path().string()});
+    }
+    if (fault) return from_errno(fault.value(), "list", "written files");
+    std::sort(files.begin() + first, files.end(),
+              [](const auto& a, const auto& b) { return a.path < b.path; });
+  }
+  return files;
+}
+
+// Each object is told of in the commit that makes it, and all that the query did in that of the
+// last one: whatever dies in between, none is there without its sources.
+Task<Result<void>> Warehouse::store_outputs(std::shared_ptr<Run> run) {
+  auto find = [&] {
+    return written_files(*run);
+  };
+  auto files = co_await ports_.pool.run(find);
+  if (!files) co_return std::move(files).error();
+  measure(*run);
+  QueryOutcome outcome = outcome_of(*run);
+  outcome.info.state = "finished";
+  const RecordPorts ports{ports_.audit, ports_.events, ports_.lineage};
+  for (const auto& file : *files) {
+    const bool last = &file == &files->back();
+    const bool first = !std::exchange(outcome.statements[file.statement].wrote_objects, true);
+    const ObjectAccess::Also also = [&](kernel::Writer& writer, const LakeObject& made) -> Status {
+      STRATA_TRY(commit_object(writer, ports, outcome, file.statement, made, first));
+      return last ? commit_outcome(writer, ports, outcome) : Status();
+    };
+    auto stored =
+        co_await ports_.objects.store(run->caller, file.bucket, file.key, file.path, also);
+    if (!stored) {
+      co_return stored.error().wrap("the statement ran, but s3://" + file.bucket + "/" + file.key +
+                                    " could not be written");
+    }
+    run->facts[file.statement].wrote_objects = true;
   }
   co_return Result<void>();
 }

@@ -343,7 +343,7 @@ class Analyser {
     }
     out_.head = "CREATE " + upper(kind);
     ++i;
-    out_.if_missing = skip(i, {"if", "not", "exists"});
+    out_.conditional = skip(i, {"if", "not", "exists"});
     if (temporary) return {};
     if (kind == "table" || kind == "view") write_to(i, false);
     if (kind == "schema" && at(i).value == kSystemSchema) {
@@ -364,7 +364,7 @@ class Analyser {
       return refuse(i, upper(word) + " " + upper(kind) + " is not available");
     out_.head = upper(word) + " " + upper(kind);
     ++i;
-    skip(i, {"if", "exists"});
+    out_.conditional = skip(i, {"if", "exists"}) || (word == "alter" && changes_if_exists(i));
     if (word == "drop" && kind == "schema" && at(i).value == kSystemSchema) {
       return refuse(i, "the schema 'strata' is the server's own");
     }
@@ -377,9 +377,18 @@ class Analyser {
       write_to(i, false);
     }
     if (word == "alter" && skip(i, {"rename", "to"}) && at(i).is_name()) {
-      out_.writes.push_back({{table->schema, at(i).value}, true, *table});
+      out_.writes.push_back({{table->schema, at(i).value}, true, table});
     }
     return {};
+  }
+
+  // ALTER TABLE t ADD COLUMN IF NOT EXISTS ..., DROP COLUMN IF EXISTS ...
+  bool changes_if_exists(std::size_t i) const {
+    for (; i < last_; ++i) {
+      std::size_t j = i;
+      if (skip(j, {"if", "not", "exists"}) || skip(j, {"if", "exists"})) return true;
+    }
+    return false;
   }
 
   Status copy(std::size_t i) {

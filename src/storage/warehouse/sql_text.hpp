@@ -65,7 +65,7 @@ struct Statement {
   bool changes = false;                 // tables, other definitions or the lake
   bool defines = false;                 // creates, alters or drops something
   bool transaction = false;             // BEGIN, COMMIT and their kin
-  bool if_missing = false;              // CREATE ... IF NOT EXISTS
+  bool conditional = false;             // by IF EXISTS or IF NOT EXISTS, it may define nothing
   std::vector<TableWrite> writes;       // tables and views that it changes
   std::vector<LakePath> reads;          // lake objects that it reads
   std::vector<FileNames> file_names;    // calls that tell which files they read

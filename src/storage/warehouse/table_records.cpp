@@ -169,7 +169,7 @@ Status add_commit(QueryOutcome& outcome, const CommitRecord& commit) {
     auto note = parse_json(commit.notes[i]);
     if (!note) return note.error().wrap("the note of a statement cannot be read");
     auto& statement = outcome.statements[index];
-    statement = {note->text("head"), note->text("sql"), {}, {}};
+    statement = {note->text("head"), note->text("sql"), {}, false};
     const Json& objects = (*note)["objects"];
     for (std::size_t k = 0; k < objects.size(); ++k) {
       const Json& object = objects.as_array()[k];
@@ -183,7 +183,7 @@ Status add_commit(QueryOutcome& outcome, const CommitRecord& commit) {
   outcome.ended = commit.committed;
   auto note = parse_json(commit.note);
   if (!note) return note.error().wrap("the note of a commit cannot be read");
-  // Files that it was to write to the lake are lost with the one who would have stored them.
+  // Files that it was still to write to the lake are lost with the one who would have stored them.
   if (commit.last && !note->boolean("outputs")) {
     outcome.info.state = "finished";
     outcome.info.error.clear();
@@ -217,29 +217,38 @@ class Report {
     for (const auto& write : effect_.writes) {
       if (!write.table.exists) STRATA_TRY(dropped(write.table));
     }
-    const bool made = !statement_.objects_written.empty() ||
+    const bool made = statement_.wrote_objects ||
                       std::any_of(effect_.writes.begin(), effect_.writes.end(),
                                   [](const auto& write) { return write.table.exists; });
     // Nothing follows from a query that only looked; what a step of a pipeline saw, its work may
     // rest upon.
     if (!made)
       return outcome_.caller.task.empty() ? Status() : reads({"task", outcome_.caller.task, ""});
+    STRATA_TRY(statement());
+    for (const auto& write : effect_.writes) {
+      if (write.table.exists) STRATA_TRY(written(write));
+    }
+    return {};
+  }
+
+  Status object(const LakeObject& object, bool first) {
+    STRATA_TRY(audit_one("object.copy", object_ref(object)));
+    if (first) STRATA_TRY(statement());
+    return edge(query_, object_ref(object), "wrote");
+  }
+
+ private:
+  // The statement itself and what it was made from.
+  Status statement() {
     LineageNode node{
         query_, "", outcome_.info.user, outcome_.ended,
         Json::object({{"sql", statement_.sql.substr(0, 4000)}, {"statement", statement_.head}})};
     STRATA_TRY(lineage_.report(writer_, outcome_.project, node));
     if (!outcome_.caller.task.empty())
       STRATA_TRY(edge({"task", outcome_.caller.task, ""}, query_, "ran"));
-    STRATA_TRY(reads(query_));
-    for (const auto& write : effect_.writes) {
-      if (write.table.exists) STRATA_TRY(written(write));
-    }
-    for (const auto& object : statement_.objects_written)
-      STRATA_TRY(edge(query_, object_ref(object), "wrote"));
-    return {};
+    return reads(query_);
   }
 
- private:
   // "CREATE TABLE" is "table.create"; what is no table or view is told by its query, whose text the
   // history keeps.
   Status audit() {
@@ -248,8 +257,6 @@ class Report {
       const NodeRef ref = table_ref(table.schema, table.name, table.version);
       STRATA_TRY(audit_one(table.kind + "." + words[0], ref));
     }
-    for (const auto& object : statement_.objects_written)
-      STRATA_TRY(audit_one("object.copy", object_ref(object)));
     const bool defines = words[0] == "create" || words[0] == "drop" || words[0] == "alter";
     if (!defines || words.size() < 2 || words[1] == "table" || words[1] == "view") return {};
     return audit_one(words[1] + "." + words[0], query_);
@@ -347,6 +354,17 @@ Status insert_query(kernel::Writer& writer, const ProjectId& project, const Quer
   return {};
 }
 
+Status commit_object(kernel::Writer& writer, const RecordPorts& ports, const QueryOutcome& outcome,
+                     std::size_t statement, const LakeObject& object, bool first) {
+  const auto number = static_cast<int>(statement);
+  const auto effect = std::find_if(
+      outcome.effects.begin(), outcome.effects.end(),
+      [number](const StatementEffect& candidate) { return candidate.statement == number; });
+  if (effect == outcome.effects.end())
+    return internal("the SQL engine did not tell what a statement read that wrote an object");
+  return Report(writer, ports, outcome, *effect).object(object, first);
+}
+
 Status commit_outcome(kernel::Writer& writer, const RecordPorts& ports,
                       const QueryOutcome& outcome) {
   auto before =
@@ -357,19 +375,13 @@ Status commit_outcome(kernel::Writer& writer, const RecordPorts& ports,
   const bool settled = *before && (*before)->integer(0) != 0;
   if (settled && !outcome.whole && (*before)->text(1) == "finished") return {};
   STRATA_TRY(insert_query(writer, outcome.project, outcome.info));
-  if (!outcome.whole) return {};
+  if (!outcome.whole || settled) return {};
   STRATA_TRY(mark_settled(writer, outcome.project, outcome.info.id));
   for (const auto& effect : outcome.effects) {
     if (effect.statement < 0 ||
         static_cast<std::size_t>(effect.statement) >= outcome.statements.size())
       continue;
-    if (!settled) {
-      STRATA_TRY(Report(writer, ports, outcome, effect).run());
-    } else if (!outcome.statements[static_cast<std::size_t>(effect.statement)]
-                    .objects_written.empty()) {
-      const StatementEffect objects{effect.statement, effect.reads, {}};
-      STRATA_TRY(Report(writer, ports, outcome, objects).run());
-    }
+    STRATA_TRY(Report(writer, ports, outcome, effect).run());
   }
   return {};
 }
@@ -452,8 +464,8 @@ Result<std::vector<TableVersion>> reconcile_tables(kernel::Writer& writer, const
 Status close_lost_queries(kernel::Writer& writer, const ProjectId& project) {
   auto done = writer.execute(
       "UPDATE warehouse_queries SET state = 'unknown', error = 'the server ended while this "
-      "statement ran; its changes "
-      "are either all there or not at all', error_code = 'unavailable' WHERE state = 'running' "
+      "statement ran; its changes of tables are either all there or not at all, and lineage names "
+      "the objects that it wrote', error_code = 'unavailable' WHERE state = 'running' "
       "AND project = ?",
       {project.str()});
   if (!done) return std::move(done).error();

@@ -18,7 +18,7 @@ struct StatementFacts {
   std::string head;  // "CREATE TABLE"
   std::string sql;
   std::vector<LakeObject> objects_read;
-  std::vector<LakeObject> objects_written;
+  bool wrote_objects = false;  // each was told of when it was made
 };
 
 // What a query leaves behind, for the records.
@@ -42,6 +42,10 @@ struct RecordPorts {
 // Rows of warehouse_queries and warehouse_tables. All calls belong into a read or write of the
 // records.
 Status insert_query(kernel::Writer& writer, const ProjectId& project, const QueryInfo& info);
+// The edge and the audit entry of one object that a statement made; with the first one, what the
+// statement read. Belongs into the write that makes the object.
+Status commit_object(kernel::Writer& writer, const RecordPorts& ports, const QueryOutcome& outcome,
+                     std::size_t statement, const LakeObject& object, bool first);
 // History, versions, lineage, audit log and events of one query.
 Status commit_outcome(kernel::Writer& writer, const RecordPorts& ports,
                       const QueryOutcome& outcome);

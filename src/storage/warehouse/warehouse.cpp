@@ -199,7 +199,7 @@ Task<Result<void>> Warehouse::prepare(std::shared_ptr<Run> run) {
     run->facts.push_back({statement.head,
                           request.sql.substr(statement.begin, statement.end - statement.begin),
                           {},
-                          {}});
+                          false});
     if (statement.changes && !run->caller.may(Permission::kLakeWrite)) {
       const Error why = kernel::lacks_permission(run->caller, Permission::kLakeWrite);
       co_return Error(Code::kPermissionDenied,
@@ -274,7 +274,7 @@ Task<Result<void>> Warehouse::begin(std::shared_ptr<Run> run) {
                                         statement.returns_rows,
                                         statement.transaction,
                                         statement.head.starts_with("DROP "),
-                                        statement.if_missing,
+                                        statement.conditional,
                                         {},
                                         note_of(run->facts[i])};
     for (const auto& write : statement.writes) {
@@ -533,15 +533,8 @@ Task<Result<void>> Warehouse::finish(std::shared_ptr<Run> run, std::optional<Err
       log::warn("warehouse.folder", Json::object({{"error", removed.error().message}}));
     }
   }
+  measure(*run);
   auto& info = run->info;
-  info.elapsed_us =
-      std::chrono::duration_cast<std::chrono::microseconds>(ports_.clock.steady() - run->began)
-          .count();
-  info.rows = run->done.rows;
-  info.cpu_ms = run->done.cpu_ms;
-  if (ports_.cost)
-    info.cost =
-        ports_.cost(std::chrono::microseconds(static_cast<std::int64_t>(info.cpu_ms * 1000)));
   info.state = !error ? "finished" : error->code == Code::kCancelled ? "cancelled" : "failed";
   if (error) {
     info.error = error->message;
@@ -557,6 +550,19 @@ Task<Result<void>> Warehouse::finish(std::shared_ptr<Run> run, std::optional<Err
   }
   leave(*run);
   co_return recorded;
+}
+
+// What the query took so far.
+void Warehouse::measure(Run& run) const {
+  auto& info = run.info;
+  info.elapsed_us =
+      std::chrono::duration_cast<std::chrono::microseconds>(ports_.clock.steady() - run.began)
+          .count();
+  info.rows = run.done.rows;
+  info.cpu_ms = run.done.cpu_ms;
+  if (ports_.cost)
+    info.cost =
+        ports_.cost(std::chrono::microseconds(static_cast<std::int64_t>(info.cpu_ms * 1000)));
 }
 
 Task<void> Warehouse::abandon(std::shared_ptr<Run> run) {

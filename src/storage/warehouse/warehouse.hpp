@@ -183,7 +183,15 @@ class Warehouse {
                                              LakePath path, std::size_t number);
   Task<Result<std::string>> prepare_output(std::shared_ptr<Run> run, std::size_t statement,
                                            LakePath target, std::size_t number);
+  struct WrittenFile {
+    std::size_t statement = 0;
+    std::string bucket;
+    std::string key;
+    std::string path;
+  };
+  Result<std::vector<WrittenFile>> written_files(const Run& run) const;
   Task<Result<void>> store_outputs(std::shared_ptr<Run> run);
+  void measure(Run& run) const;
   Task<Result<bool>> advance(std::shared_ptr<Run> run);
   Task<Result<void>> finish(std::shared_ptr<Run> run, std::optional<Error> error);
   Task<void> abandon(std::shared_ptr<Run> run);

@@ -330,6 +330,34 @@ def test_a_graph_that_wants_more_memory_than_there_is_fails_to_load(hostile, unt
     assert hostile.healthy()
 
 
+def test_an_endpoint_filled_with_requests_leaves_the_others_their_threads(by_value, until):
+    by_value.create("other", "models:/rounds/1")
+    by_value.settle("other", until, lambda e: e["state"] == "ready")
+    enough = threading.Event()
+
+    def fill() -> None:
+        while not enough.is_set():
+            assert ask(by_value, 10**15).status_code == 504
+
+    fillers = [threading.Thread(target=fill) for _ in range(32)]
+    before = processor_s(by_value.running.process.pid)
+    for filler in fillers:
+        filler.start()
+    until(lambda: processor_s(by_value.running.process.pid) > before + 1)
+    took = []
+    for _ in range(7):
+        began = time.monotonic()
+        answer = ask(by_value, 3, "/endpoints/other/invocations")
+        took.append(time.monotonic() - began)
+        assert answer.status_code == 200, answer.text
+    enough.set()
+    for filler in fillers:
+        filler.join()
+    assert sorted(took)[len(took) // 2] < TIMEOUT_S / 4, took
+    assert ask(by_value, 3).status_code == 200
+    assert by_value.call("DELETE", "/api/v1/endpoints/other").ok
+
+
 def test_the_server_ends_while_a_model_runs(by_value, until):
     """Last in this file: it starts the server anew."""
     running = by_value.running
@@ -345,8 +373,9 @@ def test_the_server_ends_while_a_model_runs(by_value, until):
     until(lambda: by_value.show("rounds")["state"] == "ready")
 
 
-def test_the_server_ends_while_a_single_node_computes(hostile, until):
-    """Nothing can interrupt one product of large matrices; the process ends all the same."""
+def test_what_ends_does_not_wait_for_a_single_node_that_computes(hostile, until):
+    """Nothing can interrupt one product of large matrices; backups, deletions and the server end
+    all the same."""
     from mlflow.models import infer_signature
     from onnx import TensorProto, helper, numpy_helper
 
@@ -380,12 +409,20 @@ def test_the_server_ends_while_a_single_node_computes(hostile, until):
     asker.start()
     until(lambda: processor_s(running.process.pid) > before + 1)
     assert hostile.healthy()
+    running.strata("backup", "--out", str(hostile.folder / "backup"))
     began = time.monotonic()
-    running.stop()
+    assert hostile.call("DELETE", "/api/v1/endpoints/product").ok
+    assert time.monotonic() - began < 2
+    assert hostile.call("GET", "/api/v1/endpoints/product").status_code == 404
+    assert asker.is_alive()  # neither has waited for the run
+    began = time.monotonic()
+    running.strata("stop", check=False)
+    running.process.wait(timeout=30)
     assert time.monotonic() - began < 8
     asker.join()
     running.start()
     hostile.aim()
+    hostile.create("product", "models:/product/1")
     until(lambda: hostile.show("product")["state"] == "ready")
 
 

@@ -21,6 +21,7 @@ import pyarrow.parquet
 import pytest
 import requests
 from s3_client import client_for
+from sql_client import ask, ended, engine_pid, post, wait_for
 from strata_server import Server
 
 ARROW = "application/vnd.apache.arrow.stream"
@@ -28,21 +29,6 @@ ENDLESS = (
     "SELECT count(*) FROM range(1000000000) a, range(1000000000) b WHERE a.range + b.range = 3"
 )
 PARQUET = "application/vnd.apache.parquet"
-
-
-def post(server, sql, accept="application/json", token=None, **body):
-    return requests.post(
-        f"{server.http}/api/v1/sql",
-        json={"sql": sql, **body},
-        headers={**server.bearer(token), "Accept": accept},
-        timeout=120,
-    )
-
-
-def ask(server, sql, **body):
-    answer = post(server, sql, **body)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 def refused(server, sql, **body):
@@ -53,34 +39,6 @@ def refused(server, sql, **body):
 
 def name(prefix):
     return f"{prefix}_{uuid.uuid4().hex[:10]}"
-
-
-def wait_for(what, limit=30.0):
-    deadline = time.monotonic() + limit
-    pause = threading.Event()
-    while time.monotonic() < deadline:
-        found = what()
-        if found:
-            return found
-        pause.wait(0.02)
-    raise AssertionError("it did not happen in time")
-
-
-def ended(server, query, state):
-    """The query's history once it is in that state."""
-    url = f"{server.http}/api/v1/sql/queries/{query}"
-    facts = requests.get(url, headers=server.bearer(), timeout=30).json()
-    return facts if facts.get("state") == state else None
-
-
-def engine_pid(server):
-    """The engine is a child of the server whose command line says `warehouse`."""
-    for path in pathlib.Path(f"/proc/{server.process.pid}/task").glob("*/children"):
-        for pid in path.read_text().split():
-            line = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            if len(line) > 1 and line[1] == b"warehouse":
-                return int(pid)
-    return None
 
 
 @pytest.fixture(scope="module")
@@ -496,82 +454,6 @@ def test_nodes_tell_what_they_are_and_cost(server):
         "node", "price", facts["name"], "--per-hour", "1", "--currency", "euro", check=False
     )
     assert wrong.returncode == 2 and "currency" in wrong.stderr
-
-
-def test_the_engine_ends_with_the_server_and_keeps_its_tables(fresh_server):
-    server = fresh_server.start()
-    ask(server, "CREATE TABLE kept AS SELECT 5 AS i")
-    pid = engine_pid(server)
-    server.kill()
-    wait_for(lambda: not pathlib.Path(f"/proc/{pid}").exists())
-    server.start()
-    assert ask(server, "SELECT i FROM kept")["rows"] == [[5]]
-    pid = engine_pid(server)
-    began = time.monotonic()
-    assert server.stop() == 0
-    assert time.monotonic() - began < 5
-    assert not pathlib.Path(f"/proc/{pid}").exists()
-
-
-def cpu_ticks(pid):
-    return int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11])
-
-
-def told(server, path, **params):
-    answer = requests.get(
-        f"{server.http}/api/v1/{path}", params=params, headers=server.bearer(), timeout=30
-    )
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
-def records_of(server, table):
-    """How often the audit log and the events tell of the table's first state."""
-    actions = [e["action"] for e in told(server, "timeline", ref=table + "@1")["entries"]]
-    events = told(server, "events", subject=table)["events"]
-    return actions, [event["type"] for event in events]
-
-
-def test_what_a_crash_parts_from_its_record_is_recorded_by_the_next_start(fresh_server):
-    """The engine commits, and the server dies before it can record that."""
-    server = fresh_server.start()
-    s3 = client_for(server)
-    s3.create_bucket(Bucket="raw")
-    s3.put_object(Bucket="raw", Key="numbers.csv", Body=b"i\n1\n2\n")
-    ask(server, "CREATE TABLE former AS SELECT 5 AS x")
-    log = server.data / "warehouse" / "strata.duckdb.wal"
-    written = log.stat().st_size
-    slow = "(SELECT max(hash(range)) FROM range(200000000))"
-    sql = f"CREATE TABLE made AS SELECT i, x, {slow} AS h FROM 's3://raw/numbers.csv', former"
-    pid = engine_pid(server)
-    idle = cpu_ticks(pid)
-    query = str(uuid.uuid4())
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(post, server, sql, query_id=query)
-        wait_for(lambda: cpu_ticks(pid) > idle + 20)  # the engine has the statement
-        server.process.send_signal(signal.SIGSTOP)
-        wait_for(lambda: log.stat().st_size > written)  # and has committed it
-        server.kill()
-        assert asked.exception(timeout=30) is not None
-    server.start()
-    assert ended(server, query, "unknown")  # until an engine tells
-    assert ask(server, "SELECT count(*) FROM made")["rows"] == [[2]]
-    assert ended(server, query, "finished")
-    nodes = {node["ref"]: node for node in told(server, "why/table:main.made")["nodes"]}
-    assert {ref.split("@")[0] for ref in nodes} == {
-        "table:main.made",
-        f"query:{query}",
-        "table:main.former",
-        "object:raw/numbers.csv",
-    } | {ref.split("@")[0] for ref, node in nodes.items() if node["kind"] == "query"}
-    assert nodes["table:main.made@1"]["owner"] == "admin"
-    once = (["table.create"], ["table.committed"])
-    assert records_of(server, "table:main.made") == once
-    # What is recorded is not recorded again, however often the engine starts.
-    assert server.stop() == 0
-    server.start()
-    ask(server, "SELECT 1")
-    assert records_of(server, "table:main.made") == records_of(server, "table:main.former") == once
 
 
 def test_a_running_statement_does_not_hold_up_the_end_of_the_server(fresh_server):

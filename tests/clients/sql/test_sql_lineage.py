@@ -14,10 +14,7 @@ from waits import pause
 
 def ask(server, sql, **body):
     answer = requests.post(
-        f"{server.http}/api/v1/sql",
-        json={"sql": sql, **body},
-        headers=server.bearer(),
-        timeout=120,
+        f"{server.http}/api/v1/sql", json={"sql": sql, **body}, headers=server.bearer(), timeout=120
     )
     assert answer.status_code == 200, answer.text
     return answer.json()
@@ -139,11 +136,7 @@ def test_tables_of_one_script_have_their_own_sources(server, files):
     objects = {i: f"object:{files}/{i}.csv" for i in (1, 2, 3)}
     assert why(server, f"table:main.{one}") == {objects[1]}
     assert why(server, f"table:main.{two}@1") == {objects[2]}
-    assert why(server, f"table:main.{two}") == {
-        objects[2],
-        objects[3],
-        f"table:main.{two}@1",
-    }
+    assert why(server, f"table:main.{two}") == {objects[2], objects[3], f"table:main.{two}@1"}
     assert why(server, f"table:main.{both}") == {
         objects[1],
         objects[2],
@@ -223,7 +216,7 @@ def test_the_numbers_of_states_are_not_for_users(server):
         "SELECT * FROM strata.strata_commits",
         "SELECT * FROM strata.strata_commit_records",
         'DELETE FROM "STRATA"."strata_commits"',
-        "CREATE TABLE \"STRATA\".x (i INTEGER)",
+        'CREATE TABLE "STRATA".x (i INTEGER)',
     ):
         answer = requests.post(
             f"{server.http}/api/v1/sql", json={"sql": sql}, headers=server.bearer(), timeout=60
@@ -274,3 +267,47 @@ def test_what_sql_changes_is_in_the_audit_log(server, s3, files):
     assert told(f"DROP TABLE {table}") == [("table.drop", f"table:main.{table}@3")]
     assert [action for action, _ in told(f"CREATE SCHEMA {table}")] == ["schema.create"]
     assert told("SELECT 1") == [] and told(f"DROP TABLE IF EXISTS {table}") == []
+
+
+def test_what_finds_its_work_done_or_nothing_to_do_leaves_no_trace(server, files):
+    n = name("once")
+    from_file = f"SELECT * FROM 's3://{files}/1.csv'"
+    ask(server, f"CREATE TABLE base_{n} (i INTEGER)")
+
+    def told(sql):
+        return audited(server, ask(server, sql)["query_id"])
+
+    def states():
+        tables = {t["name"]: t["version"] for t in graph(server, "sql/tables")["tables"]}
+        about = [f"events?subject=table:main.{table}_{n}&limit=500" for table in "tv"]
+        return tables, [event["sequence"] for e in about for event in graph(server, e)["events"]]
+
+    twice = (
+        f"CREATE TABLE IF NOT EXISTS t_{n} AS {from_file}",
+        f"CREATE VIEW IF NOT EXISTS v_{n} AS SELECT * FROM t_{n}",
+        f"CREATE SCHEMA IF NOT EXISTS s_{n}",
+        f"CREATE MACRO IF NOT EXISTS m_{n}(x) AS x + 1",
+        f"CREATE SEQUENCE IF NOT EXISTS q_{n}",
+        f"CREATE TYPE IF NOT EXISTS k_{n} AS ENUM ('a')",
+        f"CREATE INDEX IF NOT EXISTS i_{n} ON base_{n} (i)",
+        f"ALTER TABLE t_{n} ADD COLUMN IF NOT EXISTS z INTEGER",
+        f"ALTER TABLE t_{n} DROP COLUMN IF EXISTS z",
+        f"DROP INDEX IF EXISTS i_{n}",
+        f"DROP TYPE IF EXISTS k_{n}",
+        f"DROP SEQUENCE IF EXISTS q_{n}",
+        f"DROP MACRO IF EXISTS m_{n}",
+        f"DROP SCHEMA IF EXISTS s_{n}",
+        f"DROP VIEW IF EXISTS v_{n}",
+        f"DROP TABLE IF EXISTS t_{n}",
+        f"ALTER TABLE IF EXISTS t_{n} ADD COLUMN z INTEGER",
+    )
+    for sql in twice[:-1]:
+        assert len(told(sql)) == 1, sql
+        before = states()
+        assert told(sql) == [], sql
+        assert states() == before, sql
+    before = states()
+    assert told(twice[-1]) == [] and states() == before
+    # In one script with what does something, too.
+    both = told(f"CREATE SCHEMA IF NOT EXISTS main; CREATE TABLE IF NOT EXISTS t_{n} (i INTEGER)")
+    assert [action for action, _ in both] == ["table.create"]
