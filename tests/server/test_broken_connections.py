@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
+import re
+import select
 import signal
 import socket
 import struct
@@ -73,6 +75,30 @@ def test_ctrl_c_on_a_terminal_cancels_the_query_on_the_server(server):
     os.write(ours, b"\x03")
     assert command.wait(timeout=60) == 130
     wait_for_state(server, "by-terminal", "cancelled")
+    os.close(theirs)
+    os.close(ours)
+
+
+def test_a_terminal_is_shown_how_far_a_query_is(server):
+    server.strata("sql", "CREATE TABLE long_scan AS SELECT range AS i FROM range(3000000)")
+    slow = "SELECT max(list_sum(list_transform(range(300), x -> x + i))) FROM long_scan -- by-bar"
+    ours, theirs = pty.openpty()
+    command = subprocess.Popen(
+        [binary(), "sql", slow, "--data", server.data],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        preexec_fn=lambda: (take_signals(), os.login_tty(theirs)),
+    )
+    shown = b""
+    while not re.search(rb"\[#+ *\] +[1-9]\d* %  \d+ s", shown):
+        assert command.poll() is None, shown
+        if select.select([ours], [], [], 60)[0]:
+            shown += os.read(ours, 4096)
+    query = query_like(server, "by-bar")
+    assert query["state"] == "running" and 0 < query["progress"] <= 100
+    os.write(ours, b"\x03")
+    assert command.wait(timeout=60) == 130
     os.close(theirs)
     os.close(ours)
 

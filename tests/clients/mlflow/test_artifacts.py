@@ -8,6 +8,9 @@ import pathlib
 import socket
 import urllib.parse
 
+import matplotlib.figure
+import numpy as np
+import PIL.Image
 import pytest
 import requests
 from mlflow.exceptions import MlflowException
@@ -41,6 +44,27 @@ def test_files_and_directories_come_back(mlflow, client, experiment, tmp_path):
     assert (back / "e" / "two ü%.bin").read_bytes() == sent
     client.log_text(run, "four", "three.txt")
     assert mlflow.artifacts.load_text(f"runs:/{run}/three.txt") == "four"
+
+
+def test_figures_tables_and_images_come_back(mlflow, client, experiment, tmp_path):
+    figure = matplotlib.figure.Figure()
+    figure.add_subplot().plot([1, 3, 2])
+    image = np.random.default_rng(1).integers(0, 255, (8, 6, 3), dtype="u1")
+    with mlflow.start_run(experiment_id=experiment) as run:
+        mlflow.log_figure(figure, "plots/late.png")
+        mlflow.log_table({"x": [1, 2], "y": ["a", "b"]}, "tables/t.json")
+        mlflow.log_table({"x": [3], "y": ["c"]}, "tables/t.json")  # goes on behind the first
+        mlflow.log_image(image, "i.png")
+        mlflow.log_image(image, key="eye", step=2, synchronous=True)
+    run_id = run.info.run_id
+    png = pathlib.Path(client.download_artifacts(run_id, "plots/late.png", str(tmp_path)))
+    assert PIL.Image.open(png).size == (640, 480)
+    table = client.load_table(experiment, "tables/t.json", run_ids=[run_id])
+    assert table.to_dict("list") == {"x": [1, 2, 3], "y": ["a", "b", "c"]}
+    back = client.download_artifacts(run_id, "i.png", str(tmp_path))
+    assert (np.asarray(PIL.Image.open(back)) == image).all()
+    steps = [f.path for f in client.list_artifacts(run_id, "images")]
+    assert len(steps) >= 1 and all("eye" in path for path in steps)
 
 
 def test_a_large_file_streams_through(client, experiment, server, tmp_path):

@@ -230,6 +230,34 @@ def test_a_good_binary_request_by_hand(linear):
     )
 
 
+def test_tritonclient_infers_at_the_same_time_unmodified(server, linear):
+    values = np.random.default_rng(5).normal(size=(7, 4)).astype("f4")
+    address = server.http.removeprefix("http://")
+    with triton.InferenceServerClient(address, concurrency=4) as client:
+        asked = [
+            client.async_infer(
+                linear.name, [tensor("x", values + i, "FP32")], headers=server.bearer()
+            )
+            for i in range(20)
+        ]
+        for i, answer in enumerate(asked):
+            np.testing.assert_allclose(
+                answer.get_result().as_numpy("y"),
+                (values + i) @ linear.weights + linear.bias,
+                rtol=1e-4,
+            )
+
+
+def test_classification_is_refused_by_its_name(client, server, linear):
+    values = np.ones((1, 4), "f4")
+    outputs = [triton.InferRequestedOutput("y", class_count=2)]
+    with pytest.raises(triton.InferenceServerException, match="classification"):
+        client.infer(
+            linear.name, [tensor("x", values, "FP32")], outputs=outputs, headers=server.bearer()
+        )
+    assert "classification" not in client.get_server_metadata()["extensions"]
+
+
 def test_strangers_and_unknown_models_are_refused_in_the_protocols_form(server, linear):
     url = f"{server.http}/v2/models/{linear.name}/infer"
     anonymous = requests.post(url, json=x(), timeout=30)
