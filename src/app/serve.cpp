@@ -16,6 +16,7 @@
 #include "doors/http/server.hpp"
 #include "doors/rest/answers.hpp"
 #include "doors/rest/rest.hpp"
+#include "storage/compute/compute.hpp"
 #include "engines/sqlite/sqlite_records.hpp"
 
 namespace strata::app {
@@ -52,6 +53,13 @@ log::Level level_of(const std::string& name) {
   if (name == "warn") return log::Level::kWarn;
   return name == "error" ? log::Level::kError : log::Level::kInfo;
 }
+// Bytes that bodies of requests may take; 0 for what fits the machine.
+std::uint64_t body_memory(std::int64_t set) {
+  constexpr std::uint64_t kLeast = 256U << 20U;
+  if (set > 0) return static_cast<std::uint64_t>(set);
+  return std::max(kLeast, storage::compute::usable_memory() / 8);
+}
+
 
 Result<std::string> master_key(Files& files, Random& random, const std::string& path) {
   auto known = files.read_all(path);
@@ -281,11 +289,12 @@ class Application {
         STRATA_TRY((port == Port::kS3 ? s3_router_ : http_router_).add(*door));
       }
     }
-    http_pipeline_.emplace(http_router_, *identity_, clock_, random_, metrics_, "http");
+    bodies_.emplace(body_memory(settings_.values.integer("limits.body_memory")), metrics_);
+    http_pipeline_.emplace(http_router_, *identity_, *bodies_, clock_, random_, metrics_, "http");
     http_server_ = make_server(*http_pipeline_, "http");
     STRATA_TRY(start_server(*http_server_));
     if (!any_s3) return {};
-    s3_pipeline_.emplace(s3_router_, *identity_, clock_, random_, metrics_, "s3");
+    s3_pipeline_.emplace(s3_router_, *identity_, *bodies_, clock_, random_, metrics_, "s3");
     s3_server_ = make_server(*s3_pipeline_, "s3");
     return start_server(*s3_server_);
   }
@@ -353,6 +362,7 @@ class Application {
   BlockingPool pool_{16};
   std::unique_ptr<LoopGroup> loops_;
   TaskScope scope_;
+  std::optional<http::BodyMemory> bodies_;
   std::optional<Core> core_;
   doors::rest::RestDoor rest_;
   std::vector<std::unique_ptr<Part>> parts_;
