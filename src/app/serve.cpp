@@ -2,7 +2,6 @@
 
 #include <csignal>
 #include <cstdio>
-#include <mutex>
 #include <thread>
 
 #include <fmt/format.h>
@@ -17,6 +16,8 @@
 #include "doors/rest/answers.hpp"
 #include "doors/rest/rest.hpp"
 #include "engines/sqlite/sqlite_records.hpp"
+#include "runtime/logs/log_file.hpp"
+#include "storage/compute/compute.hpp"
 
 namespace strata::app {
 
@@ -35,22 +36,29 @@ void raise_signals_in_nobody() {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
-// Blocks until the process is asked to end.
-void wait_for_signal() {
+// Blocks until the process is asked to end. A closed terminal's SIGHUP must not end a server; who
+// sends one on purpose has renamed its log.
+void wait_for_signal(LogFile& log) {
   sigset_t set;
   sigemptyset(&set);
   for (const int number : {SIGTERM, SIGINT, SIGHUP})
     sigaddset(&set, number);
   int number = 0;
-  do {
-    sigwait(&set, &number);
-  } while (number == SIGHUP);  // a closed terminal must not end a server
+  while (sigwait(&set, &number) == 0 && number == SIGHUP)
+    log.reopen();
 }
 
 log::Level level_of(const std::string& name) {
   if (name == "debug") return log::Level::kDebug;
   if (name == "warn") return log::Level::kWarn;
   return name == "error" ? log::Level::kError : log::Level::kInfo;
+}
+
+// Bytes that bodies of requests may take; 0 for what fits the machine.
+std::uint64_t body_memory(std::int64_t set) {
+  constexpr std::uint64_t kLeast = 256U << 20U;
+  if (set > 0) return static_cast<std::uint64_t>(set);
+  return std::max(kLeast, storage::compute::usable_memory() / 8);
 }
 
 Result<std::string> master_key(Files& files, Random& random, const std::string& path) {
@@ -79,6 +87,8 @@ class Application {
     ready_.store(true);
     return announce();
   }
+
+  LogFile& log() { return *log_; }
 
   void stop() {
     if (stopped_) return;
@@ -128,23 +138,16 @@ class Application {
 
   Status open_log() {
     STRATA_TRY(files_.make_dirs(data_ + "/logs"));
-    auto file = files_.append_to(data_ + "/logs/server.log");
+    const auto& values = settings_.values;
+    auto file = LogFile::open(data_ + "/logs/server.log",
+                              static_cast<std::uint64_t>(values.integer("log.size")),
+                              [](const Error& error) {
+                                std::fprintf(stderr, "strata: log: %s\n", error.message.c_str());
+                              });
     if (!file) return std::move(file).error();
-    struct LogFile {
-      std::mutex mutex;
-      std::unique_ptr<File> file;
-      std::string line;  // kept, so that a line costs no allocation
-    };
-    auto sink = std::make_shared<LogFile>();
-    sink->file = *std::move(file);
-    log::install(
-        [sink](std::string_view line) {
-          const std::lock_guard lock(sink->mutex);
-          sink->line.assign(line).push_back('\n');
-          const auto written = sink->file->append(sink->line);
-          if (!written) std::fprintf(stderr, "strata: log: %s\n", written.error().message.c_str());
-        },
-        level_of(settings_.values.text("log.level")));
+    log_ = *std::move(file);
+    log::install([log = log_](std::string_view line) { log->write(line); },
+                 level_of(values.text("log.level")));
     return {};
   }
 
@@ -281,11 +284,12 @@ class Application {
         STRATA_TRY((port == Port::kS3 ? s3_router_ : http_router_).add(*door));
       }
     }
-    http_pipeline_.emplace(http_router_, *identity_, clock_, random_, metrics_, "http");
+    bodies_.emplace(body_memory(settings_.values.integer("limits.body_memory")), metrics_);
+    http_pipeline_.emplace(http_router_, *identity_, *bodies_, clock_, random_, metrics_, "http");
     http_server_ = make_server(*http_pipeline_, "http");
     STRATA_TRY(start_server(*http_server_));
     if (!any_s3) return {};
-    s3_pipeline_.emplace(s3_router_, *identity_, clock_, random_, metrics_, "s3");
+    s3_pipeline_.emplace(s3_router_, *identity_, *bodies_, clock_, random_, metrics_, "s3");
     s3_server_ = make_server(*s3_pipeline_, "s3");
     return start_server(*s3_server_);
   }
@@ -344,6 +348,7 @@ class Application {
   SystemFiles files_;
   metrics::Registry metrics_;
   std::optional<FileLock> lock_;
+  std::shared_ptr<LogFile> log_;  // the sink holds it, too, for lines until the very end
   std::optional<FileLock> announced_;
   std::unique_ptr<engines::sqlite::SqliteRecords> records_;
   std::unique_ptr<kernel::Audit> audit_;
@@ -358,6 +363,7 @@ class Application {
   std::vector<std::unique_ptr<Part>> parts_;
   http::Router http_router_;
   http::Router s3_router_;
+  std::optional<http::BodyMemory> bodies_;
   std::optional<http::Pipeline> http_pipeline_;
   std::optional<http::Pipeline> s3_pipeline_;
   std::unique_ptr<http::Server> http_server_;
@@ -387,7 +393,7 @@ Status serve(const ServerSettings& settings) {
   raise_signals_in_nobody();
   Application application(settings);
   STRATA_TRY(application.start());
-  wait_for_signal();
+  wait_for_signal(application.log());
   application.stop();
   return {};
 }

@@ -28,6 +28,13 @@ constexpr Setting kSettings[] = {
      "name that clients of this machine and steps are given; without it the address listened on, "
      "or for 0.0.0.0 and [::] the certificate's first name"},
     {"log.level", Kind::kChoice, "info", "what the log keeps", "debug,info,warn,error"},
+    {"log.size", Kind::kBytes, "64MiB",
+     "size from which on the log goes on in a new file; five older ones are kept", "",
+     std::int64_t{64} << 10, std::int64_t{1} << 40},
+    {"limits.body_memory", Kind::kBytes, "",
+     "memory of all request bodies together, such as 1GiB; without it an eighth of the machine's, "
+     "256 MiB at least",
+     "", std::int64_t{1} << 20, std::int64_t{1} << 50},
     {"sql.memory", Kind::kBytes, "",
      "memory of the SQL engine, such as 2GiB; without it a quarter of the machine's, 256 MiB at "
      "least",

@@ -125,12 +125,13 @@ Result<std::string_view> Inflater::next(std::string_view& input) {
   return std::string_view();
 }
 
-Status Inflater::append(std::string_view input, std::string& out) {
+Status Inflater::unpack(std::string_view input,
+                        const std::function<Status(std::string_view)>& take) {
   while (true) {
     const auto run = next(input);
     if (!run) return run.error();
     if (run->empty()) return {};
-    out += *run;
+    STRATA_TRY(take(*run));
   }
 }
 

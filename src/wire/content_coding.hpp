@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,8 +38,9 @@ class Inflater {
   // Consumes from the front of `input` and gives the next bytes, valid until the next call; empty
   // when `input` is used up. Errors: kMalformed, kTooLarge.
   Result<std::string_view> next(std::string_view& input);
-  // All that `input` unpacks to, behind what stands in `out`. Errors: as of next().
-  Status append(std::string_view input, std::string& out);
+  // Hands all that `input` unpacks to over, piece by piece. Errors: as of next(), and those of
+  // `take`, which end it.
+  Status unpack(std::string_view input, const std::function<Status(std::string_view)>& take);
   // Call at the end of the input. Errors: kMalformed when the body broke off.
   Status finish() const;
 

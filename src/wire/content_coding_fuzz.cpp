@@ -14,10 +14,14 @@ constexpr std::uint64_t kLimit = 1U << 18U;
 std::optional<std::string> unpacked(ContentCoding coding, std::string_view body, std::size_t step) {
   Inflater inflater(coding, kLimit);
   std::string all;
+  const auto take = [&](std::string_view run) {
+    all += run;
+    return strata::Status();
+  };
   while (!body.empty()) {
     const auto piece = body.substr(0, step);
     body.remove_prefix(piece.size());
-    const bool fits = inflater.append(piece, all).ok();
+    const bool fits = inflater.unpack(piece, take).ok();
     if (all.size() > kLimit) __builtin_trap();
     if (!fits) return std::nullopt;
   }

@@ -16,10 +16,14 @@ Result<std::string> unpacked(ContentCoding coding, std::string_view body, std::s
                              std::uint64_t limit = kLimit) {
   Inflater inflater(coding, limit);
   std::string all;
+  const auto take = [&](std::string_view run) {
+    all += run;
+    return Status();
+  };
   while (!body.empty()) {
     const auto piece = body.substr(0, step);
     body.remove_prefix(piece.size());
-    STRATA_TRY(inflater.append(piece, all));
+    STRATA_TRY(inflater.unpack(piece, take));
   }
   STRATA_TRY(inflater.finish());
   return all;

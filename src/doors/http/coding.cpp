@@ -39,14 +39,19 @@ class PackedText final : public ByteSource {
 Task<Result<std::string>> Authorized::read_unpacked_body() const {
   const auto coding = wire::parse_content_encoding(request_->headers.get("Content-Encoding"));
   if (!coding) co_return coding.error();
-  if (!*coding) co_return co_await read_all(*request_->body, body_limit_);
+  if (!*coding) co_return co_await read_whole(*request_, body_limit_);
   wire::Inflater inflater(**coding, body_limit_);
   std::string all;
+  const auto take = [&](std::string_view run) -> Status {
+    STRATA_TRY(request_->held.grow(run.size()));
+    all += run;
+    return {};
+  };
   while (true) {
     auto piece = co_await request_->body->next();
     if (!piece) co_return std::move(piece).error();
     if (piece->empty()) break;
-    STRATA_CO_TRY(inflater.append(*piece, all));
+    STRATA_CO_TRY(inflater.unpack(*piece, take));
   }
   STRATA_CO_TRY(inflater.finish());
   co_return all;

@@ -440,12 +440,15 @@ Task<void> serve_connection(Transport& transport, std::string peer,
       };
       auto handled = context.pipeline.handle(*request);
       response = co_await std::move(handled);
+      // The rest of a body that found no room is not worth reading.
+      keep_alive = keep_alive && !request->held.refused();
       transport.watch_peer({});
     } else {
       response = context.pipeline.refuse(sound.error(), *request);
       keep_alive = false;
     }
     if (!co_await reply.send(*request, response, keep_alive)) break;
+    request->held.release();  // before the peer is waited for
     const bool drained = co_await body.drain();
     if (!drained) co_await transport.linger();
     keep_alive = keep_alive && drained;

@@ -21,7 +21,7 @@ class World {
     ManualClock clock{Instant{}};
     SeededRandom random{1};
     ScriptedTransport peer(clock, std::move(pieces), true);
-    Pipeline pipeline(router_, identity_, clock, random, metrics_, "http");
+    Pipeline pipeline(router_, identity_, bodies_, clock, random, metrics_, "http");
     const std::atomic<bool> stopping{false};
     const ConnectionContext context{pipeline,
                                     pool_,
@@ -41,6 +41,7 @@ class World {
   ManualClock clock_{Instant{}};
   SystemRandom random_;
   metrics::Registry metrics_;
+  BodyMemory bodies_{1 << 20, metrics_};
   std::unique_ptr<engines::sqlite::SqliteRecords> records_ =
       *engines::sqlite::SqliteRecords::open(":memory:", 1);
   kernel::Identity identity_{*records_, clock_, random_, "key", [](auto&&...) {

@@ -22,7 +22,7 @@ class Connection : public testing::Test {
                   *engines::sqlite::SqliteRecords::open(folder_ + "/records.db", 1))),
         identity_(*records_, clock_, random_, "key", [](auto&&...) { return Status(); }) {
     EXPECT_TRUE(router_.add(door_));
-    pipeline_.emplace(router_, identity_, clock_, random_, metrics_, "http");
+    pipeline_.emplace(router_, identity_, bodies_, clock_, random_, metrics_, "http");
   }
   ~Connection() override { std::filesystem::remove_all(folder_); }
 
@@ -40,6 +40,7 @@ class Connection : public testing::Test {
   ManualClock clock_{Instant{}};
   std::string folder_;
   metrics::Registry metrics_;
+  BodyMemory bodies_{4000, metrics_};
   std::unique_ptr<engines::sqlite::SqliteRecords> records_;
   kernel::Identity identity_;
   SizeDoor door_;
@@ -117,6 +118,33 @@ TEST_F(Connection, A_chunked_body_without_end_is_cut_at_the_limit) {
   for (int i = 0; i < 100; ++i)
     pieces.push_back({seconds(0), "64\r\n" + std::string(100, 'x') + "\r\n"});
   EXPECT_TRUE(serve(std::move(pieces)).starts_with("HTTP/1.1 413 "));
+}
+
+TEST_F(Connection, A_body_that_finds_no_memory_is_refused_and_keeps_none) {
+  BodyHold others(bodies_);
+  ASSERT_TRUE(others.grow(3500));
+  const std::string request = head("Transfer-Encoding: chunked\r\n");
+  const std::string chunk = "190\r\n" + std::string(400, 'x') + "\r\n";
+  const auto answer =
+      serve({{seconds(0), request + chunk}, {seconds(1), chunk + "0\r\n\r\n" + request}}, true);
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 503 ")) << answer;
+  EXPECT_NE(answer.find("\r\nRetry-After: 1\r\n"), std::string::npos) << answer;
+  EXPECT_NE(answer.find("\r\nConnection: close\r\n"), std::string::npos) << answer;
+  EXPECT_EQ(answer.find("HTTP/1.1", 1), std::string::npos) << answer;
+  EXPECT_EQ(bodies_.taken(), 3500);
+  others.release();
+  const auto again =
+      serve({{seconds(0), request + chunk}, {seconds(1), chunk + "0\r\n\r\n"}}, true);
+  EXPECT_TRUE(again.starts_with("HTTP/1.1 200 ")) << again;
+  EXPECT_EQ(bodies_.taken(), 0);
+}
+
+TEST_F(Connection, What_is_announced_takes_no_memory_and_what_broke_off_gives_it_back) {
+  BodyHold others(bodies_);
+  ASSERT_TRUE(others.grow(3500));
+  const auto answer = serve({{seconds(0), head("Content-Length: 1000\r\n") + "begun"}});
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 408 ")) << answer;
+  EXPECT_EQ(bodies_.taken(), 3500);
 }
 
 TEST_F(Connection, Two_heads_of_the_same_name_where_one_counts_are_refused) {

@@ -13,6 +13,7 @@
 #include "base/json.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
+#include "doors/http/body_memory.hpp"
 #include "kernel/identity/identity.hpp"
 #include "runtime/byte_source.hpp"
 #include "runtime/files.hpp"
@@ -58,6 +59,7 @@ struct Request {
   std::chrono::steady_clock::time_point body_deadline =
       std::chrono::steady_clock::time_point::max();
   ByteSource* body = nullptr;
+  BodyHold held;  // what of its body was read into memory; see read_whole
   // Has `gone` called once when the peer has gone before it got an answer; see
   // Authorized::when_peer_goes.
   std::function<void(std::move_only_function<void()> gone)> watch_peer;
@@ -68,6 +70,11 @@ struct Request {
   std::optional<std::string_view> query_value(std::string_view name) const;
   bool has_query(std::string_view name) const { return query_value(name).has_value(); }
 };
+
+// The rest of the body as it came, at most `limit` bytes, counted in the memory of all bodies until
+// the request ends. Errors: kTooLarge, kResourceExhausted when that memory is full, and whatever
+// the source reports.
+Task<Result<std::string>> read_whole(Request& request, std::uint64_t limit);
 
 // A part of an open file, sent without reading it into memory at once.
 struct FileSlice {
@@ -108,8 +115,10 @@ class Authorized {
   // Errors: kUnsupportedMediaType when the body came compressed, for whom takes it as it is.
   Status check_plain() const;
   // The whole body, within the route's limit. Errors: kTooLarge, kChecksumMismatch,
-  // kDeadlineExceeded.
+  // kDeadlineExceeded, kResourceExhausted.
   Task<Result<std::string>> read_body() const;
+  // The same with a limit of the caller's own, and whatever its Content-Encoding says.
+  Task<Result<std::string>> read_body_as_sent(std::uint64_t limit) const;
   // The whole body, unpacked when it came as gzip or deflate; the route's limit is on what it
   // unpacks to. Errors: also kUnsupportedMediaType for other codings, kMalformed.
   Task<Result<std::string>> read_unpacked_body() const;

@@ -80,6 +80,20 @@ Response Response::stream(std::unique_ptr<ByteSource> source, std::string_view t
   return response;
 }
 
+Task<Result<std::string>> read_whole(Request& request, std::uint64_t limit) {
+  std::string all;
+  while (true) {
+    const auto piece = co_await request.body->next();
+    if (!piece) co_return piece.error();
+    if (piece->empty()) co_return all;
+    if (all.size() + piece->size() > limit) {
+      co_return Error(Code::kTooLarge, fmt::format("the body is larger than {} bytes", limit));
+    }
+    STRATA_CO_TRY(request.held.grow(piece->size()));
+    all += *piece;
+  }
+}
+
 Status Authorized::check_plain() const {
   const auto coding = request_->headers.find("Content-Encoding");
   if (!coding || equal_ignoring_case(*coding, "identity")) return {};
@@ -90,7 +104,11 @@ Status Authorized::check_plain() const {
 
 Task<Result<std::string>> Authorized::read_body() const {
   STRATA_CO_TRY(check_plain());
-  co_return co_await read_all(*request_->body, body_limit_);
+  co_return co_await read_whole(*request_, body_limit_);
+}
+
+Task<Result<std::string>> Authorized::read_body_as_sent(std::uint64_t limit) const {
+  return read_whole(*request_, limit);
 }
 
 Task<Result<Json>> Authorized::read_json() const {

@@ -53,10 +53,12 @@ std::optional<std::size_t> place_of(int status) {
 
 }  // namespace
 
-Pipeline::Pipeline(const Router& router, const kernel::Identity& identity, const Clock& clock,
-                   Random& random, metrics::Registry& metrics, std::string port_name)
+Pipeline::Pipeline(const Router& router, const kernel::Identity& identity, BodyMemory& bodies,
+                   const Clock& clock, Random& random, metrics::Registry& metrics,
+                   std::string port_name)
     : router_(router),
       identity_(identity),
+      bodies_(bodies),
       clock_(clock),
       random_(random),
       port_name_(std::move(port_name)),
@@ -116,6 +118,7 @@ Task<Response> Pipeline::handle(Request& request) {
   const auto began = clock_.steady();
   request.request_id = random_.hex(8);
   request.trace_id = trace_of(request.headers, random_);
+  request.held = BodyHold(bodies_);
   Outcome outcome;
   Response response;
   try {
@@ -128,6 +131,7 @@ Task<Response> Pipeline::handle(Request& request) {
     response = outcome.bound != nullptr ? outcome.bound->door->error(error, request)
                                         : refuse(error, request);
   }
+  if (request.held.refused()) response.headers.set("Retry-After", "1");
   response.headers.set("X-Request-Id", request.request_id);
   response.headers.set("Traceparent",
                        fmt::format("00-{}-{}-01", request.trace_id, request.request_id));

@@ -17,9 +17,9 @@ namespace strata::http {
 // the only Authorized there is.
 class Pipeline {
  public:
-  // `router` has all its routes by now.
-  Pipeline(const Router& router, const kernel::Identity& identity, const Clock& clock,
-           Random& random, metrics::Registry& metrics, std::string port_name);
+  // `router` has all its routes by now; `bodies` is the same for all ports.
+  Pipeline(const Router& router, const kernel::Identity& identity, BodyMemory& bodies,
+           const Clock& clock, Random& random, metrics::Registry& metrics, std::string port_name);
 
   // Answers `request`; never fails. `request` must outlive the returned response's body.
   Task<Response> handle(Request& request);
@@ -49,6 +49,7 @@ class Pipeline {
 
   const Router& router_;
   const kernel::Identity& identity_;
+  BodyMemory& bodies_;
   const Clock& clock_;
   Random& random_;
   std::string port_name_;

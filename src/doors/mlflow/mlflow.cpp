@@ -52,8 +52,6 @@ Form form_of(Code code) {
       return {409, "RESOURCE_CONFLICT"};
     case Code::kTooLarge:
       return {413, "BAD_REQUEST"};
-    case Code::kResourceExhausted:
-      return {429, "REQUEST_LIMIT_EXCEEDED"};
     case Code::kUnsupported:
       return {501, "NOT_IMPLEMENTED"};
     case Code::kNoSpace:
@@ -61,6 +59,7 @@ Form form_of(Code code) {
     case Code::kDeadlineExceeded:
     case Code::kCancelled:
     case Code::kUnavailable:
+    case Code::kResourceExhausted:
       return {503, "TEMPORARILY_UNAVAILABLE"};
     case Code::kDataLoss:
       return {500, "DATA_LOSS"};

@@ -49,7 +49,7 @@ Answer list_buckets(const Authorized& request, Lake& lake) {
 }
 
 Answer create_bucket(const Authorized& request, Lake& lake) {
-  const auto text = co_await read_all(request.body(), kMaxConfiguration);
+  const auto text = co_await request.read_body_as_sent(kMaxConfiguration);
   if (!text) co_return text.error();
   if (!trim(*text).empty()) {
     const auto configuration = wire::parse_xml(*text);

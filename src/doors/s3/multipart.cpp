@@ -87,7 +87,7 @@ Answer upload_part(const Authorized& request, Lake& lake) {
 Answer complete_multipart_upload(const Authorized& request, Lake& lake) {
   const auto name = object_of(request);
   if (!name) co_return name.error();
-  auto text = co_await read_all(request.body(), kMaxBody);
+  auto text = co_await request.read_body_as_sent(kMaxBody);
   if (!text) co_return std::move(text).error();
   const auto body = wire::parse_xml(*text, {.depth = 8, .elements = 100'000});
   if (!body || body->name != "CompleteMultipartUpload") {

@@ -314,7 +314,7 @@ Task<Result<wire::XmlElement>> read_xml(const Authorized& request, std::string_v
                                         std::uint64_t limit) {
   const auto expected = expected_of(request.request());
   if (!expected) co_return expected.error();
-  auto text = co_await read_all(request.body(), limit);
+  auto text = co_await request.read_body_as_sent(limit);
   if (!text && text.error().code == Code::kTooLarge) {
     co_return s3_error(Code::kMalformed, "MalformedXML", text.error().message);
   }

@@ -49,7 +49,7 @@ Task<Result<Caller>> by_signature(Request& request, const Identity& identity,
   if (!access) co_return std::move(access).error();
   std::string body;
   if (request.body != nullptr) {
-    auto all = co_await read_all(*request.body, kMaxBody);
+    auto all = co_await read_whole(request, kMaxBody);
     if (!all) co_return std::move(all).error();
     body = *std::move(all);
   }

@@ -56,16 +56,6 @@ int usable_cores() {
   return std::max(1, cores);
 }
 
-std::uint64_t usable_memory() {
-  std::uint64_t memory = parse_memory_total(read_file("/proc/meminfo"));
-  for (const auto* path :
-       {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
-    const auto limit = to_int(trim(read_file(path)));
-    if (limit && *limit > 0) memory = std::min(memory, static_cast<std::uint64_t>(*limit));
-  }
-  return memory;
-}
-
 int count_numa_nodes() {
   int count = 0;
   std::error_code fault;
@@ -135,6 +125,16 @@ std::vector<Gpu> find_gpus() {
 }
 
 }  // namespace
+
+std::uint64_t usable_memory() {
+  std::uint64_t memory = parse_memory_total(read_file("/proc/meminfo"));
+  for (const auto* path :
+       {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
+    const auto limit = to_int(trim(read_file(path)));
+    if (limit && *limit > 0) memory = std::min(memory, static_cast<std::uint64_t>(*limit));
+  }
+  return memory;
+}
 
 int landlock_version() {
   const auto version =

@@ -36,6 +36,9 @@ struct Inventory {
   int landlock = 0;  // version of the kernel's Landlock, which confines the SQL engine; 0 for none
 };
 
+// What this process may use of the machine's memory: a container's limit counts.
+std::uint64_t usable_memory();
+
 // 0 where the kernel has no Landlock, or it is switched off.
 int landlock_version();
 
