@@ -4,9 +4,11 @@ import concurrent.futures
 import json
 import signal
 import socket
+import subprocess
 import time
 
 import requests
+from programs import binary
 from waits import pause
 
 
@@ -88,6 +90,33 @@ def test_a_token_works_until_it_is_revoked_and_never_beyond_its_scope(server):
     assert made["token"] not in server.strata("token", "list", "-o", "json").stdout
     server.strata("token", "revoke", made["id"])
     assert requests.get(server.http + "/api/v1/me", headers=headers).status_code == 401
+
+
+def test_a_revoked_token_takes_along_its_children_and_the_browsers_it_signed_in(server):
+    server.strata("user", "create", "rosa")
+
+    def made(*command: str, by: dict | None = None) -> dict:
+        env = server.env | ({"STRATA_TOKEN": by["token"]} if by else {})
+        done = subprocess.run(
+            [binary(), *command, "-o", "json"], env=env, capture_output=True, check=True, timeout=60
+        )
+        return json.loads(done.stdout)
+
+    def status(token: str) -> int:
+        me = server.http + "/api/v1/me"
+        return requests.get(me, headers=server.bearer(token), timeout=10).status_code
+
+    parent, other = (made("token", "create", "--user", "rosa") for _ in range(2))
+    child = made("token", "create", by=parent)
+    grandchild = made("token", "create", by=child)
+    browser = made("login-link", by=child)["url"].partition("#token=")[2]
+    tokens = [parent["token"], child["token"], grandchild["token"], browser]
+    assert [status(token) for token in tokens] == [200] * 4
+    server.strata("token", "revoke", parent["id"])
+    assert [status(token) for token in tokens] == [401] * 4
+    assert status(other["token"]) == 200
+    told = made("audit", "--action", "token.revoke", "--target", f"token:{grandchild['id']}")
+    assert told["entries"][0]["detail"]["with"] == f"token:{parent['id']}"
 
 
 def test_revoking_the_local_admins_own_token_gives_the_local_admin_the_next(fresh_server):

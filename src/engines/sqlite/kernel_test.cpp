@@ -72,6 +72,48 @@ TEST_F(KernelTest, A_token_proves_its_user_until_it_expires_or_is_revoked) {
   EXPECT_EQ(identity_->authenticate(lasting.token).error().code, Code::kUnauthenticated);
 }
 
+TEST_F(KernelTest, A_revoked_token_takes_along_all_that_it_made_and_no_other) {
+  const auto made_by = [&](const IssuedToken& maker) {
+    TokenRequest request;
+    request.user_name = "admin";
+    const auto caller = identity_->authenticate(maker.token).value();
+    return sync_wait(identity_->create_token(caller, request)).value();
+  };
+  const auto parent = token("admin");
+  const auto child = made_by(parent);
+  const auto grandchild = made_by(child);
+  const auto sibling = made_by(parent);
+  const auto other = made_by(token("admin"));
+  const auto late = identity_->authenticate(sibling.token).value();
+
+  ASSERT_TRUE(sync_wait(identity_->revoke_token(root_, child.info.id)).ok());
+  for (const auto* gone : {&child, &grandchild})
+    EXPECT_EQ(identity_->authenticate(gone->token).error().code, Code::kUnauthenticated);
+  for (const auto* kept : {&parent, &sibling, &other})
+    EXPECT_TRUE(identity_->authenticate(kept->token).ok());
+
+  ASSERT_TRUE(identity_->load().ok());  // as the next start has it
+  ASSERT_TRUE(sync_wait(identity_->revoke_token(root_, parent.info.id)).ok());
+  EXPECT_FALSE(identity_->access_key(sibling.info.access_key_id).ok());
+  EXPECT_TRUE(identity_->authenticate(other.token).ok());
+  // A call that was let in before its token was revoked makes none that lives on.
+  TokenRequest request;
+  request.user_name = "admin";
+  EXPECT_EQ(sync_wait(identity_->create_token(late, request)).error().code, Code::kUnauthenticated);
+
+  Audit::Filter filter;
+  filter.action = "token.revoke";
+  filter.limit = 10;
+  std::set<std::string> told;
+  const auto entries = sync_wait(audit_->list(filter));
+  ASSERT_TRUE(entries.ok());
+  for (const auto& entry : *entries)
+    told.insert(entry.target);
+  EXPECT_EQ(told, (std::set<std::string>{
+                      "token:" + parent.info.id.str(), "token:" + child.info.id.str(),
+                      "token:" + grandchild.info.id.str(), "token:" + sibling.info.id.str()}));
+}
+
 TEST_F(KernelTest, An_access_key_leads_to_the_secret_that_its_owner_was_shown) {
   const auto issued = token("admin");
   const auto key = identity_->access_key(issued.info.access_key_id);

@@ -28,7 +28,11 @@ constexpr Migration kMigrations[] = {
      "CREATE TABLE project_members (project TEXT NOT NULL REFERENCES projects(id), kind TEXT NOT "
      "NULL, name TEXT NOT NULL, role TEXT NOT NULL, PRIMARY KEY (project, kind, name));"
      "INSERT INTO teams (name, created) SELECT team, MIN(created) FROM users GROUP BY team;"
-     "INSERT INTO team_members (team, user_id) SELECT team, id FROM users;"}};
+     "INSERT INTO team_members (team, user_id) SELECT team, id FROM users;"},
+    // Tokens from before have no known parent.
+    {"identity", 3,
+     "ALTER TABLE tokens ADD COLUMN parent TEXT REFERENCES tokens(id);"
+     "CREATE INDEX tokens_by_parent ON tokens (parent);"}};
 
 constexpr std::string_view kAdmin = "admin";
 constexpr std::string_view kAdminTeam = "platform";
@@ -59,6 +63,32 @@ Json audited(const TokenInfo& token) {
                        {"scope", token.scope},
                        {"project", token.project},
                        {"expires", token.expires ? Json(to_rfc3339(*token.expires)) : Json()}});
+}
+
+// A token that was revoked while it was making another leaves none behind.
+Status check_parent(Writer& w, const std::string& parent) {
+  const auto row = w.first("SELECT revoked FROM tokens WHERE id = ?", {parent});
+  if (!row) return row.error();
+  if (*row && !(*row)->is_null(0)) return Error(Code::kUnauthenticated, "the token was revoked");
+  return {};
+}
+
+// Revokes a token and all that it made, and what those made. The ids of those that still held.
+Result<std::vector<TokenId>> revoke_tree(Writer& w, const TokenId& root, Instant now) {
+  const auto rows = w.query(
+      "WITH RECURSIVE tree(id) AS (SELECT id FROM tokens WHERE id = ? UNION SELECT tokens.id FROM "
+      "tokens JOIN tree ON tokens.parent = tree.id) SELECT tokens.id FROM tokens JOIN tree ON "
+      "tokens.id = tree.id WHERE tokens.revoked IS NULL ORDER BY tokens.id",
+      {root.str()});
+  if (!rows) return rows.error();
+  std::vector<TokenId> revoked;
+  for (const auto& row : *rows) {
+    const auto done =
+        w.execute("UPDATE tokens SET revoked = ? WHERE id = ?", {now.micros, row.text(0)});
+    if (!done) return done.error();
+    revoked.emplace_back(row.text(0));
+  }
+  return revoked;
 }
 
 // Code that runs by itself administers nothing, whoever started it.
@@ -402,11 +432,14 @@ Task<Result<IssuedToken>> Identity::create_token(const Caller& by, const TokenRe
   const auto insert = [&](Writer& w) -> Status {
     std::optional<std::int64_t> expires;
     if (issued.info.expires) expires = issued.info.expires->micros;
+    std::optional<std::string> parent;  // the server itself has no token
+    if (!by.token.str().empty()) parent = by.token.str();
+    if (parent) STRATA_TRY(check_parent(w, *parent));
     const auto done = w.execute(
-        "INSERT INTO tokens (id, user_id, project, hash, access_key_id, scope, created, expires) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO tokens (id, user_id, project, hash, access_key_id, scope, created, expires, "
+        "parent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         {issued.info.id.str(), owner->id.str(), project.str(), to_hex(sha256(issued.token)),
-         issued.info.access_key_id, request.scope, issued.info.created.micros, expires});
+         issued.info.access_key_id, request.scope, issued.info.created.micros, expires, parent});
     if (!done) return done.error();
     STRATA_TRY(
         audit_(w, by, "token.create", "token:" + issued.info.id.str(), audited(issued.info)));
@@ -430,16 +463,24 @@ Task<Status> Identity::revoke_token(const Caller& by, TokenId id) {
   if (id != by.token && !by.may(Permission::kAdmin) && !has_whole_rights(by)) {
     co_return Error(Code::kPermissionDenied, "a token of narrow scope may revoke itself only");
   }
+  std::vector<TokenInfo> revoked;
   const auto update = [&](Writer& w) -> Status {
-    const auto done = w.execute("UPDATE tokens SET revoked = ? WHERE id = ? AND revoked IS NULL",
-                                {clock_.now().micros, id.str()});
-    if (!done) return done.error();
-    if (*done == 0) return {};
-    STRATA_TRY(audit_(w, by, "token.revoke", "token:" + id.str(), audited(*named)));
-    return reload(w);
+    const auto ids = revoke_tree(w, id, clock_.now());
+    if (!ids) return ids.error();
+    for (TokenInfo& token : tokens()) {  // inside, so that none that was just made is missed
+      if (!std::binary_search(ids->begin(), ids->end(), token.id)) continue;
+      Json detail = audited(token);
+      if (token.id != id) detail.set("with", "token:" + id.str());
+      STRATA_TRY(audit_(w, by, "token.revoke", "token:" + token.id.str(), detail));
+      if (token.id != id) revoked.push_back(std::move(token));
+    }
+    return ids->empty() ? Status() : reload(w);
   };
+  revoked.push_back(*named);
   STRATA_CO_TRY(co_await records_.write(update));
-  if (revoked_) co_return co_await revoked_(*named);
+  if (!revoked_) co_return Status();
+  for (TokenInfo& token : revoked)
+    STRATA_CO_TRY(co_await revoked_(std::move(token)));
   co_return Status();
 }
 

@@ -159,6 +159,7 @@ class Identity {
                                  bool in);
 
   Task<Result<IssuedToken>> create_token(const Caller& by, const TokenRequest& request);
+  // Takes along all that the token made, and what those made, in one transaction.
   Task<Status> revoke_token(const Caller& by, TokenId id);
   // Called with each token that was revoked, before its revoker is answered: who keeps one of the
   // server's own can replace it then. Set once, before the first call of revoke_token().
