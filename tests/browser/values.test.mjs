@@ -86,3 +86,29 @@ it('keeps the whole part of numbers in lists, and all digits under the pointer',
     assert.equal(await main().getByText(shown, { exact: true }).getAttribute('title'), exact);
   await check(page, 'a model with metrics');
 });
+
+it('names the digest of an object in parts for what it is', async () => {
+  page = await open(browser, server);
+  const digest = `sha256-parts:${'0123456789abcdef'.repeat(4)}`;
+  await answer('**/api/v1/lake/buckets/raw/objects?**', {
+    prefixes: [],
+    objects: [
+      {
+        key: 'large.bin',
+        size: 12_000_000,
+        etag: 'e-2',
+        digest,
+        modified: kPrediction.time,
+        content_type: 'application/octet-stream',
+      },
+    ],
+    cursor: null,
+  });
+  await page.route('**/objects/large.bin', (route) => route.fulfill({ body: '\0' }));
+  await visit(page, server, '/lake/raw/large.bin');
+  await main().getByText('SHA-256 of parts', { exact: true }).waitFor();
+  assert.equal(await main().getByText('0123456789', { exact: true }).getAttribute('title'), digest);
+  await page.getByRole('button', { name: `Copy ${digest}` }).click();
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), digest);
+  await check(page, 'an object in parts');
+});

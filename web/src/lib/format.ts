@@ -122,7 +122,7 @@ export function measure(value: number | string | null | undefined, figures = 6):
 // What tells an id apart from its neighbours: a digest's beginning, but the end of an id that
 // begins with its time.
 export function short_id(id: string): string {
-  const bare = id.replace(/^sha256:/, '');
+  const bare = id.replace(/^sha256(-parts)?:/, '');
   if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(bare)) return bare.slice(-12);
   return bare.length > 14 && !bare.includes('/') ? bare.slice(0, 10) : bare;
 }
