@@ -71,3 +71,43 @@ it('offers a viewer nothing that a viewer may not do, and a member all of it', a
     await page.context().close();
   }
 });
+
+it('makes a token that ends with the session of a login link, and says how to make a longer one', async () => {
+  const link = (await server.strata('login-link')).stdout;
+  page = await open(browser, server, { token: '' });
+  await page.goto(`${server.url}/#token=${/#token=(\w+)/.exec(link)[1]}`);
+  await page.getByRole('heading', { name: 'Home', level: 1 }).waitFor();
+  await visit(page, server, '/admin?tab=tokens&new=1');
+  const dialog = page.getByRole('dialog');
+  const ends = dialog.getByLabel('Ends');
+  await dialog.getByText('strata token create --user admin').waitFor();
+  assert.match(
+    await ends.locator('option:checked').innerText(),
+    /when you are signed out, in 1\dh?/,
+  );
+  const off = await ends.locator('option:disabled').allInnerTexts();
+  assert.deepEqual(off, [
+    'after 12 hours',
+    'after 7 days',
+    'after 30 days',
+    'after 90 days',
+    'after 1 year',
+    'never',
+  ]);
+  await check(page, 'a new token');
+  await button('Create token').click();
+  await dialog.getByText('They are shown this once').waitFor();
+  await check(page, 'the made token');
+});
+
+it('shows the id and the project of a token, which leads to what was done to it', async () => {
+  const { id } = await server.api('POST', '/api/v1/tokens', { user: 'mia' });
+  page = await open(browser, server);
+  await visit(page, server, '/admin?tab=tokens');
+  const row = page.getByRole('row').filter({ has: page.getByTitle(id) });
+  await row.getByRole('cell', { name: 'default', exact: true }).waitFor();
+  await row.getByTitle(id).click();
+  await page.getByRole('cell', { name: 'token.create' }).waitFor();
+  await page.getByRole('cell', { name: `token:${id}` }).waitFor();
+  assert.equal(await main().getByRole('row').count(), 2);
+});
