@@ -61,7 +61,8 @@ it('offers a viewer nothing that a viewer may not do, and a member all of it', a
     page = await open(browser, server, { token: await token_of({ user }) });
     for (const [path, name, writes] of kOffers) {
       await visit(page, server, path);
-      await page.getByText(user, { exact: true }).first().waitFor(); // the server has said who it is
+      // The server has said who it is.
+      await page.getByText(user, { exact: true }).first().waitFor();
       assert.equal(await button(name).count(), member && writes ? 1 : 0, `${name} for ${user}`);
     }
     await page.keyboard.press('Control+k');
@@ -72,7 +73,7 @@ it('offers a viewer nothing that a viewer may not do, and a member all of it', a
   }
 });
 
-it('makes a token that ends with the session of a login link, and says how to make a longer one', async () => {
+it('makes a token that ends with the session, and says how to make one that lives longer', async () => {
   const link = (await server.strata('login-link')).stdout;
   page = await open(browser, server, { token: '' });
   await page.goto(`${server.url}/#token=${/#token=(\w+)/.exec(link)[1]}`);
@@ -81,10 +82,8 @@ it('makes a token that ends with the session of a login link, and says how to ma
   const dialog = page.getByRole('dialog');
   const ends = dialog.getByLabel('Ends');
   await dialog.getByText('strata token create --user admin').waitFor();
-  assert.match(
-    await ends.locator('option:checked').innerText(),
-    /when you are signed out, in 1\dh?/,
-  );
+  const chosen = await ends.locator('option:checked').innerText();
+  assert.match(chosen, /when you are signed out, in 1\d h/);
   const off = await ends.locator('option:disabled').allInnerTexts();
   assert.deepEqual(off, [
     'after 12 hours',
