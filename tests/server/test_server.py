@@ -149,6 +149,15 @@ def test_a_disabled_user_is_refused_at_once(server):
     assert requests.get(server.http + "/api/v1/me", headers=server.bearer(token)).status_code == 403
 
 
+def test_a_token_tells_when_it_ends(server):
+    def me(token: str) -> dict:
+        return requests.get(server.http + "/api/v1/me", headers=server.bearer(token)).json()
+
+    made = json.loads(server.strata("token", "create", "--expires", "1h", "-o", "json").stdout)
+    assert me(made["token"])["expires"] == made["expires"] is not None
+    assert me(server.env["STRATA_TOKEN"])["expires"] is None
+
+
 def test_a_token_expires(server):
     made = json.loads(server.strata("token", "create", "--expires", "1ms", "-o", "json").stdout)
     assert (

@@ -19,8 +19,8 @@ struct Type {
 
 constexpr Type kTypes[] = {
     {"Me",
-     "user: string, team: string, project: string, scope: string|null, permissions: string[], "
-     "data: string|null"},
+     "user: string, team: string, project: string, scope: string|null, expires: string|null, "
+     "permissions: string[], data: string|null"},
     {"Member", "kind: string, name: string, role: string"},
     {"Project",
      "name: string, created: string, members: Member[], role?: string, current?: boolean"},

@@ -34,12 +34,12 @@ Json token_json(const kernel::TokenInfo& token) {
                        {"revoked", token.revoked ? Json(to_rfc3339(*token.revoked)) : Json()}});
 }
 
-// Null for a task, whose rights are those of its run.
-Json scope_of(const kernel::Caller& caller, const Identity& identity) {
-  for (const auto& token : identity.tokens_seen_by(caller)) {
-    if (token.id == caller.token) return Json(token.scope);
+// None for a task, whose rights are those of its run.
+std::optional<kernel::TokenInfo> token_of(const kernel::Caller& caller, const Identity& identity) {
+  for (auto& token : identity.tokens_seen_by(caller)) {
+    if (token.id == caller.token) return std::move(token);
   }
-  return {};
+  return std::nullopt;
 }
 
 Task<Response> get_me(const Authorized& call, const Identity& identity, const std::string& data) {
@@ -49,11 +49,14 @@ Task<Response> get_me(const Authorized& call, const Identity& identity, const st
       permissions.push(kernel::permission_name(static_cast<Permission>(i)));
   }
   const auto& caller = call.caller();
+  const auto token = token_of(caller, identity);
+  const auto end = token ? token->expires : std::nullopt;
   co_return Response::json(Json::object(
       {{"user", caller.user_name},
        {"team", caller.team},
        {"project", caller.project.str()},
-       {"scope", scope_of(caller, identity)},
+       {"scope", token ? Json(token->scope) : Json()},
+       {"expires", end ? Json(to_rfc3339(*end)) : Json()},
        {"permissions", permissions},
        {"data", caller.may(Permission::kAdmin) && !data.empty() ? Json(data) : Json()}}));
 }

@@ -99,33 +99,42 @@ export function count(value: number | null | undefined): string {
   return value === null || value === undefined ? '–' : value.toLocaleString('en-US');
 }
 
-// A measured number: four figures that matter, no noise.
-export function measure(value: number | string | null | undefined): string {
+// `figures` digits that matter, but all before the point and two behind it: a rounded thousand is
+// another number.
+function rounded(number: number, figures: number): number {
+  const size = Math.abs(number);
+  if (size >= 1e15) return number;
+  return Number(number.toPrecision(Math.max(figures, Math.trunc(size).toString().length + 2)));
+}
+
+// A measured number, without noise; what it is exactly stands in `exact`.
+export function measure(value: number | string | null | undefined, figures = 6): string {
   if (value === null || value === undefined || value === '') return '–';
   const number = Number(value);
   if (Number.isNaN(number)) return String(value);
   if (!Number.isFinite(number)) return number > 0 ? '∞' : '−∞';
-  if (Number.isInteger(number) && Math.abs(number) < 1e9) return number.toLocaleString('en-US');
-  const size = Math.abs(number);
-  if (size >= 1e9 || size < 1e-4) return number.toExponential(2);
-  return size >= 1000
-    ? number.toLocaleString('en-US', { maximumFractionDigits: 1 })
-    : number.toPrecision(4);
+  const short = Number.isInteger(number) ? number : rounded(number, figures);
+  const size = Math.abs(short);
+  if (size >= 1e15 || (size < 1e-4 && size > 0)) return String(short);
+  return short.toLocaleString('en-US', { maximumFractionDigits: 20 });
 }
 
 // What tells an id apart from its neighbours: a digest's beginning, but the end of an id that
 // begins with its time.
 export function short_id(id: string): string {
-  const bare = id.replace(/^sha256:/, '');
+  const bare = id.replace(/^sha256(-parts)?:/, '');
   if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(bare)) return bare.slice(-12);
   return bare.length > 14 && !bare.includes('/') ? bare.slice(0, 10) : bare;
 }
 
-// A number as it was given, without digits that say nothing.
+// A value as it was given.
+export function exact(value: unknown): string {
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? '–');
+}
+
+// A value as it was given, its number without digits that say little.
 export function plain(value: unknown): string {
-  if (typeof value === 'number')
-    return Number.isInteger(value) ? String(value) : String(+value.toPrecision(5));
-  return typeof value === 'string' ? value : JSON.stringify(value);
+  return exact(typeof value === 'number' ? rounded(value, 6) : value);
 }
 
 export function plural(n: number, one: string, many = `${one}s`): string {

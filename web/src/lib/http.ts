@@ -17,6 +17,12 @@ export class ApiError extends Error {
     super(message);
   }
 
+  // The permission for want of which the server refused, where that was the reason.
+  get lacking(): string {
+    if (this.status !== 403) return '';
+    return /(?:include|needs) ([a-z]+(?::[a-z]+)?)\b/.exec(this.message)?.[1] ?? '';
+  }
+
   static of(reason: unknown): ApiError {
     if (reason instanceof ApiError) return reason;
     const text = reason instanceof Error ? reason.message : String(reason);

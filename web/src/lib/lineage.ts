@@ -66,13 +66,13 @@ function fact_text(name: string, value: unknown): string {
   if (Array.isArray(value)) return plural(value.length, 'entry', 'entries');
   if (name === 'size' && typeof value === 'number') return bytes(value);
   const text = plain(value);
-  if (/^(sha256:)?[0-9a-f]{24,}$/.test(text)) return short_id(text);
+  if (/^(sha256(-parts)?:)?[0-9a-f]{24,}$/.test(text)) return short_id(text);
   return text.length > 120 ? `${text.slice(0, 120)}…` : text;
 }
 
 export function note_of(node: LineageNode): string {
   const kind = node.kind.replace('_', ' ');
-  const digest = /^(sha256:)?[0-9a-f]{12,}$/.test(node.version);
+  const digest = /^(sha256(-parts)?:)?[0-9a-f]{12,}$/.test(node.version);
   if (!node.version) return kind;
   return digest
     ? `${kind} · ${short_id(node.version)}`

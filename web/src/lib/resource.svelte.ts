@@ -57,8 +57,10 @@ export class Resource<T> {
     void this.ask(true);
   }
 
-  // Asks again soon; while an answer is awaited, once it has come.
+  // Asks again soon; while an answer is awaited, once it has come. What may not be read will not be
+  // allowed by asking.
   private renew(delay = kGather): void {
+    if (this.error?.status === 403) return;
     if (this.asking) this.again = true;
     else this.due ??= setTimeout(() => void this.ask(false), delay);
   }

@@ -33,6 +33,11 @@ class Session {
     });
   }
 
+  // Whether the server allows what needs `permission`; nothing until it has said who this is.
+  may(permission: string): boolean {
+    return this.me?.permissions.includes(permission) ?? false;
+  }
+
   sign_in(token: string, keep: boolean): void {
     sessionStorage.setItem(kKey, token);
     if (keep) localStorage.setItem(kKey, token);

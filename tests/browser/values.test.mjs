@@ -1,0 +1,114 @@
+// How the pages show numbers, sizes, times and digests: short where that is enough, and never as
+// something else than they are. What the server says is made up here, for values that are rare.
+
+import assert from 'node:assert/strict';
+import { after, afterEach, before, it } from 'node:test';
+import { check, launch, open, visit } from './browser.mjs';
+import { Server } from './server.mjs';
+
+let server;
+let browser;
+let page;
+before(async () => {
+  server = await Server.start({ seed: false });
+  browser = await launch();
+});
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+afterEach(async () => {
+  await page?.context().close();
+});
+const answer = (path, json) => page.route(path, (route) => route.fulfill({ json }));
+const main = () => page.getByRole('main');
+
+const kPrediction = {
+  id: '019b0000-0000-7000-8000-000000000001',
+  endpoint: 'prices',
+  model: 'prices',
+  version: 1,
+  digest: `sha256:${'a'.repeat(64)}`,
+  time: '2026-01-02T03:04:05.678Z',
+  latency_us: 120,
+  status: 'ok',
+  rows: [
+    {
+      row: 0,
+      inputs: { area: 1234567.890123, rooms: 3 },
+      outputs: { predictions: 132905.62816317866 },
+    },
+  ],
+};
+
+it('shows all digits of a prediction and of what went in', async () => {
+  page = await open(browser, server);
+  await answer(`**/api/v1/predictions/${kPrediction.id}`, kPrediction);
+  await answer('**/api/v1/why/**', { root: `prediction:${kPrediction.id}`, nodes: [], edges: [] });
+  await visit(page, server, `/predictions/${kPrediction.id}`);
+  for (const value of ['132905.62816317866', '1234567.890123'])
+    await main().getByRole('cell', { name: value, exact: true }).waitFor();
+  await check(page, 'a prediction');
+});
+
+it('keeps the whole part of numbers in lists, and all digits under the pointer', async () => {
+  page = await open(browser, server);
+  const metrics = { loss: 0.00123456789, price: 987654321.125, rows: 12345678901, auc: 0.6814 };
+  await answer('**/api/v1/models/prices', {
+    name: 'prices',
+    owner: 'admin',
+    team: 'default',
+    created: kPrediction.time,
+    updated: kPrediction.time,
+    latest_version: 1,
+    aliases: {},
+    versions: [
+      {
+        name: 'prices',
+        version: 1,
+        aliases: [],
+        digest: kPrediction.digest,
+        status: 'READY',
+        owner: 'admin',
+        created: kPrediction.time,
+        metrics,
+      },
+    ],
+    alias_history: [],
+  });
+  await visit(page, server, '/models/prices');
+  for (const [shown, exact] of [
+    ['987,654,321.13', '987654321.125'],
+    ['12,345,678,901', '12345678901'],
+    ['0.00123457', '0.00123456789'],
+    ['0.6814', '0.6814'],
+  ])
+    assert.equal(await main().getByText(shown, { exact: true }).getAttribute('title'), exact);
+  await check(page, 'a model with metrics');
+});
+
+it('names the digest of an object in parts for what it is', async () => {
+  page = await open(browser, server);
+  const digest = `sha256-parts:${'0123456789abcdef'.repeat(4)}`;
+  await answer('**/api/v1/lake/buckets/raw/objects?**', {
+    prefixes: [],
+    objects: [
+      {
+        key: 'large.bin',
+        size: 12_000_000,
+        etag: 'e-2',
+        digest,
+        modified: kPrediction.time,
+        content_type: 'application/octet-stream',
+      },
+    ],
+    cursor: null,
+  });
+  await page.route('**/objects/large.bin', (route) => route.fulfill({ body: '\0' }));
+  await visit(page, server, '/lake/raw/large.bin');
+  await main().getByText('SHA-256 of parts', { exact: true }).waitFor();
+  assert.equal(await main().getByText('0123456789', { exact: true }).getAttribute('title'), digest);
+  await page.getByRole('button', { name: `Copy ${digest}` }).click();
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), digest);
+  await check(page, 'an object in parts');
+});
