@@ -22,7 +22,12 @@ export const pages = (s) => [
   ['sql-table-timeline', '/sql/tables/flights?tab=timeline', ['table committed']],
   ['pipelines', '/pipelines', ['daily', 'failed']],
   ['pipelines-runs', '/pipelines?tab=runs', ['daily', 'failed']],
-  ['pipeline', '/pipelines/daily', ['ingest', 'report', 'Run now']],
+  [
+    'pipeline',
+    '/pipelines/daily',
+    ['ingest', 'report', 'Run now', 'echo read part', 'Python platform:node', 'sh -c echo fitted'],
+  ],
+  ['pipeline-versions', '/pipelines/daily?tab=versions', ['v1', 'admin']],
   ['pipeline-lineage', '/pipelines/daily?tab=lineage', ['flow run', 'task']],
   ['pipeline-text', '/pipelines/daily?tab=text', ['"steps"']],
   ['pipeline-timeline', '/pipelines/daily?tab=timeline', ['flow apply', 'flow run', 'admin']],
