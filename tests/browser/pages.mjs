@@ -65,6 +65,7 @@ export const pages = (s) => [
   ['endpoint-lineage', '/endpoints/flights?tab=lineage', ['flights-late']],
   ['prediction', `/predictions/${s.prediction}`, ['Why', 'distance', 'flights-late v2']],
   ['lineage', '/lineage', ['Explain']],
+  ['lineage-of', '/lineage?ref=model:flights-late@2', ['Explain', 'flights-late']],
   ['admin-users', '/admin', ['admin', 'ada', 'delays']],
   ['admin-tokens', '/admin?tab=tokens', ['active', 'Revoke']],
   ['admin-audit', '/admin?tab=audit', ['user.create']],
