@@ -468,16 +468,6 @@ it('shows an error with its request and the rest of the page', async () => {
     page.faults.join('\n'),
   );
 });
-
-it('answers the commands of every page with the page', async () => {
-  page = await open(browser, server);
-  await visit(page, server, '/endpoints/flights?code=1');
-  const commands = page.getByRole('region', { name: 'As CLI, curl, Python' });
-  await commands.getByRole('button', { name: 'curl' }).click();
-  const shown = await commands.locator('pre').innerText();
-  assert.match(shown, /\/endpoints\/flights\/invocations/);
-});
-
 it('shows how a shell is set up, in the project of the page', async () => {
   await server.api('POST', '/api/v1/projects', { name: 'pricing' });
   page = await open(browser, server);

@@ -22,7 +22,12 @@ export const pages = (s) => [
   ['sql-table-timeline', '/sql/tables/flights?tab=timeline', ['table committed']],
   ['pipelines', '/pipelines', ['daily', 'failed']],
   ['pipelines-runs', '/pipelines?tab=runs', ['daily', 'failed']],
-  ['pipeline', '/pipelines/daily', ['ingest', 'report', 'Run now']],
+  [
+    'pipeline',
+    '/pipelines/daily',
+    ['ingest', 'report', 'Run now', 'echo read part', 'Python platform:node', 'sh -c echo fitted'],
+  ],
+  ['pipeline-versions', '/pipelines/daily?tab=versions', ['v1', 'admin']],
   ['pipeline-lineage', '/pipelines/daily?tab=lineage', ['flow run', 'task']],
   ['pipeline-text', '/pipelines/daily?tab=text', ['"steps"']],
   ['pipeline-timeline', '/pipelines/daily?tab=timeline', ['flow apply', 'flow run', 'admin']],
@@ -60,6 +65,7 @@ export const pages = (s) => [
   ['endpoint-lineage', '/endpoints/flights?tab=lineage', ['flights-late']],
   ['prediction', `/predictions/${s.prediction}`, ['Why', 'distance', 'flights-late v2']],
   ['lineage', '/lineage', ['Explain']],
+  ['lineage-of', '/lineage?ref=model:flights-late@2', ['Explain', 'flights-late']],
   ['admin-users', '/admin', ['admin', 'ada', 'delays']],
   [
     'admin-teams',

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import pathlib
 import random
 import time
 
@@ -20,6 +21,8 @@ import requests
 
 URL = os.environ["STRATA_URL"]
 HEADERS = {"Authorization": "Bearer " + os.environ["STRATA_TOKEN"]}
+SDK = pathlib.Path(__file__).parents[2] / "sdk/python/src"
+# Steps of each kind: a text for the shell, a program with its arguments, a Python function.
 FLOW = """
 name: daily
 description: Features and a model, each morning.
@@ -28,9 +31,13 @@ parameters:
   trees: 100
 steps:
   ingest:
-    command: [sh, -c, "for i in 1 2 3; do echo read part $i; done"]
+    command: |
+      for i in 1 2 3; do
+        echo read part $i
+      done
   weather:
-    command: [sh, -c, "echo weather of ${params.month}"]
+    python: platform:node
+    env: {PYTHONPATH: %s}
   features:
     needs: [ingest, weather]
     command: [sh, -c, "echo joined; echo month,rows > $STRATA_OUTPUTS/features.csv"]
@@ -124,7 +131,7 @@ def serve(frame: pandas.DataFrame) -> str:
 
 
 def run_flow() -> str:
-    call("PUT", "/api/v1/flows/daily", data=FLOW.encode())
+    call("PUT", "/api/v1/flows/daily", data=(FLOW % SDK).encode())
     run = call("POST", "/api/v1/flows/daily/runs", json={"params": {"month": "2013-02"}})
     deadline = time.monotonic() + 60
     while call("GET", f"/api/v1/flow-runs/{run['id']}")["state"] not in ("succeeded", "failed"):

@@ -30,16 +30,18 @@ function appears(file, process) {
 }
 
 export class Server {
+  // Where shells find `strata` and the stock clients.
+  path = `${dirname(python)}:${dirname(binary)}:${process.env.PATH}`;
+
   static async start({ seed = true } = {}) {
     const server = new Server();
     server.data = mkdtempSync(join(tmpdir(), 'strata-browser-'));
     mkdirSync(join(server.data, 'run'));
     const log = openSync(join(server.data, 'stdout.txt'), 'a');
     const places = ['--data', server.data, '--http', '127.0.0.1:0', '--s3', '127.0.0.1:0'];
-    const path = `${dirname(python)}:${dirname(binary)}:${process.env.PATH}`;
     const options = {
       stdio: ['ignore', log, log],
-      env: { ...process.env, PATH: path },
+      env: { ...process.env, PATH: server.path },
     };
     server.process = spawn(binary, ['serve', ...places], options);
     const ready = join(server.data, 'run/endpoints.json');

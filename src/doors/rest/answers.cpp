@@ -10,8 +10,8 @@ namespace strata::doors::rest {
 namespace {
 
 // In this form each type is a list of members: "name: type", "?" behind a name that may be absent,
-// "|null" behind a type that may be null, "[]" behind one that comes in a list. A type is string,
-// integer, number, boolean, object, any, map of a type ("{number}"), or the name of another.
+// "|" between types of which it is one, "[]" behind one that comes in a list. A type is string,
+// integer, number, boolean, null, object, any, map of a type ("{number}"), or the name of another.
 struct Type {
   std::string_view name;
   std::string_view members;
@@ -79,7 +79,7 @@ constexpr Type kTypes[] = {
     {"FlowTrigger",
      "cron?: string, timezone?: string, event?: string, bucket?: string, prefix?: string"},
     {"FlowParameter", "type: string, default?: any, description?: string"},
-    {"FlowStep", "needs?: string[], command?: string[], python?: string"},
+    {"FlowStep", "needs?: string[], command?: string|string[], python?: string"},
     {"FlowSpec", "parameters?: {FlowParameter}, steps: {FlowStep}, triggers?: FlowTrigger[]"},
     {"FlowVersion", "version: string, number: integer, created: string|null, by: string"},
     {"TriggerFailure", "time: string, cause: string, error: string"},
@@ -204,9 +204,11 @@ constexpr std::pair<std::string_view, std::string_view> kAnswers[] = {
 };
 
 Json schema_of(std::string_view type) {
-  if (type.ends_with("|null")) {
-    const Json some = schema_of(type.substr(0, type.size() - 5));
-    return Json::object({{"anyOf", Json(Json::Array{some, Json::object({{"type", "null"}})})}});
+  if (type.contains('|')) {
+    Json choices = Json::array();
+    for (const auto& choice : split(type, '|'))
+      choices.push(schema_of(choice));
+    return Json::object({{"anyOf", choices}});
   }
   if (type.ends_with("[]")) {
     return Json::object({{"type", "array"}, {"items", schema_of(type.substr(0, type.size() - 2))}});

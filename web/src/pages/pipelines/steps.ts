@@ -1,6 +1,14 @@
 // A pipeline's parts as the graph, the Gantt chart and the lists show them.
 
-import type { FlowRun, FlowSpec, FlowTrigger, RunStep, Usage, RunCost } from '../../generated/api';
+import type {
+  FlowRun,
+  FlowSpec,
+  FlowStep,
+  FlowTrigger,
+  RunStep,
+  Usage,
+  RunCost,
+} from '../../generated/api';
 import { between, bytes, duration, measure } from '../../lib/format';
 import type { GraphEdge, GraphNode } from '../../kit/charts/Graph.svelte';
 import { mood_of } from '../../kit/State.svelte';
@@ -16,6 +24,12 @@ export function step_state(state: string): string {
   return state === 'ready' ? 'queued' : state;
 }
 
+// A command is a text for the shell, or a program and its arguments.
+function work_of(step: FlowStep): string {
+  if (step.python) return `Python ${step.python}`;
+  return [step.command ?? []].flat().join(' ');
+}
+
 export function spec_graph(spec: FlowSpec): { nodes: GraphNode[]; edges: GraphEdge[] } {
   const steps = Object.entries(spec.steps);
   return {
@@ -23,7 +37,7 @@ export function spec_graph(spec: FlowSpec): { nodes: GraphNode[]; edges: GraphEd
       id: name,
       title: name,
       icon: 'play' as const,
-      note: step.python ? `Python ${step.python}` : (step.command ?? []).join(' '),
+      note: work_of(step),
     })),
     edges: steps.flatMap(([name, step]) => (step.needs ?? []).map((from) => ({ from, to: name }))),
   };
