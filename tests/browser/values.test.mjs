@@ -112,3 +112,37 @@ it('names the digest of an object in parts for what it is', async () => {
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), digest);
   await check(page, 'an object in parts');
 });
+
+it('reads rows by the separator that a file uses', async () => {
+  page = await open(browser, server);
+  await server.api('POST', '/api/v1/lake/buckets', { name: 'rows' });
+  for (const [name, text] of [
+    ['semicolons.csv', 'name;price\n"a;b";1,5\nc;2,25\n'],
+    ['tabs.csv', 'name\tprice\na;b\t1,5\nc\t2,25\n'],
+    ['commas.csv', 'name,price\n"a;b","1,5"\nc,"2,25"\n'],
+  ]) {
+    const path = `${server.url}/api/v1/lake/buckets/rows/objects/${name}`;
+    const headers = { Authorization: `Bearer ${server.token}` };
+    assert.ok((await fetch(path, { method: 'PUT', headers, body: text })).ok);
+    await visit(page, server, `/lake/rows/${name}`);
+    for (const cell of ['a;b', '1,5', 'c', '2,25'])
+      await main().getByRole('cell', { name: cell, exact: true }).waitFor();
+  }
+  await check(page, 'a table of text');
+});
+
+it('says of a binary file only what there is to say', async () => {
+  page = await open(browser, server);
+  await server.api('POST', '/api/v1/lake/buckets', { name: 'bits' });
+  const headers = { Authorization: `Bearer ${server.token}` };
+  const put = (name) =>
+    fetch(`${server.url}/api/v1/lake/buckets/bits/objects/${name}`, {
+      method: 'PUT',
+      headers,
+      body: Buffer.from([0, 1, 2, 3]),
+    });
+  await put('some.dat');
+  await visit(page, server, '/lake/bits/some.dat');
+  await main().getByText('This is binary, and cannot be shown as text.').waitFor();
+  assert.equal(await main().getByText('Tables can be read').count(), 0);
+});
