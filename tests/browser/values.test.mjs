@@ -146,3 +146,33 @@ it('says of a binary file only what there is to say', async () => {
   await main().getByText('This is binary, and cannot be shown as text.').waitFor();
   assert.equal(await main().getByText('Tables can be read').count(), 0);
 });
+
+it('names the types of a signature as the signature does', async () => {
+  page = await open(browser, server);
+  await answer('**/api/v1/endpoints/prices', {
+    name: 'prices',
+    model: 'models:/prices@champion',
+    state: 'ready',
+    owner: 'admin',
+    created: kPrediction.time,
+    live: null,
+    signature: {
+      inputs: [
+        { name: 'area', type: 'double', required: true },
+        { name: 'rooms', type: 'long', required: false },
+      ],
+      outputs: [{ name: 'price', type: 'FP64', shape: '[-1]' }],
+    },
+  });
+  await visit(page, server, '/endpoints/prices?tab=signature');
+  const table = (name) => main().getByRole('group', { name });
+  assert.match(await table('Outputs').innerText(), /price\s+double\s+\[-1\]/);
+  const inputs = table('Inputs');
+  assert.deepEqual(await inputs.getByRole('columnheader').allInnerTexts(), [
+    'Name',
+    'Type',
+    'Required',
+  ]);
+  assert.match(await inputs.innerText(), /area\s+double\s+yes\s+rooms\s+long\s+no/);
+  await check(page, 'a signature');
+});
