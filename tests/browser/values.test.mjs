@@ -176,3 +176,55 @@ it('names the types of a signature as the signature does', async () => {
   assert.match(await inputs.innerText(), /area\s+double\s+yes\s+rooms\s+long\s+no/);
   await check(page, 'a signature');
 });
+
+it('tells small costs with their currency, in one form', async () => {
+  page = await open(browser, server);
+  await page.route('**/api/v1/sql/queries?**', async (route) => {
+    const query = {
+      id: 'q1',
+      user: 'admin',
+      sql: 'SELECT 1',
+      statement: 'SELECT',
+      state: 'succeeded',
+      started: new Date().toISOString(),
+      elapsed_ms: 12,
+      rows: 1,
+      bytes: 1,
+      cpu_ms: 1,
+      currency: 'EUR',
+    };
+    const queries = [
+      { ...query, cost: 2.19e-7 },
+      { ...query, id: 'q2', cost: 1.25 },
+    ];
+    await route.fulfill({ json: { queries } });
+  });
+  await visit(page, server, '/sql?side=history');
+  const small = page.getByText('< 0.0001 EUR', { exact: true });
+  assert.match(await small.getAttribute('title'), /^2\.19e-7 EUR/);
+  await page.getByText('1.2500 EUR', { exact: true }).waitFor();
+  const inside = await small.evaluate((node) => {
+    const [at, aside] = [node, node.closest('aside')].map((n) => n.getBoundingClientRect());
+    return at.right <= aside.right;
+  });
+  assert.ok(inside, 'the cost is cut off');
+});
+
+it('tells the times of what led to an answer as it tells all times', async () => {
+  page = await open(browser, server);
+  const ref = `prediction:${kPrediction.id}`;
+  const node = { version: '', digest: '', owner: 'admin', time: kPrediction.time };
+  await answer(`**/api/v1/predictions/${kPrediction.id}`, kPrediction);
+  await answer('**/api/v1/why/**', {
+    nodes: [
+      { ...node, ref, kind: 'prediction', name: 'p', facts: { asked: kPrediction.time } },
+      { ...node, ref: 'model:prices@1', kind: 'model', name: 'prices', facts: {} },
+    ],
+    edges: [{ from: 'model:prices@1', to: ref, relation: 'answered', time: kPrediction.time }],
+    truncated: false,
+  });
+  await visit(page, server, `/predictions/${kPrediction.id}`);
+  const why = page.getByRole('region', { name: 'Why' });
+  await why.getByText(/^Jan 2, 2026, \d\d:\d\d:\d\d/).waitFor();
+  assert.equal(await why.getByText(kPrediction.time).count(), 0);
+});
