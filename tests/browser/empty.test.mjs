@@ -83,3 +83,38 @@ it('says of a filter that cannot be read only that', async () => {
   await main().getByText('live', { exact: true }).waitFor();
   await check(page, 'a filter at fault', /400/);
 });
+
+it('leaves no older answer under an error', async () => {
+  page = await open(browser, server);
+  await page.route('**/api/v1/endpoints/tried', (route) =>
+    route.fulfill({
+      json: {
+        name: 'tried',
+        model: 'models:/m/1',
+        state: 'ready',
+        owner: 'admin',
+        live: { version: '1', digest: '', flavor: 'lightgbm', loaded: '2026-01-02T03:04:05Z' },
+        signature: { inputs: [], outputs: [] },
+      },
+    }),
+  );
+  await page.route('**/endpoints/tried/invocations', (route) =>
+    route.request().postData().includes('7')
+      ? route.fulfill({ status: 400, json: { error: { code: 'invalid', message: 'No sevens.' } } })
+      : route.fulfill({
+          headers: { 'Strata-Prediction-Id': 'p-1', 'Strata-Model-Version': '1' },
+          json: { predictions: [0.25] },
+        }),
+  );
+  await visit(page, server, '/endpoints/tried?tab=try');
+  const ask = () => page.getByRole('button', { name: 'Predict', exact: true }).click();
+  const why = main().getByRole('link', { name: 'Why this answer?' });
+  await ask();
+  await why.waitFor();
+  await page.getByLabel('Request').fill('{"inputs": [[7]]}');
+  await ask();
+  await page.getByRole('alert').getByText('No sevens.').waitFor();
+  assert.equal(await why.count(), 0);
+  assert.equal(await main().getByText('0.25').count(), 0);
+  await check(page, 'a refused request', /400/);
+});
