@@ -124,3 +124,46 @@ it('says that the connection is lost, and takes up what it missed', async () => 
   await page.getByText('live', { exact: true }).waitFor();
   await status.waitFor({ state: 'hidden' });
 });
+
+it('still says so on other pages, and of those that got no answer no age', async () => {
+  page = await open(browser, { ...line, token: server.token });
+  await visit(page, line, '/lake');
+  await page.getByText('live', { exact: true }).waitFor();
+  line.cut();
+  const status = page.getByRole('status').filter({ hasText: 'Connection lost' });
+  await status.waitFor();
+  await page.getByRole('link', { name: 'Models' }).click();
+  await page.getByRole('heading', { name: 'Models', level: 1 }).waitFor();
+  assert.equal(await status.count(), 1, 'what is lost stays lost');
+  await page.getByText('no answer', { exact: true }).waitFor();
+  assert.equal(await page.getByText(/as of/).count(), 0);
+});
+
+it('goes on with its connection when the address changes', async () => {
+  page = await open(browser, server);
+  let streams = 0;
+  page.on('request', (request) => request.url().includes('/events/stream') && streams++);
+  await visit(page, server, '/lake');
+  await page.getByText('live', { exact: true }).waitFor();
+  await page.getByRole('link', { name: 'Models' }).click();
+  await page.getByRole('heading', { name: 'Models', level: 1 }).waitFor();
+  await bucket('after-the-turn');
+  await page.getByRole('link', { name: 'Lake' }).click();
+  await row('after-the-turn').waitFor();
+  assert.equal(streams, 1);
+});
+
+it('sets an error apart from what was read before it', async () => {
+  const endpoint = { name: 'e', model: 'models:/m/1', state: 'loading', live: null, owner: 'a' };
+  page = await open(browser, server);
+  let asked = 0;
+  await page.route('**/api/v1/endpoints/e', (route) =>
+    asked++ ? route.abort() : route.fulfill({ json: endpoint }),
+  );
+  await visit(page, server, '/endpoints/e');
+  const alert = page.getByRole('alert');
+  await alert.waitFor();
+  const box = await alert.boundingBox();
+  const label = await page.getByRole('term').first().boundingBox();
+  assert.ok(label.y - (box.y + box.height) >= 8, 'the labels touch the error');
+});

@@ -73,7 +73,7 @@ it('offers a viewer nothing that a viewer may not do, and a member all of it', a
   }
 });
 
-it('makes a token that ends with the session, and says how to make one that lives longer', async () => {
+it('makes a token that ends with the session, and says how one lives longer', async () => {
   const link = (await server.strata('login-link')).stdout;
   page = await open(browser, server, { token: '' });
   await page.goto(`${server.url}/#token=${/#token=(\w+)/.exec(link)[1]}`);

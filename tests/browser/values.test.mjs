@@ -112,3 +112,119 @@ it('names the digest of an object in parts for what it is', async () => {
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), digest);
   await check(page, 'an object in parts');
 });
+
+it('reads rows by the separator that a file uses', async () => {
+  page = await open(browser, server);
+  await server.api('POST', '/api/v1/lake/buckets', { name: 'rows' });
+  for (const [name, text] of [
+    ['semicolons.csv', 'name;price\n"a;b";1,5\nc;2,25\n'],
+    ['tabs.csv', 'name\tprice\na;b\t1,5\nc\t2,25\n'],
+    ['commas.csv', 'name,price\n"a;b","1,5"\nc,"2,25"\n'],
+  ]) {
+    const path = `${server.url}/api/v1/lake/buckets/rows/objects/${name}`;
+    const headers = { Authorization: `Bearer ${server.token}` };
+    assert.ok((await fetch(path, { method: 'PUT', headers, body: text })).ok);
+    await visit(page, server, `/lake/rows/${name}`);
+    for (const cell of ['a;b', '1,5', 'c', '2,25'])
+      await main().getByRole('cell', { name: cell, exact: true }).waitFor();
+  }
+  await check(page, 'a table of text');
+});
+
+it('says of a binary file only what there is to say', async () => {
+  page = await open(browser, server);
+  await server.api('POST', '/api/v1/lake/buckets', { name: 'bits' });
+  const headers = { Authorization: `Bearer ${server.token}` };
+  const put = (name) =>
+    fetch(`${server.url}/api/v1/lake/buckets/bits/objects/${name}`, {
+      method: 'PUT',
+      headers,
+      body: Buffer.from([0, 1, 2, 3]),
+    });
+  await put('some.dat');
+  await visit(page, server, '/lake/bits/some.dat');
+  await main().getByText('This is binary, and cannot be shown as text.').waitFor();
+  assert.equal(await main().getByText('Tables can be read').count(), 0);
+});
+
+it('names the types of a signature as the signature does', async () => {
+  page = await open(browser, server);
+  await answer('**/api/v1/endpoints/prices', {
+    name: 'prices',
+    model: 'models:/prices@champion',
+    state: 'ready',
+    owner: 'admin',
+    created: kPrediction.time,
+    live: null,
+    signature: {
+      inputs: [
+        { name: 'area', type: 'double', required: true },
+        { name: 'rooms', type: 'long', required: false },
+      ],
+      outputs: [{ name: 'price', type: 'FP64', shape: '[-1]' }],
+    },
+  });
+  await visit(page, server, '/endpoints/prices?tab=signature');
+  const table = (name) => main().getByRole('group', { name });
+  assert.match(await table('Outputs').innerText(), /price\s+double\s+\[-1\]/);
+  const inputs = table('Inputs');
+  assert.deepEqual(await inputs.getByRole('columnheader').allInnerTexts(), [
+    'Name',
+    'Type',
+    'Required',
+  ]);
+  assert.match(await inputs.innerText(), /area\s+double\s+yes\s+rooms\s+long\s+no/);
+  await check(page, 'a signature');
+});
+
+it('tells small costs with their currency, in one form', async () => {
+  page = await open(browser, server);
+  await page.route('**/api/v1/sql/queries?**', async (route) => {
+    const query = {
+      id: 'q1',
+      user: 'admin',
+      sql: 'SELECT 1',
+      statement: 'SELECT',
+      state: 'succeeded',
+      started: new Date().toISOString(),
+      elapsed_ms: 12,
+      rows: 1,
+      bytes: 1,
+      cpu_ms: 1,
+      currency: 'EUR',
+    };
+    const queries = [
+      { ...query, cost: 2.19e-7 },
+      { ...query, id: 'q2', cost: 1.25 },
+    ];
+    await route.fulfill({ json: { queries } });
+  });
+  await visit(page, server, '/sql?side=history');
+  const small = page.getByText('< 0.0001 EUR', { exact: true });
+  assert.match(await small.getAttribute('title'), /^2\.19e-7 EUR/);
+  await page.getByText('1.2500 EUR', { exact: true }).waitFor();
+  const inside = await small.evaluate((node) => {
+    const [at, aside] = [node, node.closest('aside')].map((n) => n.getBoundingClientRect());
+    return at.right <= aside.right;
+  });
+  assert.ok(inside, 'the cost is cut off');
+});
+
+it('tells the times of what led to an answer as it tells all times', async () => {
+  page = await open(browser, server);
+  const ref = `prediction:${kPrediction.id}`;
+  const node = { version: '', digest: '', owner: 'admin', time: kPrediction.time };
+  await answer(`**/api/v1/predictions/${kPrediction.id}`, kPrediction);
+  await answer('**/api/v1/why/**', {
+    nodes: [
+      { ...node, ref, kind: 'prediction', name: 'p', facts: { asked: kPrediction.time } },
+      { ...node, ref: 'model:prices@1', kind: 'model', name: 'prices', facts: {} },
+    ],
+    edges: [{ from: 'model:prices@1', to: ref, relation: 'answered', time: kPrediction.time }],
+    truncated: false,
+  });
+  await visit(page, server, `/predictions/${kPrediction.id}`);
+  const why = page.getByRole('region', { name: 'Why' });
+  await why.getByText(/^Jan 2, 2026, \d\d:\d\d:\d\d/).waitFor();
+  assert.equal(await why.getByText(kPrediction.time).count(), 0);
+});

@@ -123,6 +123,20 @@ def test_what_is_no_data_directory_is_said_to_be_none(tmp_path):
     assert strata("backup", "--data", tmp_path, "--out", tmp_path / "x").returncode == 3
 
 
+def test_fsck_counts_one_thing_as_one(fresh_server):
+    fresh_server.start()
+    s3 = client_for(fresh_server)
+    s3.create_bucket(Bucket="kept")
+    s3.put_object(Bucket="kept", Key="one", Body=b"1")
+    flow = {"name": "f", "steps": {"a": {"command": ["sh", "-c", "echo 1 > $STRATA_OUTPUTS/o"]}}}
+    flow["steps"]["a"]["outputs"] = ["o"]
+    (fresh_server.data / "f.yaml").write_text(json.dumps(flow))
+    fresh_server.strata("flow", "run", str(fresh_server.data / "f.yaml"), "--wait")
+    fresh_server.stop()
+    said = fresh_server.strata("fsck").stdout
+    assert "1 object (1 B) and 1 file of pipelines are what their digests say" in said
+
+
 def test_doctor_names_what_is_missing_and_fails_on_it(tmp_path):
     good = strata(
         "doctor", "--data", tmp_path, "--http", "127.0.0.1:0", "--s3", "127.0.0.1:0", "-o", "json"

@@ -180,8 +180,13 @@ Json with_run_cells(const Json& run) {
 
 // "0.0123 EUR"; sums of several currencies stand beside each other.
 std::string cost_text(const Json& item) {
-  if (item["cost"].is_number())
-    return fmt::format("{:.4f} {}", item.number("cost"), item.text("currency"));
+  if (item["cost"].is_number()) {
+    const double cost = item.number("cost");
+    const std::string amount = cost == 0                   ? "0"
+                               : cost > 0 && cost < 0.0001 ? "< 0.0001"
+                                                           : fmt::format("{:.4f}", cost);
+    return fmt::format("{} {}", amount, item.text("currency"));
+  }
   std::vector<std::string> sums;
   if (item["costs"].is_array()) {
     for (const Json& sum : item["costs"].as_array())

@@ -54,8 +54,9 @@ Json report_json(const FsckReport& report) {
 }
 
 std::string checked_text(const FsckReport& report) {
-  return fmt::format("{} objects ({}) and {} files of pipelines are what their digests say",
-                     report.objects, show_bytes(report.bytes), report.contents);
+  return fmt::format("{} object{} ({}) and {} file{} of pipelines are what their digests say",
+                     report.objects, report.objects == 1 ? "" : "s", show_bytes(report.bytes),
+                     report.contents, report.contents == 1 ? "" : "s");
 }
 
 void run_fsck(CliContext& context) {

@@ -68,6 +68,12 @@ def test_a_run_shows_what_its_steps_and_their_mlflow_runs_have_cost(fresh_server
     again = json.loads(fresh_server.strata("flow", "status", done["id"], "-o", "json").stdout)
     assert (again["cost"], again["currency"]) == (done["cost"], "EUR")
 
+    # What is too small for the digits that are shown is not told as nothing.
+    fresh_server.strata(*price[:3], "--per-hour", "0.0001", "--currency", "EUR")
+    cheap = json.loads(fresh_server.strata("flow", "run", "priced", "--wait", "-o", "json").stdout)
+    assert 0 < cheap["cost"] < 0.0001
+    assert "< 0.0001 EUR" in fresh_server.strata("flow", "status", cheap["id"]).stdout
+
 
 @pytest.mark.parametrize("price", ["1e300", "1e10", "-0.01", "nan", "inf", "-inf", "free"])
 def test_a_price_that_is_none_is_refused_with_the_reason(server, price):

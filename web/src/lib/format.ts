@@ -61,6 +61,11 @@ export function exact_time(value: TimeValue): string {
   });
 }
 
+// A text that is a time, as RFC 3339 writes it, in the form that all times have.
+export function timed(text: string): string {
+  return /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/.test(text) ? exact_time(text) : text;
+}
+
 // "1 m 12 s", "240 ms".
 export function duration(ms: number | null | undefined): string {
   if (ms === null || ms === undefined || Number.isNaN(ms)) return '–';
@@ -117,6 +122,12 @@ export function measure(value: number | string | null | undefined, figures = 6):
   const size = Math.abs(short);
   if (size >= 1e15 || (size < 1e-4 && size > 0)) return String(short);
   return short.toLocaleString('en-US', { maximumFractionDigits: 20 });
+}
+
+// An amount of money; one too small for the four digits behind the point is said to be that.
+export function cost(amount: number, currency = ''): string {
+  const text = amount > 0 && amount < 1e-4 ? '< 0.0001' : amount.toFixed(4);
+  return `${amount === 0 ? '0' : text} ${currency}`.trim();
 }
 
 // What tells an id apart from its neighbours: a digest's beginning, but the end of an id that

@@ -3,7 +3,7 @@
 import type { LineageEdge, LineageGraph, LineageNode } from '../generated/api';
 import type { IconName } from '../kit/Icon.svelte';
 import { path_of } from './router.svelte';
-import { bytes, plain, plural, short_id } from './format';
+import { bytes, plain, plural, short_id, timed } from './format';
 
 export const kind_icons: Record<string, IconName> = {
   object: 'file',
@@ -65,7 +65,7 @@ export function facts_of(node: LineageNode): { name: string; text: string }[] {
 function fact_text(name: string, value: unknown): string {
   if (Array.isArray(value)) return plural(value.length, 'entry', 'entries');
   if (name === 'size' && typeof value === 'number') return bytes(value);
-  const text = plain(value);
+  const text = timed(plain(value));
   if (/^(sha256(-parts)?:)?[0-9a-f]{24,}$/.test(text)) return short_id(text);
   return text.length > 120 ? `${text.slice(0, 120)}…` : text;
 }

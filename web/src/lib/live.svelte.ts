@@ -8,8 +8,6 @@ import { router } from './router.svelte';
 import { session } from './session.svelte';
 import type { Event as Change } from '../generated/api';
 
-const project = () => router.get('project');
-
 // Called with each change, and with nothing when any number of them may have been missed.
 type Listener = (change?: Change) => void;
 
@@ -31,9 +29,12 @@ class Live {
     document.addEventListener('visibilitychange', () => this.watch());
     addEventListener('online', () => this.retry());
     $effect.root(() => {
+      // Derived, or each change of the address would begin a new connection and forget that the one
+      // before was lost.
+      const project = $derived(router.get('project'));
       $effect(() => {
         void session.token;
-        void project();
+        void project;
         this.last = '';
         untrack(() => this.watch());
       });

@@ -9,7 +9,7 @@ import type {
   Usage,
   RunCost,
 } from '../../generated/api';
-import { between, bytes, duration, measure } from '../../lib/format';
+import { between, bytes, cost as cost_of, duration } from '../../lib/format';
 import type { GraphEdge, GraphNode } from '../../kit/charts/Graph.svelte';
 import { mood_of } from '../../kit/State.svelte';
 
@@ -90,12 +90,13 @@ export function usage_text(usage: Usage | null): string {
 
 type Costly = Pick<RunCost, 'cost' | 'currency' | 'costs'>;
 
-// What the node's time cost, each currency by itself.
-export function cost_text(of: Costly): string {
+// What the node's time cost, each currency by itself; `exact` with all digits.
+export function cost_text(of: Costly, exact = false): string {
   const sums = of.costs ?? [of];
-  const texts = sums
-    .filter(({ cost }) => cost !== null && cost !== undefined)
-    .map(({ cost, currency }) => `${measure(cost)} ${currency ?? ''}`.trim());
+  const texts = sums.flatMap(({ cost, currency }) => {
+    if (cost === null || cost === undefined) return [];
+    return exact ? `${cost} ${currency ?? ''}`.trim() : cost_of(cost, currency ?? '');
+  });
   return texts.join(' + ') || 'no price is set';
 }
 
