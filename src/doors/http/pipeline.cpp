@@ -128,6 +128,9 @@ Task<Response> Pipeline::handle(Request& request) {
     response = outcome.bound != nullptr ? outcome.bound->door->error(error, request)
                                         : refuse(error, request);
   }
+  if (strays_) {
+    if (auto other = strays_(request, response)) response = *std::move(other);
+  }
   response.headers.set("X-Request-Id", request.request_id);
   response.headers.set("Traceparent",
                        fmt::format("00-{}-{}-01", request.trace_id, request.request_id));
