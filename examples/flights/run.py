@@ -25,6 +25,9 @@ from project import HERE, REPOSITORY, checkout_commit, feature_set
 from server import Server
 
 
+INTERRUPTED = 130  # as shells have it for Ctrl-C
+
+
 class Run:
     """The stages in order, each timed, and the checks that must hold."""
 
@@ -45,7 +48,11 @@ class Run:
         self.seconds[name] = time.monotonic() - started
 
     def script(self, *command) -> int:
-        return subprocess.run([sys.executable, *map(str, command)], env=self.env).returncode
+        # In a session of its own: Ctrl-C ends it through this program, which tells what runs on.
+        done = subprocess.run(
+            [sys.executable, *map(str, command)], env=self.env, start_new_session=True
+        )
+        return done.returncode
 
     def must(self, *command) -> None:
         status = self.script(*command)
@@ -190,21 +197,35 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     args = arguments()
     once = os.environ.get("ONCE") == "1"
+    data = os.path.relpath(args.data)
     started = time.monotonic()
-    server = Server(args.strata, args.data, fixed_ports=not once)
+    try:
+        server = Server(args.strata, args.data, fixed_ports=not once)
+    except KeyboardInterrupt:
+        print(f"\ninterrupted; a server may run: build/strata stop --data {data}", file=sys.stderr)
+        return INTERRUPTED
     try:
         run = Run(server, args)
         run.all()
         print(report.text(run, time.monotonic() - started))
-        return 0 if all(holds for holds, _ in run.checks) else 1
+        status = 0 if all(holds for holds, _ in run.checks) else 1
+    except KeyboardInterrupt:
+        print("\ninterrupted", end="; " if not once else "\n", file=sys.stderr)
+        if not once:
+            print(
+                f"the server runs on, with the pipeline if it had begun, at {server.url}; stop "
+                f"both: build/strata stop --now --data {data}",
+                file=sys.stderr,
+            )
+        return INTERRUPTED
     finally:
         if once:
             server.stop()
-        else:
-            data = os.path.relpath(args.data)
-            print(f"\nThe server stays up: {server.url}")
-            print(f"  sign in:  build/strata login-link --data {data}")
-            print(f"  stop it:  build/strata stop --data {data}")
+    if not once:
+        print(f"\nThe server stays up: {server.url}")
+        print(f"  sign in:  build/strata login-link --data {data}")
+        print(f"  stop it:  build/strata stop --data {data}")
+    return status
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ class Server:
             command += ["--http", "127.0.0.1:0", "--s3", "127.0.0.1:0", "--pg", "127.0.0.1:0"]
         self.endpoints.unlink(missing_ok=True)
         log = self.data / "serve.log"
+        begin = log.stat().st_size if log.exists() else 0  # of what this start writes
         with log.open("ab") as out:
             self.process = subprocess.Popen(
                 command,
@@ -42,10 +43,14 @@ class Server:
         deadline = time.monotonic() + READY_SECONDS
         while not self._answers():
             if self.process.poll() is not None:
-                raise SystemExit(f"strata serve ended with {self.process.returncode}: {_tail(log)}")
+                raise SystemExit(
+                    f"strata serve ended with {self.process.returncode}: {_tail(log, begin)}"
+                )
             if time.monotonic() > deadline:
                 self.process.kill()
-                raise SystemExit(f"strata serve is not ready after {READY_SECONDS} s: {_tail(log)}")
+                raise SystemExit(
+                    f"strata serve is not ready after {READY_SECONDS} s: {_tail(log, begin)}"
+                )
             time.sleep(0.02)
 
     def _answers(self) -> bool:
@@ -91,5 +96,10 @@ class Server:
             self.process.wait(timeout=30)
 
 
-def _tail(log: Path) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-5:])
+def _tail(log: Path, begin: int) -> str:
+    """What was written behind `begin`, each line once, and the way out of a taken port."""
+    written = log.read_bytes()[begin:].decode(errors="replace")
+    lines = list(dict.fromkeys(written.splitlines()))[-5:]
+    if "in use" in written:
+        lines.append("Other ports: STRATA_HTTP=127.0.0.1:7710 STRATA_S3=127.0.0.1:7711 make demo")
+    return "\n".join(lines)

@@ -94,16 +94,61 @@ int refuse_command(const UnknownCommand& unknown) {
   return kExitUsage;
 }
 
-// One line, as for all errors, that names the help which fits.
-int refuse_usage(const CLI::App& app, const CLI::ParseError& error) {
-  std::string help = app.get_name();
+const CLI::App& named_command(const CLI::App& app) {
   const CLI::App* at = &app;
-  while (!at->get_subcommands().empty()) {
+  while (!at->get_subcommands().empty())
     at = at->get_subcommands().front();
-    help += " " + at->get_name();
+  return *at;
+}
+
+const CLI::Option* find_option(const CLI::App& command, const std::string& name) {
+  for (const CLI::App* at = &command; at != nullptr; at = at->get_parent()) {
+    if (const auto* option = at->get_option_no_throw(name)) return option;
   }
-  std::fprintf(stderr, "strata: %s; %s --help tells what it takes\n",
-               one_line(error.what()).c_str(), help.c_str());
+  return nullptr;
+}
+
+std::string nearest_option(const CLI::App& command, const std::string& name) {
+  if (command.get_name() == "serve" && (name == "--port" || name == "--host")) return "--http";
+  std::vector<std::string> known;
+  for (const CLI::App* at = &command; at != nullptr; at = at->get_parent()) {
+    for (const auto* option : at->get_options()) {
+      for (const auto& known_name : option->get_lnames())
+        known.push_back("--" + known_name);
+    }
+  }
+  return did_you_mean(name, known);
+}
+
+// The first long option that the command does not have, and the one that may be meant. It is told
+// before what is missing for want of it.
+std::optional<std::string> unknown_option(const CLI::App& command, int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word == "--") break;
+    if (!word.starts_with("--")) continue;
+    const std::string name = word.substr(0, word.find('='));
+    if (find_option(command, name) != nullptr) continue;
+    const std::string nearest = nearest_option(command, name);
+    return fmt::format("{} is not an option here{}", name,
+                       nearest.empty() ? "" : fmt::format(": did you mean {}?", nearest));
+  }
+  return std::nullopt;
+}
+
+// One line, as for all errors, that names the help which fits.
+int refuse_usage(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
+  const CLI::App& command = named_command(app);
+  std::string help = command.get_name();
+  for (const CLI::App* at = command.get_parent(); at != nullptr; at = at->get_parent())
+    help = at->get_name() + " " + help;
+  std::string what = error.what();
+  if (const auto extra = app.remaining(true);
+      !extra.empty() && dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr)
+    what = "not expected: " + join(extra, " ");
+  if (auto unknown = unknown_option(command, argc, argv)) what = *std::move(unknown);
+  std::fprintf(stderr, "strata: %s; %s --help tells what it takes\n", one_line(what).c_str(),
+               help.c_str());
   return kExitUsage;
 }
 
@@ -142,7 +187,7 @@ int run(int argc, char** argv) {
     if (error.get_exit_code() != 0) {
       if (const auto unknown = unknown_command(app, argc, argv)) return refuse_command(*unknown);
     }
-    if (error.get_exit_code() != 0) return refuse_usage(app, error);
+    if (error.get_exit_code() != 0) return refuse_usage(app, error, argc, argv);
     app.exit(error);  // prints the help or the version
     return kExitOk;
   }

@@ -15,6 +15,7 @@
 #include "doors/http/server.hpp"
 #include "doors/rest/answers.hpp"
 #include "doors/rest/rest.hpp"
+#include "doors/s3/s3.hpp"
 #include "engines/sqlite/sqlite_records.hpp"
 #include "runtime/logs/log_file.hpp"
 #include "storage/compute/compute.hpp"
@@ -84,6 +85,8 @@ class Application {
     STRATA_TRY(open_ports());
     for (auto& part : parts_)
       STRATA_TRY(part->start());
+    endpoints_.http = url_of(*http_server_);
+    if (s3_server_) endpoints_.s3 = url_of(*s3_server_);
     ready_.store(true);
     return announce();
   }
@@ -274,22 +277,47 @@ class Application {
     return invalid(error.field, fmt::format("{}: {}: {}", value.where, error.field, error.message));
   }
 
+  // A client that was given the address of the other port is told the right one, in its own
+  // protocol. Until the addresses are known it gets what any other would.
+  void redirect_strays(const http::Door& s3) {
+    http_pipeline_->on_stray([this, &s3](const http::Request& request, const http::Response&) {
+      if (!ready_.load() || !doors::s3::is_signed_for_s3(request))
+        return std::optional<http::Response>();
+      const Error error(
+          Code::kMalformed,
+          fmt::format("this is the HTTP port; S3 is at {} (AWS_ENDPOINT_URL_S3)", endpoints_.s3));
+      return std::optional(s3.error(error, request));
+    });
+    s3_pipeline_->on_stray([this](const http::Request& request, const http::Response& given) {
+      const bool nothing = given.status == 404 || given.status == 405;
+      if (!ready_.load() || !nothing || !doors::rest::is_for_api(request))
+        return std::optional<http::Response>();
+      const Error error(
+          Code::kNotFound,
+          fmt::format("this is the S3 port; Strata's API is at {} (STRATA_URL)", endpoints_.http));
+      return std::optional(rest_.error(error, request));
+    });
+  }
+
   Status open_ports() {
     STRATA_TRY(check_tls());
     STRATA_TRY(http_router_.add(rest_));
-    bool any_s3 = false;
+    const http::Door* s3 = nullptr;
     for (auto& part : parts_) {
       for (auto [port, door] : part->doors()) {
-        any_s3 = any_s3 || port == Port::kS3;
+        if (port == Port::kS3) s3 = door;
         STRATA_TRY((port == Port::kS3 ? s3_router_ : http_router_).add(*door));
       }
     }
     bodies_.emplace(body_memory(settings_.values.integer("limits.body_memory")), metrics_);
     http_pipeline_.emplace(http_router_, *identity_, *bodies_, clock_, random_, metrics_, "http");
+    if (s3 != nullptr) {
+      s3_pipeline_.emplace(s3_router_, *identity_, *bodies_, clock_, random_, metrics_, "s3");
+      redirect_strays(*s3);
+    }
     http_server_ = make_server(*http_pipeline_, "http");
     STRATA_TRY(start_server(*http_server_));
-    if (!any_s3) return {};
-    s3_pipeline_.emplace(s3_router_, *identity_, *bodies_, clock_, random_, metrics_, "s3");
+    if (s3 == nullptr) return {};
     s3_server_ = make_server(*s3_pipeline_, "s3");
     return start_server(*s3_server_);
   }
@@ -324,20 +352,17 @@ class Application {
   }
 
   Status announce() {
-    Endpoints endpoints;
-    endpoints.http = url_of(*http_server_);
-    if (s3_server_) endpoints.s3 = url_of(*s3_server_);
-    auto announced = write_endpoints(files_, data_, endpoints);
+    auto announced = write_endpoints(files_, data_, endpoints_);
     if (!announced) return std::move(announced).error();
     announced_.emplace(*std::move(announced));
     std::printf(
         "Strata %s is ready.\n  UI and APIs  %s\n  S3           %s\n  data         %s\n"
         "Set up this shell for all stock clients:  eval \"$(strata env --data %s)\"\n"
         "Sign a browser in as admin:               strata login-link --data %s\n",
-        STRATA_VERSION, endpoints.http.c_str(), endpoints.s3.c_str(), data_.c_str(), data_.c_str(),
-        data_.c_str());
+        STRATA_VERSION, endpoints_.http.c_str(), endpoints_.s3.c_str(), data_.c_str(),
+        data_.c_str(), data_.c_str());
     std::fflush(stdout);
-    log::info("serve.ready", Json::object({{"http", endpoints.http}, {"s3", endpoints.s3}}));
+    log::info("serve.ready", Json::object({{"http", endpoints_.http}, {"s3", endpoints_.s3}}));
     return {};
   }
 
@@ -368,6 +393,7 @@ class Application {
   std::optional<http::Pipeline> s3_pipeline_;
   std::unique_ptr<http::Server> http_server_;
   std::unique_ptr<http::Server> s3_server_;
+  Endpoints endpoints_;  // never written once ready_ is set
   std::atomic<bool> ready_{false};
   bool stopped_ = false;
 };

@@ -106,7 +106,8 @@ def test_a_revoked_token_takes_along_its_children_and_the_browsers_it_signed_in(
         me = server.http + "/api/v1/me"
         return requests.get(me, headers=server.bearer(token), timeout=10).status_code
 
-    parent, other = (made("token", "create", "--user", "rosa") for _ in range(2))
+    office = made("token", "create")
+    parent, other = (made("token", "create", "--user", "rosa", by=office) for _ in range(2))
     child = made("token", "create", by=parent)
     grandchild = made("token", "create", by=child)
     browser = made("login-link", by=child)["url"].partition("#token=")[2]
@@ -115,6 +116,8 @@ def test_a_revoked_token_takes_along_its_children_and_the_browsers_it_signed_in(
     server.strata("token", "revoke", parent["id"])
     assert [status(token) for token in tokens] == [401] * 4
     assert status(other["token"]) == 200
+    server.strata("token", "revoke", office["id"])  # what it made for others is theirs
+    assert status(office["token"]) == 401 and status(other["token"]) == 200
     told = made("audit", "--action", "token.revoke", "--target", f"token:{grandchild['id']}")
     assert told["entries"][0]["detail"]["with"] == f"token:{parent['id']}"
 

@@ -68,9 +68,11 @@ class ApiClient {
         token_(std::move(token)),
         project_(std::move(project)) {}
   std::vector<std::pair<std::string, std::string>> headers(std::string_view accept) const;
+  Error with_source(Error error) const;
 
   std::string url_;
   std::string token_;
+  std::string token_from_{};  // the variable that holds it; empty for the local admin's file
   std::string project_;
   std::chrono::milliseconds limit_{60'000};
 };

@@ -227,7 +227,12 @@ Result<std::string> script_of(const SqlOptions& options) {
       options.file.empty() || options.file == "-" ? "/dev/stdin" : options.file;
   std::ifstream in(path, std::ios::binary);
   if (!in) return not_found("the file '" + path + "' cannot be read");
-  return std::string(std::istreambuf_iterator<char>(in), {});
+  std::string script(std::istreambuf_iterator<char>(in), {});
+  if (trim(script).empty()) {
+    return invalid("sql", path == "/dev/stdin" ? "there is no SQL on standard input: it is empty"
+                                               : "there is no SQL in " + path + ": it is empty");
+  }
+  return script;
 }
 
 // The form that was asked for, or the one that the name of the file says.

@@ -50,7 +50,14 @@ Result<ApiClient> ApiClient::connect(const std::string& data_dir, std::string pr
     std::string base = url;
     while (base.ends_with('/'))  // paths begin with one
       base.pop_back();
-    return ApiClient(std::move(base), token, std::move(project));
+    if (!base.starts_with("http://") && !base.starts_with("https://")) {
+      return invalid("STRATA_URL", fmt::format("STRATA_URL is '{}': it must begin with http:// or "
+                                               "https://, as in http://127.0.0.1:7700",
+                                               url));
+    }
+    ApiClient client(std::move(base), token, std::move(project));
+    client.token_from_ = "STRATA_TOKEN";
+    return client;
   }
   SystemFiles files;
   const std::string dir = data_dir.empty() ? default_data_dir() : data_dir;
@@ -85,6 +92,18 @@ Error error_of(const ClientAnswer& answer, const std::string& body) {
 
 }  // namespace
 
+// Where the caller has the token that was refused from, and how it gets another.
+Error ApiClient::with_source(Error error) const {
+  if (error.code != Code::kUnauthenticated && error.code != Code::kExpired) return error;
+  if (token_from_.empty()) return error;
+  error.message += fmt::format(
+      " (it is in {}; as the local admin: eval \"$(strata env --data DIR)\", else set it to a "
+      "token "
+      "of yours)",
+      token_from_);
+  return error;
+}
+
 std::vector<std::pair<std::string, std::string>> ApiClient::headers(std::string_view accept) const {
   std::vector<std::pair<std::string, std::string>> out = {{"Authorization", "Bearer " + token_},
                                                           {"Accept", std::string(accept)}};
@@ -110,7 +129,7 @@ Result<ApiAnswer> ApiClient::request(std::string_view method, const std::string&
   if (!done) return done.error();
   answer.status = done->status;
   answer.headers = done->headers;
-  if (answer.status >= 400) return error_of(*done, answer.body);
+  if (answer.status >= 400) return with_source(error_of(*done, answer.body));
   return answer;
 }
 
@@ -148,7 +167,7 @@ Status ApiClient::stream(std::string_view method, const std::string& path, const
     return true;
   });
   if (!done) return done.error();
-  if (done->status >= 400) return error_of(*done, refused);
+  if (done->status >= 400) return with_source(error_of(*done, refused));
   return {};
 }
 

@@ -132,6 +132,9 @@ Task<Response> Pipeline::handle(Request& request) {
                                         : refuse(error, request);
   }
   if (request.held.refused()) response.headers.set("Retry-After", "1");
+  if (strays_) {
+    if (auto other = strays_(request, response)) response = *std::move(other);
+  }
   response.headers.set("X-Request-Id", request.request_id);
   response.headers.set("Traceparent",
                        fmt::format("00-{}-{}-01", request.trace_id, request.request_id));

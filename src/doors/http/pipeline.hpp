@@ -3,6 +3,8 @@
 #include <array>
 #include <atomic>
 #include <deque>
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -20,6 +22,11 @@ class Pipeline {
   // `router` has all its routes by now; `bodies` is the same for all ports.
   Pipeline(const Router& router, const kernel::Identity& identity, BodyMemory& bodies,
            const Clock& clock, Random& random, metrics::Registry& metrics, std::string port_name);
+
+  // What answers in place of `given`, for a request that was meant for another port. Set once,
+  // before the port opens.
+  using Strays = std::function<std::optional<Response>(const Request&, const Response& given)>;
+  void on_stray(Strays strays) { strays_ = std::move(strays); }
 
   // Answers `request`; never fails. `request` must outlive the returned response's body.
   Task<Response> handle(Request& request);
@@ -55,6 +62,7 @@ class Pipeline {
   std::string port_name_;
   metrics::Registry& metrics_;
   metrics::Histogram& latency_;
+  Strays strays_;
   std::deque<Meter> meters_;  // by the route's index; the last one counts what fits no route
 };
 

@@ -52,6 +52,11 @@ void RestDoor::add(std::vector<http::Route> routes) {
   }
 }
 
+bool is_for_api(const http::Request& request) {
+  return request.path.starts_with("/api/v1/") &&
+         request.headers.get("Authorization").starts_with("Bearer ");
+}
+
 http::Response RestDoor::error(const Error& error, const http::Request& request) const {
   return error_response(error, request);
 }

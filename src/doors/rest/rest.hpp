@@ -27,6 +27,9 @@ class RestDoor final : public http::Door {
   std::vector<http::Route> routes_;
 };
 
+// Whether a client of this API sent the request, by its path and its token.
+bool is_for_api(const http::Request& request);
+
 // An Error as it stands in this API's answers.
 http::Response error_response(const Error& error, const http::Request& request);
 // The answer for a result that has a JSON form; the error form when it failed.

@@ -121,6 +121,15 @@ Response S3Door::error(const Error& error, const Request& request) const {
   return response;
 }
 
+bool is_signed_for_s3(const Request& request) {
+  constexpr std::string_view kScheme = "AWS4-HMAC-SHA256";
+  constexpr std::string_view kScope = "/s3/aws4_request";
+  const std::string header(request.headers.get("Authorization"));
+  if (header.starts_with(kScheme)) return header.contains(kScope);
+  return request.query_value("X-Amz-Algorithm") == kScheme &&
+         request.query_value("X-Amz-Credential").value_or("").contains(kScope);
+}
+
 Task<Response> S3Door::call(Operation operation, std::string_view parameters,
                             const http::Authorized& request) {
   auto fit = check_asked(request.request());

@@ -40,4 +40,7 @@ class S3Door final : public http::Door {
   storage::lake::Lake& lake_;
 };
 
+// Whether a client of S3 signed this request, in a header or its query; nothing is checked.
+bool is_signed_for_s3(const http::Request& request);
+
 }  // namespace strata::doors::s3

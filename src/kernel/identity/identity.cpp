@@ -73,13 +73,16 @@ Status check_parent(Writer& w, const std::string& parent) {
   return {};
 }
 
-// Revokes a token and all that it made, and what those made. The ids of those that still held.
+// Revokes a token and all that it made for its own user, and what those made. The ids of those
+// that still held. Tokens that an administrator made for others are theirs: they outlive it.
 Result<std::vector<TokenId>> revoke_tree(Writer& w, const TokenId& root, Instant now) {
   const auto rows = w.query(
       "WITH RECURSIVE tree(id) AS (SELECT id FROM tokens WHERE id = ? UNION SELECT tokens.id FROM "
-      "tokens JOIN tree ON tokens.parent = tree.id) SELECT tokens.id FROM tokens JOIN tree ON "
-      "tokens.id = tree.id WHERE tokens.revoked IS NULL ORDER BY tokens.id",
-      {root.str()});
+      "tokens JOIN tree ON tokens.parent = tree.id WHERE tokens.user_id = (SELECT user_id FROM "
+      "tokens "
+      "WHERE id = ?)) SELECT tokens.id FROM tokens JOIN tree ON tokens.id = tree.id WHERE "
+      "tokens.revoked IS NULL ORDER BY tokens.id",
+      {root.str(), root.str()});
   if (!rows) return rows.error();
   std::vector<TokenId> revoked;
   for (const auto& row : *rows) {

@@ -20,6 +20,10 @@ constexpr int kTimedRuns = 5;
 constexpr std::chrono::milliseconds kSlow{20};  // the runs so far say enough
 constexpr std::chrono::seconds kVerySlow{1};    // the first one does
 
+constexpr std::string_view kSklearnWayOut =
+    ": export a scikit-learn model to ONNX (skl2onnx) and log it with mlflow.onnx, or train with "
+    "LightGBM; docs/how-to/deploy-a-model.md shows how";
+
 // The model's own example, written by mlflow as a scoring payload.
 constexpr std::string_view kExample = "serving_input_example.json";
 
@@ -42,9 +46,11 @@ Result<OpenModel> open_model(Files& files, std::span<ModelEngine* const> engines
     std::vector<std::string> flavors;
     for (const auto& [flavor, settings] : about->flavors)
       flavors.push_back(printable(flavor));
-    return Error(Code::kUnsupported,
-                 fmt::format("the model's flavors are [{}]; served are [{}]",
-                             fmt::join(flavors, ", "), fmt::join(served, ", ")));
+    const bool convertible = about->flavors.contains("sklearn");
+    return Error(
+        Code::kUnsupported,
+        fmt::format("the model's flavors are [{}]; served are [{}]{}", fmt::join(flavors, ", "),
+                    fmt::join(served, ", "), convertible ? kSklearnWayOut : std::string_view()));
   }
   auto runner = engine->load(directory, *about);
   if (!runner) return std::move(runner).error();

@@ -392,8 +392,28 @@ Error Warehouse::engine_died(Run& run) {
   return error;
 }
 
+namespace {
+
+// The engine takes a file whose suffix it knows no reader for to be a table of that name.
+std::optional<std::string> unknown_form(std::string_view message) {
+  constexpr std::string_view kLead = "Table with name s3://";
+  constexpr std::string_view kTail = " does not exist!";
+  const auto begin = message.find(kLead);
+  const auto end = message.find(kTail, begin);
+  if (begin == std::string_view::npos || end == std::string_view::npos) return std::nullopt;
+  const auto at = begin + kLead.size() - std::string_view("s3://").size();
+  const auto name = message.substr(at, end - at);
+  return fmt::format(
+      "the form of '{0}' is not known from its name: say which it is, as read_csv('{0}'), "
+      "read_parquet('{0}') or read_json('{0}')",
+      name);
+}
+
+}  // namespace
+
 Error Warehouse::explain(const Run& run, const wire::sql_engine::Failure& failure) const {
   std::string message = run.clean(failure.message, data_);
+  if (auto unknown = unknown_form(message)) message = *std::move(unknown);
   Code code = Code::kInvalidArgument;
   bool retry = false;
   // A stop that comes between two steps of the engine shows as a transaction that is aborted.

@@ -9,6 +9,7 @@ import boto3
 import botocore.exceptions
 import numpy as np
 import pytest
+from programs import ROOT
 
 
 def test_tensor_payloads_give_what_mlflows_own_server_gives(linear):
@@ -195,3 +196,19 @@ def test_a_skewed_clock_is_told_to_boto3(sagemaker, linear, monkeypatch):
 def test_ping_answers_when_the_endpoint_does(linear):
     assert linear.get(f"/endpoints/{linear.name}/ping").status_code == 200
     assert linear.get("/endpoints/nobody/ping").status_code == 404
+
+
+def test_a_scikit_learn_model_is_refused_with_the_way_that_the_guide_shows(make_served):
+    from sklearn.linear_model import LinearRegression
+
+    served = make_served("sklearn")
+    served.point(served.log("sklearn", LinearRegression().fit([[0.0], [1.0]], [0.0, 2.0])))
+    command = ("endpoint", "create", "sklearn", "--wait", "--model")
+    refused = served.server.strata(*command, f"models:/{served.registered}@live", check=False)
+    assert refused.returncode != 0
+    assert "skl2onnx" in refused.stderr and "docs/how-to/deploy-a-model.md" in refused.stderr
+    guide = (ROOT / "docs/how-to/deploy-a-model.md").read_text()
+    shown = guide.partition("## A scikit-learn model")[2].split("```python\n")[1].split("```")[0]
+    exec(compile(shown, "the guide", "exec"), {})
+    command = ("endpoint", "create", "rents", "--wait", "--model", "models:/rents/1")
+    assert "ready" in served.server.strata(*command).stdout
