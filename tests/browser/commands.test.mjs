@@ -35,7 +35,7 @@ function paste(text) {
     'settings=$(strata env --data "$DATA")',
     'eval "$settings"',
     'curl() { command curl --silent --show-error --fail-with-body --max-time 60 "$@"; }',
-    text.replaceAll(/\bNAME\b/g, 'made-by-command'),
+    text.replaceAll(/\bNAME\b/g, 'made-by-command').replaceAll(/\bUSER\b/g, 'ada'),
   ];
   const env = { ...process.env, PATH: server.path, DATA: server.data };
   return run('bash', ['-c', lines.join('\n')], { cwd: folder, env, maxBuffer: 1 << 24 });
