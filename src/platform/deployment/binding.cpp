@@ -206,21 +206,27 @@ Result<Inputs> Binding::bind_matrix(const Tensor& matrix) const {
   return bind(std::move(columns));
 }
 
-// An optional input's misspelt name would otherwise leave it unset in silence.
-Status Binding::check_known(const std::vector<std::string>& names) const {
-  std::vector<std::string> known;
-  for (const auto& column : contract_.columns)
-    known.push_back(column.name);
-  for (const auto& spec : contract_.tensors)
-    known.push_back(spec.name);
-  for (const auto& name : names) {
-    if (std::ranges::find(known, name) != known.end()) continue;
+// An optional input's misspelt name would otherwise leave it unset in silence. Most clients send
+// the inputs in the model's order.
+Status Binding::check_known(std::span<const Tensor> tensors) const {
+  const auto name_at = [this](std::size_t i) -> const std::string& {
+    const auto columns = contract_.columns.size();
+    return i < columns ? contract_.columns[i].name : contract_.tensors[i - columns].name;
+  };
+  const auto known = contract_.columns.size() + contract_.tensors.size();
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const auto& name = tensors[i].name;
+    bool found = i < known && name_at(i) == name;
+    for (std::size_t k = 0; k < known && !found; ++k)
+      found = name_at(k) == name;
+    if (found) continue;
     constexpr std::size_t kShown = 20;
-    const auto more =
-        known.size() > kShown ? fmt::format(" and {} more", known.size() - kShown) : "";
-    known.resize(std::min(known.size(), kShown));
+    std::vector<std::string> names;
+    for (std::size_t k = 0; k < std::min(known, kShown); ++k)
+      names.push_back(name_at(k));
+    const auto more = known > kShown ? fmt::format(" and {} more", known - kShown) : "";
     return invalid(name, fmt::format("{}: the model has no such input; it takes {}{}",
-                                     label("input", name), printable(join(known, ", ")), more));
+                                     label("input", name), printable(join(names, ", ")), more));
   }
   return {};
 }
@@ -237,15 +243,13 @@ Result<Inputs> Binding::bind(std::vector<Tensor> tensors) const {
     }
     return bind_matrix(matrix);
   }
+  STRATA_TRY(check_known(tensors));
   const auto take = [&](const std::string& name) -> Tensor* {
     for (auto& tensor : tensors) {
       if (tensor.name == name) return &tensor;
     }
     return nullptr;
   };
-  std::vector<std::string> sent_names;
-  for (const auto& tensor : tensors)
-    sent_names.push_back(tensor.name);
   std::vector<Tensor> bound;
   for (std::size_t i = 0; i < contract_.columns.size(); ++i) {
     const auto& column = contract_.columns[i];
@@ -280,7 +284,6 @@ Result<Inputs> Binding::bind(std::vector<Tensor> tensors) const {
     if (!converted) return std::move(converted).error();
     bound.push_back(sent->type == spec.type ? std::move(*sent) : *std::move(converted));
   }
-  STRATA_TRY(check_known(sent_names));
   return finish(std::move(bound));
 }
 

@@ -71,7 +71,7 @@ class Binding {
   Result<wire::Tensor> bind_column(const Column& column, const wire::ScoringArray* sent,
                                    const wire::ScoringRequest& request) const;
   Result<Inputs> bind_matrix(const wire::Tensor& matrix) const;
-  Status check_known(const std::vector<std::string>& names) const;
+  Status check_known(std::span<const wire::Tensor> tensors) const;
   Result<Inputs> finish(std::vector<wire::Tensor> tensors) const;
   wire::Tensor blank_column(std::size_t index, std::size_t rows) const;
   Status fill_matrix(const Inputs& inputs, wire::Tensor& matrix) const;
