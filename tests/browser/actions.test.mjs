@@ -468,6 +468,34 @@ it('shows an error with its request and the rest of the page', async () => {
     page.faults.join('\n'),
   );
 });
+it('shows all of a chain of lineage at once, and else the thing in question', async () => {
+  page = await open(browser, server);
+  await visit(page, server, `/lineage?ref=endpoint:flights`);
+  const graph = page.getByRole('group', { name: 'Lineage', exact: true });
+  await graph.locator('.node').first().waitFor();
+  const hidden = () =>
+    graph.evaluate((scroller) => {
+      const frame = scroller.getBoundingClientRect();
+      return [...scroller.querySelectorAll('.node')]
+        .filter((node) => {
+          const box = node.getBoundingClientRect();
+          return box.left < frame.left - 1 || box.right > frame.right + 1;
+        })
+        .map((node) => [node.title, node.classList.contains('focus')]);
+    });
+  const layers = await graph.evaluate(
+    (scroller) => new Set([...scroller.querySelectorAll('.node')].map((n) => n.style.left)).size,
+  );
+  assert.ok(layers >= 5, `${layers} layers`);
+  assert.deepEqual(await hidden(), []);
+  await page.setViewportSize({ width: 900, height: 700 });
+  const out = await hidden();
+  assert.ok(
+    out.every(([, focus]) => !focus),
+    JSON.stringify(out),
+  );
+});
+
 it('shows how a shell is set up, in the project of the page', async () => {
   await server.api('POST', '/api/v1/projects', { name: 'pricing' });
   page = await open(browser, server);
