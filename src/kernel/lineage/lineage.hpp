@@ -58,8 +58,8 @@ enum class Direction : std::uint8_t { kUpstream, kDownstream };
 
 // The graph of what was made from what. Every room reports its edges in the transaction that makes
 // the thing; nothing is reconstructed later. Nodes and edges are never changed or removed;
-// reporting one again is no error. Cost: walk() is one indexed query per visited node, at most
-// kMaxNodes.
+// reporting one again is no error. Cost: walk() is at most two indexed queries per visited
+// node, at most kMaxNodes.
 class Lineage {
  public:
   static constexpr std::size_t kMaxNodes = 2000;

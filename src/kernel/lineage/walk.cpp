@@ -123,10 +123,19 @@ Result<bool> LineageWalk::rests_upon_read(const Stop& task, const Edge& made) {
   const bool query = made.ref.kind == kQuery;
   if ((query || made.relation == kWrote) && made.time < task.window.begin) return false;
   if (!query) return true;
-  const auto own = reader_.first(
-      "SELECT 1 FROM lineage_edges WHERE target = ? AND relation = ? LIMIT 1", {made.id, kRead});
-  if (!own) return own.error();
-  return !*own;
+  const auto sources = has_sources(made.id);
+  if (!sources) return sources.error();
+  return !*sources;
+}
+
+// A step is met once for each thing that it read, and its queries with it.
+Result<bool> LineageWalk::has_sources(std::int64_t query) {
+  const auto known = has_sources_.find(query);
+  if (known != has_sources_.end()) return known->second;
+  const auto row = reader_.first(
+      "SELECT 1 FROM lineage_edges WHERE target = ? AND relation = ? LIMIT 1", {query, kRead});
+  if (!row) return row.error();
+  return has_sources_.emplace(query, row->has_value()).first->second;
 }
 
 void LineageWalk::follow(const Stop& from, const Edge& edge, Window window) {

@@ -59,6 +59,7 @@ class LineageWalk {
   Window task_above(const Stop& stop, const Edge& edge, const std::vector<Edge>& edges) const;
   // Whether something behind a task that read rests upon what it read.
   Result<bool> rests_upon_read(const Stop& task, const Edge& made);
+  Result<bool> has_sources(std::int64_t query);  // of its own
   // Takes the edge and the node behind it into the graph, and goes on there.
   void follow(const Stop& from, const Edge& edge, Window window);
   Result<const std::vector<Edge>*> edges_of(std::int64_t id);
@@ -70,7 +71,8 @@ class LineageWalk {
   LineageGraph graph_;
   std::map<std::int64_t, std::vector<Edge>> edges_;  // of the nodes that were visited
   std::map<std::int64_t, LineageNode> met_;          // behind them, not yet in the graph
-  std::set<std::int64_t> shown_;                     // nodes in the graph
+  std::map<std::int64_t, bool> has_sources_;
+  std::set<std::int64_t> shown_;                                         // nodes in the graph
   std::set<std::tuple<std::int64_t, std::int64_t, std::string>> drawn_;  // edges in the graph
   std::set<std::pair<std::int64_t, Window>> seen_;
   std::deque<Stop> queue_;
