@@ -107,13 +107,19 @@ it('says why a trigger started no run', async () => {
   await check(page, 'a pipeline whose trigger failed');
 });
 
-it('says that the connection is lost, and takes up what it missed', async () => {
+// A page of the lake whose server has gone; the status that says so.
+async function lose_connection() {
   page = await open(browser, { ...line, token: server.token });
   await visit(page, line, '/lake');
   await page.getByText('live', { exact: true }).waitFor();
   line.cut();
   const status = page.getByRole('status').filter({ hasText: 'Connection lost' });
   await status.waitFor();
+  return status;
+}
+
+it('says that the connection is lost, and takes up what it missed', async () => {
+  const status = await lose_connection();
   await shoot(page, 'lost-light-1280');
   // The broken requests are what was asked for.
   await check(page, 'a page that lost its server', /ERR_/);
@@ -126,12 +132,7 @@ it('says that the connection is lost, and takes up what it missed', async () => 
 });
 
 it('still says so on other pages, and of those that got no answer no age', async () => {
-  page = await open(browser, { ...line, token: server.token });
-  await visit(page, line, '/lake');
-  await page.getByText('live', { exact: true }).waitFor();
-  line.cut();
-  const status = page.getByRole('status').filter({ hasText: 'Connection lost' });
-  await status.waitFor();
+  const status = await lose_connection();
   await page.getByRole('link', { name: 'Models' }).click();
   await page.getByRole('heading', { name: 'Models', level: 1 }).waitFor();
   assert.equal(await status.count(), 1, 'what is lost stays lost');
