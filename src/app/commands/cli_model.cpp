@@ -84,10 +84,64 @@ Status move_alias(CliContext& context, ApiClient& client, const std::string& nam
   return {};
 }
 
+// What "flights@champion", "flights/3" or "models:/flights@champion" names: model and subject.
+std::pair<std::string, std::string> model_and_subject(std::string_view text) {
+  constexpr std::string_view kScheme = "models:/";
+  if (text.starts_with(kScheme)) text.remove_prefix(kScheme.size());
+  const auto at = text.find_first_of("@/");
+  if (at == std::string_view::npos) return {std::string(text), ""};
+  return {std::string(text.substr(0, at)), std::string(text.substr(text[at] == '@' ? at : at + 1))};
+}
+
+Status explain_model(CliContext& context, ApiClient& client, const std::string& reference,
+                     const std::string& at) {
+  const auto [model, subject] = model_and_subject(reference);
+  std::string path = "/api/v1/models/" + encode_segment(model) + "/explain";
+  if (!subject.empty()) path += "?subject=" + encode_segment(subject);
+  if (!at.empty()) path += (subject.empty() ? "?at=" : "&at=") + encode_segment(at);
+  const auto found = client.get(path);
+  if (!found) return found.error();
+  if (context.structured()) {
+    context.dump(*found);
+    return {};
+  }
+  print_line(fmt::format("{}{}{}  version {}  {}", found->text("model"),
+                         found->text("subject").starts_with('@') ? "" : "/", found->text("subject"),
+                         found->integer("version"), found->text("digest")));
+  for (const auto& one : (*found)["answered"].as_array()) {
+    print_line(fmt::format("answered by endpoint {} with version {} since {}", one.text("endpoint"),
+                           one.text("version"), one.text("since")));
+  }
+  for (const auto& question : (*found)["questions"].as_array()) {
+    print_line(fmt::format("\n{:<8} {}", question.text("verdict"), question.text("text")));
+    for (const auto& evidence : question["evidence"].as_array())
+      print_line(fmt::format("         {:<8} {}", evidence.text("verdict"), evidence.text("text")));
+  }
+  return {};
+}
+
+Status set_owner(CliContext& context, ApiClient& client, const std::string& model,
+                 const std::string& user, const std::string& team) {
+  Json body = Json::object({{"user", user}});
+  if (!team.empty()) body.set("team", team);
+  const auto done =
+      client.request("PUT", "/api/v1/models/" + encode_segment(model) + "/owner", body.dump());
+  if (!done) return done.error();
+  const auto answer = parse_json(done->body);
+  if (!answer) return answer.error();
+  if (context.structured()) {
+    context.dump(*answer);
+  } else {
+    print_line(fmt::format("{} of team {} owns {}", answer->text("owner"), answer->text("team"),
+                           answer->text("name")));
+  }
+  return {};
+}
+
 }  // namespace
 
 void add_model_commands(CLI::App& app, CliContext& context) {
-  static std::string name, alias;
+  static std::string name, alias, at, user, team;
   static std::int64_t version = 0;
   auto* model = app.add_subcommand("model", "Registered models, their versions and aliases");
   model->require_subcommand(1);
@@ -107,6 +161,22 @@ void add_model_commands(CLI::App& app, CliContext& context) {
   move->callback([&context] {
     context.with_client(
         [&](ApiClient& client) { return move_alias(context, client, name, alias, version); });
+  });
+  auto* explain = model->add_subcommand(
+      "explain", "Owner, binary, features, code and data of a model: a verdict each");
+  explain->add_option("model", name, "NAME, NAME@ALIAS or NAME/VERSION")->required();
+  explain->add_option("--at", at, "As it was then, for example 2026-11-17T10:32:00Z");
+  explain->callback([&context] {
+    context.with_client(
+        [&](ApiClient& client) { return explain_model(context, client, name, at); });
+  });
+  auto* owner = model->add_subcommand("owner", "Make another person responsible for a model");
+  owner->add_option("name", name, "Name of the model")->required();
+  owner->add_option("user", user, "Name of the user")->required();
+  owner->add_option("--team", team, "Team of that user; the user's own if it is not said");
+  owner->callback([&context] {
+    context.with_client(
+        [&](ApiClient& client) { return set_owner(context, client, name, user, team); });
   });
 }
 

@@ -11,7 +11,8 @@ TrackingPart::TrackingPart(Core& core, storage::lake::Lake& lake)
     : artifacts_(lake),
       tracking_(core.records, core.audit, core.events, core.lineage, artifacts_, core.clock,
                 core.random),
-      models_(core.records, core.audit, core.events, core.lineage, tracking_, core.clock),
+      models_(core.records, core.identity, core.audit, core.events, core.lineage, tracking_,
+              core.clock),
       door_(doors::mlflow::Services{tracking_, models_}) {
   // The files of registered models are objects that every door of the lake reaches.
   lake.set_guard([](kernel::Reader& reader, const ProjectId& project,

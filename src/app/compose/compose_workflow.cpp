@@ -66,7 +66,7 @@ Result<Environment> environment_of(const std::string& data, const kernel::Issued
                             {issued.token, issued.info.access_key_id, issued.secret_access_key});
 }
 
-class WorkflowPart final : public Part {
+class WorkflowPart final : public FlowPart {
  public:
   explicit WorkflowPart(Core& core)
       : workflows_(Ports{.data = core.paths.data,
@@ -89,7 +89,7 @@ class WorkflowPart final : public Part {
                          .inherited = inherited(core.paths.executable),
                          .running_per_user = core.limits.running_per_user}) {}
 
-  Workflows& workflows() { return workflows_; }
+  Workflows& workflows() override { return workflows_; }
   Status start() override { return workflows_.start(); }
   void drain() override { workflows_.drain(); }
   void stop() override { workflows_.stop(); }
@@ -141,8 +141,8 @@ Task<Result<doors::rest::RunCost>> find_run_cost(Core& core, const Compute& node
 
 }  // namespace
 
-Result<std::unique_ptr<Part>> make_workflow_part(Core& core, doors::rest::RestDoor& rest,
-                                                 const Compute& node, Tracking& tracking) {
+Result<std::unique_ptr<FlowPart>> make_workflow_part(Core& core, doors::rest::RestDoor& rest,
+                                                     const Compute& node, Tracking& tracking) {
   STRATA_TRY(core.records.migrate(Workflows::migrations()));
   auto part = std::make_unique<WorkflowPart>(core);
   rest.add(doors::rest::flow_routes(part->workflows(), node));
@@ -152,7 +152,7 @@ Result<std::unique_ptr<Part>> make_workflow_part(Core& core, doors::rest::RestDo
     return find_run_cost(core, node, tracking, *workflows, caller, std::move(run));
   };
   rest.add(doors::rest::run_cost_routes(cost));
-  return std::unique_ptr<Part>(std::move(part));
+  return std::unique_ptr<FlowPart>(std::move(part));
 }
 
 }  // namespace strata::app

@@ -7,6 +7,7 @@
 #include "app/compose/compose_lineage.hpp"
 #include "app/compose/compose_tracking.hpp"
 #include "app/compose/compose_ui.hpp"
+#include "app/compose/compose_verdicts.hpp"
 #include "app/compose/compose_warehouse.hpp"
 #include "app/compose/compose_workflow.hpp"
 
@@ -29,6 +30,8 @@ Result<std::vector<std::unique_ptr<Part>>> make_parts(Core& core, doors::rest::R
   auto deployment = make_deployment_part(core, rest, (*tracking)->models());
   if (!deployment) return std::move(deployment).error();
   auto& runs = (*tracking)->tracking();
+  auto& models = (*tracking)->models();
+  auto& endpoints = (*deployment)->endpoints();
   auto& predictions = (*deployment)->predictions();
   add_lineage(core, rest, predictions);
   (*warehouse)->offer_predictions(predictions);
@@ -39,7 +42,11 @@ Result<std::vector<std::unique_ptr<Part>>> make_parts(Core& core, doors::rest::R
   parts.push_back(*std::move(deployment));
   auto workflow = make_workflow_part(core, rest, node, runs);
   if (!workflow) return std::move(workflow).error();
+  auto verdicts =
+      make_verdicts_part(core, rest, objects, (*workflow)->workflows(), runs, models, endpoints);
+  if (!verdicts) return std::move(verdicts).error();
   parts.push_back(*std::move(workflow));
+  parts.push_back(*std::move(verdicts));
   parts.push_back(make_events_part(core, rest));
   parts.push_back(make_ui_part());
   return parts;

@@ -126,6 +126,15 @@ constexpr Type kTypes[] = {
     {"Models", "models: Model[], next_page_token: string|null"},
     {"ModelFile", "path: string, size: integer, sha256: string"},
     {"ModelFiles", "digest: string, package_digest: string, files: ModelFile[]"},
+    {"ModelOwner", "name: string, owner: string, team: string"},
+    {"Evidence", "verdict: string, code: string, text: string, refs: string[]"},
+    {"Question", "question: string, text: string, verdict: string, evidence: Evidence[]"},
+    {"Answered",
+     "endpoint: string, deployment: integer, version: string, digest: string, "
+     "package_digest: string, since: string, moved_by: string|null"},
+    {"Explanation",
+     "model: string, subject: string, version: integer, digest: string, package_digest: string, "
+     "questions: Question[], at: string|null, since: string|null, answered: Answered[]"},
     {"LiveModel",
      "model: string, version: string, digest: string, deployment: integer, flavor: string, "
      "loaded: string, moved_by: string|null, micros_per_row: number"},
@@ -194,6 +203,8 @@ constexpr std::pair<std::string_view, std::string_view> kAnswers[] = {
     {"getModel", R"({"$ref":"#/components/schemas/Model"})"},
     {"listModelFiles", R"({"$ref":"#/components/schemas/ModelFiles"})"},
     {"setModelAlias", R"({"$ref":"#/components/schemas/ModelVersion"})"},
+    {"explainModel", R"({"$ref":"#/components/schemas/Explanation"})"},
+    {"setModelOwner", R"({"$ref":"#/components/schemas/ModelOwner"})"},
     {"createEndpoint", R"({"$ref":"#/components/schemas/Endpoint"})"},
     {"listEndpoints", R"({"$ref":"#/components/schemas/Endpoints"})"},
     {"getEndpoint", R"({"$ref":"#/components/schemas/Endpoint"})"},

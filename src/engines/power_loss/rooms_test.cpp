@@ -75,7 +75,7 @@ struct House {
     EXPECT_TRUE(identity->load().ok());
     caller = *identity->act_as("admin", ProjectId("default"));
     tracking.emplace(*records, *audit, *events, *lineage, artifacts, clock, random);
-    models.emplace(*records, *audit, *events, *lineage, *tracking, clock);
+    models.emplace(*records, *identity, *audit, *events, *lineage, *tracking, clock);
     const auto no_environment = [](const kernel::IssuedToken&) {
       return Result<resources::workflow::Environment>(Error(Code::kUnavailable, "no doors"));
     };

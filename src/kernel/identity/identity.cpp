@@ -214,6 +214,7 @@ Status Identity::reload(Reader& reader) {
   STRATA_TRY(load_tenants(reader, *state));
   const std::unique_lock lock(mutex_);
   state_ = std::move(state);
+  ++generation_;
   return {};
 }
 

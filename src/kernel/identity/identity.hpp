@@ -1,5 +1,9 @@
 #pragma once
 
+// Users, teams, projects and tokens, and who a caller is: asked in memory, changed in the records.
+// What is promised, what it costs and what fails stands at class Identity.
+
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -181,6 +185,9 @@ class Identity {
   Result<IssuedToken> admit_task(const TaskAttempt& attempt);
   void dismiss_task(const std::string& name);
 
+  // Changes with every change of users, teams, projects and tokens.
+  std::uint64_t generation() const { return generation_.load(); }
+
   // The caller that acts for the server itself: background work and start-up.
   Caller system_caller() const;
   // A caller that acts as `user_name` with all its rights in a project, for work that a user
@@ -220,6 +227,7 @@ class Identity {
   RevokedHook revoked_;
   mutable std::shared_mutex mutex_;
   std::shared_ptr<const State> state_;
+  std::atomic<std::uint64_t> generation_{0};
   std::map<std::string, TaskAttempt, std::less<>>
       tasks_;  // by the token's hash and by access key id
 };

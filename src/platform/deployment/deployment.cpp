@@ -34,6 +34,7 @@ CREATE TABLE deployments (
   PRIMARY KEY (project, endpoint, deployment)
 ))"},
     {"deployment", 2, "ALTER TABLE deployments ADD COLUMN moved_by TEXT NOT NULL DEFAULT ''"},
+    {"deployment", 3, "ALTER TABLE deployments ADD COLUMN ended INTEGER"},
 };
 
 constexpr std::size_t kMaxName = 63;
@@ -207,6 +208,9 @@ Task<Status> Endpoints::remove(const kernel::Caller& caller, std::string name) {
                                   {caller.project.str(), name});
     if (!removed) return std::move(removed).error();
     if (*removed == 0) return no_endpoint(name);
+    STRATA_TRY(writer.execute(
+        "UPDATE deployments SET ended = ? WHERE project = ? AND endpoint = ? AND ended IS NULL",
+        {ports_.clock.now().micros, caller.project.str(), name}));
     STRATA_TRY(ports_.audit.record(writer, caller, "endpoint.delete", "endpoint:" + name));
     return ports_.events.publish(writer, caller.project, "endpoint.deleted", "endpoint:" + name);
   };
@@ -258,6 +262,28 @@ Result<EndpointInfo> Endpoints::get(const kernel::Caller& caller, std::string_vi
   const auto found = endpoints_.find(Key(caller.project.str(), std::string(name)));
   if (found == endpoints_.end()) return no_endpoint(name);
   return info(*found->second);
+}
+
+Task<Result<std::vector<Deployment>>> Endpoints::deployments_at(const kernel::Caller& caller,
+                                                                std::string model, Instant at) {
+  auto load = [&](kernel::Reader& reader) -> Result<std::vector<Deployment>> {
+    auto rows = reader.query(
+        "SELECT endpoint, deployment, model, version, digest, package_digest, since, ended, "
+        "moved_by FROM deployments d WHERE project = ? AND model = ? AND since <= ? AND deployment "
+        "= (SELECT MAX(deployment) FROM deployments l WHERE l.project = d.project AND l.endpoint = "
+        "d.endpoint AND l.since <= ?) AND (ended IS NULL OR ended > ?) ORDER BY endpoint",
+        {caller.project.str(), model, at.micros, at.micros, at.micros});
+    if (!rows) return std::move(rows).error();
+    std::vector<Deployment> all;
+    for (const auto& row : *rows) {
+      const auto ended = row.maybe_integer(7);
+      all.push_back({row.text(0), row.integer(1), row.text(2), row.text(3), row.text(4),
+                     row.text(5), Instant{row.integer(6)},
+                     ended ? std::optional(Instant{*ended}) : std::nullopt, row.text(8)});
+    }
+    return all;
+  };
+  co_return co_await ports_.records.read(load);
 }
 
 Task<Result<EndpointInfo>> Endpoints::settled(const kernel::Caller& caller, std::string name,

@@ -99,6 +99,17 @@ struct EndpointInfo {
   std::uint64_t answered = 0, refused = 0, failed = 0;
 };
 
+// That an endpoint answered with a version, from `since` until `ended`, or until its next
+// deployment.
+struct Deployment {
+  std::string endpoint;
+  std::int64_t number = 0;
+  std::string model, version, digest, package_digest;
+  Instant since;
+  std::optional<Instant> ended;  // when the endpoint was deleted
+  std::string moved_by;          // who let the alias name that version
+};
+
 // One answered request. `exchange` keeps inputs and outputs alive.
 struct Answer {
   std::shared_ptr<const Exchange> exchange;
@@ -158,6 +169,12 @@ class Endpoints {
   std::vector<EndpointInfo> list(const kernel::Caller& caller) const;
   Result<EndpointInfo> get(const kernel::Caller& caller, std::string_view name) const;
 
+  // The versions of `model` that endpoints answered with at that time, by endpoint.
+  Task<Result<std::vector<Deployment>>> deployments_at(const kernel::Caller& caller,
+                                                       std::string model, Instant at);
+  // Changes whenever what an endpoint answers with does, or whether it can follow its reference.
+  std::uint64_t changes() const { return changes_.load(); }
+
   // The same as get(), but waits while a model is being loaded, at most `limit`.
   Task<Result<EndpointInfo>> settled(const kernel::Caller& caller, std::string name,
                                      std::chrono::milliseconds limit);
@@ -216,6 +233,7 @@ class Endpoints {
   const std::chrono::milliseconds run_limit_;
   std::stop_source stopping_;
   std::atomic<std::size_t> at_work_{0};
+  std::atomic<std::uint64_t> changes_{0};
   // Of their own, so that models which use up their time hold up only models.
   BlockingPool runs_{kRunThreads};
   BlockingPool loads_{kLoadThreads};

@@ -81,6 +81,7 @@ Task<void> Endpoints::follow(std::shared_ptr<Endpoint> endpoint) {
                                          : EndpointState::kFailed;
       if (!done) endpoint->retry_at = ports_.clock.steady() + kRetryAfter;
     }
+    ++changes_;
     settled_.notify_all();
     if (done) continue;
     log::warn("endpoint.load_failed",
@@ -207,6 +208,7 @@ Task<Status> Endpoints::swap(std::shared_ptr<Endpoint> endpoint, const ResolvedM
   endpoint->recorded_version = model.version;
   endpoint->recorded_package = model.package_digest;
   publish_routing();
+  ++changes_;
   co_return Status();
 }
 

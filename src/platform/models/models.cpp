@@ -1,5 +1,6 @@
 #include "platform/models/models.hpp"
 
+#include "base/bytes.hpp"
 #include "base/text.hpp"
 #include "platform/models/rows.hpp"
 #include "platform/search/search.hpp"
@@ -123,9 +124,11 @@ Status take_name(Writer& writer, const ProjectId& project, const std::string& na
 
 }  // namespace
 
-Models::Models(kernel::Records& records, kernel::Audit& audit, kernel::EventBus& events,
-               kernel::Lineage& lineage, tracking::Tracking& tracking, const Clock& clock)
+Models::Models(kernel::Records& records, const kernel::Identity& identity, kernel::Audit& audit,
+               kernel::EventBus& events, kernel::Lineage& lineage, tracking::Tracking& tracking,
+               const Clock& clock)
     : records_(records),
+      identity_(identity),
       audit_(audit),
       events_(events),
       lineage_(lineage),
@@ -180,6 +183,50 @@ Task<Result<Model>> Models::describe_model(const Caller& caller, std::string nam
     return load_model(writer, caller.project, name);
   };
   co_return co_await records_.write(change);
+}
+
+Task<Result<Model>> Models::set_owner(const Caller& caller, std::string name, std::string user,
+                                      std::string team) {
+  const auto person = identity_.user(user);
+  if (!person) co_return invalid("user", "user: " + person.error().message);
+  if (person->disabled)
+    co_return invalid("user", fmt::format("user: {} is disabled and can own nothing", user));
+  if (team.empty()) team = person->team;
+  const auto found = identity_.find_team(team);
+  if (person->team != team && !(found && found->members.contains(user))) {
+    co_return invalid("team", fmt::format("team: {} is not in team '{}'; add it to the team first, "
+                                          "or name a team that it is in",
+                                          user, printable(team)));
+  }
+  auto change = [&](Writer& writer) -> Result<Model> {
+    auto before = load_model(writer, caller.project, name);
+    if (!before || (before->owner == user && before->team == team)) return before;
+    STRATA_TRY(writer.execute(
+        "UPDATE registered_models SET owner = ?, team = ?, updated_ms = ? WHERE project = ? AND "
+        "name = ?",
+        {user, team, now_ms(), caller.project.str(), name}));
+    const Json detail = Json::object({{"from", Json(before->owner)},
+                                      {"to", Json(user)},
+                                      {"from_team", Json(before->team)},
+                                      {"to_team", Json(team)}});
+    STRATA_TRY(audit_.record(writer, caller, "model.owner", "model:" + name, detail));
+    STRATA_TRY(
+        events_.publish(writer, caller.project, "model.owner_changed", "model:" + name, detail));
+    return load_model(writer, caller.project, name);
+  };
+  co_return co_await records_.write(change);
+}
+
+Task<Result<std::vector<std::pair<ProjectId, std::string>>>> Models::everywhere() {
+  auto load = [](Reader& reader) -> Result<std::vector<std::pair<ProjectId, std::string>>> {
+    auto rows = reader.query("SELECT project, name FROM registered_models ORDER BY project, name");
+    if (!rows) return std::move(rows).error();
+    std::vector<std::pair<ProjectId, std::string>> all;
+    for (const auto& row : *rows)
+      all.emplace_back(ProjectId(row.text(0)), row.text(1));
+    return all;
+  };
+  co_return co_await records_.read(load);
 }
 
 Task<Result<Model>> Models::rename_model(const Caller& caller, std::string name,

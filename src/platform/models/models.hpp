@@ -133,8 +133,9 @@ std::string package_digest(const std::vector<ModelFile>& files);
 // kInvalidArgument naming the field. Never blocks. Spec: MLflow Model Registry REST API 2.0.
 class Models {
  public:
-  Models(kernel::Records& records, kernel::Audit& audit, kernel::EventBus& events,
-         kernel::Lineage& lineage, tracking::Tracking& tracking, const Clock& clock);
+  Models(kernel::Records& records, const kernel::Identity& identity, kernel::Audit& audit,
+         kernel::EventBus& events, kernel::Lineage& lineage, tracking::Tracking& tracking,
+         const Clock& clock);
   static std::span<const kernel::Migration> migrations();
 
   Task<Result<Model>> create_model(const kernel::Caller& caller, std::string name,
@@ -142,6 +143,10 @@ class Models {
   Task<Result<Model>> model(const kernel::Caller& caller, std::string name);
   Task<Result<Model>> describe_model(const kernel::Caller& caller, std::string name,
                                      std::string description);
+  // Makes another person, of that team, responsible; an empty team is the user's own. Errors:
+  // kInvalidArgument for a team that the user is not in, or a user who is disabled.
+  Task<Result<Model>> set_owner(const kernel::Caller& caller, std::string name, std::string user,
+                                std::string team);
   // Errors: kAlreadyExists, also when the new name was used before and its version numbers would
   // come twice.
   Task<Result<Model>> rename_model(const kernel::Caller& caller, std::string name,
@@ -149,6 +154,8 @@ class Models {
   Task<Status> delete_model(const kernel::Caller& caller, std::string name);
   Task<Status> set_model_tag(const kernel::Caller& caller, std::string name, KeyValue tag);
   Task<Status> delete_model_tag(const kernel::Caller& caller, std::string name, std::string key);
+  // All models of all projects, for work of the server's own.
+  Task<Result<std::vector<std::pair<ProjectId, std::string>>>> everywhere();
   Task<Result<Page<Model>>> search_models(const kernel::Caller& caller, ModelSearch search);
 
   Task<Result<Version>> create_version(const kernel::Caller& caller, VersionDraft draft);
@@ -203,6 +210,7 @@ class Models {
   Status drop_version(kernel::Writer& writer, const kernel::Caller& caller, const Version& version);
 
   kernel::Records& records_;
+  const kernel::Identity& identity_;
   kernel::Audit& audit_;
   kernel::EventBus& events_;
   kernel::Lineage& lineage_;

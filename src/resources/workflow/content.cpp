@@ -120,4 +120,18 @@ Result<std::string> ContentStore::unpacked(const std::string& digest) {
   return target;
 }
 
+Result<std::map<std::string, std::string>> ContentStore::files_of(const std::string& digest) {
+  std::map<std::string, std::string> out;
+  if (digest.empty()) return out;
+  const auto archive = path_of(digest);
+  if (!archive) return archive.error();
+  const auto bytes = files_.read_all(*archive);
+  if (!bytes) return bytes.error();
+  const auto entries = wire::read_tar(*bytes);
+  if (!entries) return entries.error();
+  for (const auto& entry : *entries)
+    out.emplace(entry.path, content_digest(entry.content));
+  return out;
+}
+
 }  // namespace strata::resources::workflow

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <mutex>
 #include <string>
 
@@ -26,6 +27,9 @@ class ContentStore {
   // A folder with the files of a kept package; made at the first call. Errors: kNotFound,
   // kMalformed.
   Result<std::string> unpacked(const std::string& digest);
+  // The digest of each file of a kept package, by path; none for the empty digest. Errors:
+  // kNotFound, kMalformed.
+  Result<std::map<std::string, std::string>> files_of(const std::string& digest);
 
  private:
   Status make_folder(const std::string& target);

@@ -516,6 +516,45 @@ Task<Result<std::vector<FlowVersion>>> Workflows::versions(const Caller& caller,
   co_return co_await impl_->ports.records.read(read);
 }
 
+Task<Result<Workflows::CodeChanges>> Workflows::code_changes(const Caller& caller,
+                                                             const std::string& name,
+                                                             const std::string& from,
+                                                             const std::string& to) {
+  const auto read = [&](Reader& r) -> Result<std::pair<wire::FlowSpec, wire::FlowSpec>> {
+    auto before = tables::spec_of(r, caller.project.str(), name, from);
+    if (!before) return std::move(before).error();
+    auto after = tables::spec_of(r, caller.project.str(), name, to);
+    if (!after) return std::move(after).error();
+    return std::pair(*std::move(before), *std::move(after));
+  };
+  const auto specs = co_await impl_->ports.records.read(read);
+  if (!specs) co_return specs.error();
+  const auto& [before, after] = *specs;
+  CodeChanges changes;
+  changes.steps = wire::flow_to_json(before)["steps"] != wire::flow_to_json(after)["steps"] ||
+                  before.interpreter != after.interpreter;
+  if (before.package == after.package) co_return changes;
+  auto compare = [&]() -> Result<std::vector<std::string>> {
+    auto old_files = impl_->content.files_of(before.package);
+    if (!old_files) return std::move(old_files).error();
+    auto new_files = impl_->content.files_of(after.package);
+    if (!new_files) return std::move(new_files).error();
+    std::set<std::string> changed;
+    for (const auto& [path, digest] : *old_files) {
+      const auto now = new_files->find(path);
+      if (now == new_files->end() || now->second != digest) changed.insert(path);
+    }
+    for (const auto& [path, digest] : *new_files) {
+      if (!old_files->contains(path)) changed.insert(path);
+    }
+    return std::vector<std::string>(changed.begin(), changed.end());
+  };
+  auto files = co_await impl_->ports.pool.run(compare);
+  if (!files) co_return std::move(files).error();
+  changes.files = *std::move(files);
+  co_return changes;
+}
+
 Task<Status> Workflows::remove(const Caller& caller, const std::string& name) {
   const auto write = [&](Writer& w) -> Status {
     const auto removed = tables::remove_flow(w, caller.project.str(), name);

@@ -124,6 +124,14 @@ class Workflows {
   Task<Result<FlowSummary>> get(const kernel::Caller& caller, const std::string& name);
   Task<Result<std::vector<FlowVersion>>> versions(const kernel::Caller& caller,
                                                   const std::string& name);
+  // What differs between two versions in what their steps run: the steps themselves, and the files
+  // of their sources, sorted. Errors: kNotFound for a version that never was.
+  struct CodeChanges {
+    bool steps = false;
+    std::vector<std::string> files;
+  };
+  Task<Result<CodeChanges>> code_changes(const kernel::Caller& caller, const std::string& name,
+                                         const std::string& from, const std::string& to);
   // Its triggers end with it; its runs stay and running ones go on. Errors: kNotFound.
   Task<Status> remove(const kernel::Caller& caller, const std::string& name);
 

@@ -522,4 +522,29 @@ Result<std::vector<TableInfo>> read_tables(kernel::Reader& reader, const Project
   return out;
 }
 
+Result<std::optional<Warehouse::TableState>> Warehouse::table_state(kernel::Reader& reader,
+                                                                    const ProjectId& project,
+                                                                    const std::string& schema,
+                                                                    const std::string& name) {
+  auto row = reader.first(
+      "SELECT kind, row_count, columns, version, updated, owner, dropped FROM warehouse_tables "
+      "WHERE project = ? AND schema_name = ? AND name = ?",
+      {project.str(), schema, name});
+  if (!row) return std::move(row).error();
+  if (!*row) return std::optional<TableState>();
+  auto columns = parse_json((*row)->text(2));
+  if (!columns) return columns.error().wrap("the columns of a table cannot be read");
+  TableState state;
+  state.info = {schema,
+                name,
+                (*row)->text(0),
+                (*row)->integer(1),
+                wire::sql_engine::columns_from(*columns),
+                (*row)->integer(3),
+                Instant{(*row)->integer(4)},
+                (*row)->text(5)};
+  state.dropped = (*row)->integer(6) != 0;
+  return std::optional(std::move(state));
+}
+
 }  // namespace strata::storage::warehouse

@@ -150,6 +150,16 @@ class Warehouse {
   // Newest first, those that run included.
   Task<Result<std::vector<QueryInfo>>> history(const kernel::Caller& caller, int limit);
   Task<Result<std::vector<TableInfo>>> tables(const kernel::Caller& caller);
+  // What the records say of one table, for work of the server's own: also of one that was dropped,
+  // whose `info.updated` is when. Nothing for a table that never was.
+  struct TableState {
+    TableInfo info;
+    bool dropped = false;
+  };
+  static Result<std::optional<TableState>> table_state(kernel::Reader& reader,
+                                                       const ProjectId& project,
+                                                       const std::string& schema,
+                                                       const std::string& name);
 
   // A read-only view strata.NAME over Parquet files that another part of the server writes.
   struct SystemView {

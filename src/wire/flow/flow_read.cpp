@@ -166,7 +166,7 @@ class SpecReader {
     if (!is_map(doc, "")) return spec;
     check_keys(doc, "",
                {"name", "description", "interpreter", "source", "package", "parameters", "env",
-                "max_concurrent_runs", "priority", "steps", "triggers"});
+                "max_concurrent_runs", "priority", "fresh", "steps", "triggers"});
     spec.name = text(doc, "", "name");
     if (const Doc* const name = doc.find("name"); name == nullptr) {
       fail(doc, "name", "a pipeline needs a name");
@@ -182,6 +182,7 @@ class SpecReader {
     spec.env = environment(doc, "", "env");
     spec.max_concurrent_runs = integer(doc, "", "max_concurrent_runs", 16, 1, 10'000);
     spec.priority = integer(doc, "", "priority", 0, -1000, 1000);
+    spec.fresh = duration(doc, "", "fresh", std::chrono::milliseconds(0));
     read_parameters(doc, spec);
     read_steps(doc, spec);
     read_triggers(doc, spec);

@@ -151,6 +151,7 @@ Json flow_to_json(const FlowSpec& spec) {
   out.set("env", environment_json(spec.env));
   out.set("max_concurrent_runs", spec.max_concurrent_runs);
   out.set("priority", spec.priority);
+  if (spec.fresh.count() > 0) out.set("fresh", show_ms(spec.fresh));
   out.set("steps", std::move(steps));
   out.set("triggers", std::move(triggers));
   return out;

@@ -81,6 +81,7 @@ struct FlowSpec {
   FlowEnvironment env;
   int max_concurrent_runs = 16;
   int priority = 0;
+  std::chrono::milliseconds fresh{0};  // promised: each step succeeds again within it; 0: none
   std::vector<FlowStep> steps;
   std::vector<FlowTrigger> triggers;
 

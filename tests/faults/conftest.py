@@ -1,0 +1,1 @@
+from served import mlflow_client, table  # noqa: F401
