@@ -5,7 +5,9 @@ set(STRATA_DEPS_DIR ${CMAKE_SOURCE_DIR}/build/deps CACHE PATH "Folder that tools
 set(STRATA_ENGINE_LIBRARIES
   ${STRATA_DEPS_DIR}/duckdb/libduckdb.so
   ${STRATA_DEPS_DIR}/onnxruntime/libonnxruntime.so.1
-  ${STRATA_DEPS_DIR}/lightgbm/lib_lightgbm.so)
+  ${STRATA_DEPS_DIR}/lightgbm/lib_lightgbm.so
+  ${STRATA_DEPS_DIR}/xgboost/libxgboost.so
+  ${STRATA_DEPS_DIR}/xgboost/libgomp-e985bcbb.so.1.0.0)
 foreach(needed ${STRATA_ENGINE_LIBRARIES} ${STRATA_DEPS_DIR}/duckdb/duckdb.h
     ${STRATA_DEPS_DIR}/nanoarrow/nanoarrow/nanoarrow.h)
   if(NOT EXISTS ${needed})

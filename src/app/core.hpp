@@ -26,7 +26,7 @@ struct Paths {
   std::string data;        // the data directory
   std::string executable;  // this binary, for the processes that it starts
   std::string libraries;   // folder of the prebuilt engines (libduckdb.so, libonnxruntime.so.1,
-                           // lib_lightgbm.so)
+                           // lib_lightgbm.so, libxgboost.so)
   std::string run() const { return data + "/run"; }
 };
 

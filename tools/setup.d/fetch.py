@@ -64,6 +64,8 @@ def download_command(archive, build, folder):
     pip += ["download", "--quiet", "--no-deps", "--no-cache-dir"]
     if archive["kind"] == "pypi-wheel":
         pip += ["--only-binary", name]
+        if "python" in archive:
+            pip += ["--python-version", archive["python"]]
     else:
         pip += ["--no-binary", name, "--use-pep517", "--no-build-isolation"]
         write_stand_in(archive, folder / "backend")

@@ -74,12 +74,14 @@ DeploymentPart::DeploymentPart(Core& core, Models& models)
       source_(std::make_unique<ModelStore>(models)),
       lightgbm_(core.paths.libraries + "/lib_lightgbm.so"),
       onnx_(core.paths.libraries + "/libonnxruntime.so.1"),
+      xgboost_(core.paths.libraries + "/libxgboost.so"),
       trial_(core.paths.executable, core.paths.libraries, core.limits.model_run, core.clock),
       log_(core.paths.data + "/predictions", core.files, core.clock, core.metrics),
       endpoints_(Endpoints::Ports{core.records, core.identity, core.audit, core.events,
                                   core.lineage, core.clock, core.random, core.files, core.pool,
                                   core.loops, core.scope, core.metrics, *source_, log_, trial_},
-                 {&lightgbm_, &onnx_}, core.paths.data + "/models", core.limits.model_run),
+                 {&lightgbm_, &onnx_, &xgboost_}, core.paths.data + "/models",
+                 core.limits.model_run),
       oip_(endpoints_),
       scoring_(endpoints_) {}
 

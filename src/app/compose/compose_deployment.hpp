@@ -9,6 +9,7 @@
 #include "engines/lightgbm/lightgbm.hpp"
 #include "engines/onnxruntime/onnxruntime.hpp"
 #include "engines/processes/processes.hpp"
+#include "engines/xgboost/xgboost.hpp"
 #include "platform/deployment/deployment.hpp"
 #include "platform/models/models.hpp"
 
@@ -39,6 +40,7 @@ class DeploymentPart final : public Part {
   std::unique_ptr<platform::deployment::ModelSource> source_;
   engines::lightgbm::LightGbmEngine lightgbm_;
   engines::onnxruntime::OnnxEngine onnx_;
+  engines::xgboost::XgBoostEngine xgboost_;
   engines::processes::ProcessModelTrial trial_;
   platform::deployment::PredictionLog log_;
   platform::deployment::Endpoints endpoints_;

@@ -170,6 +170,10 @@ std::vector<Diagnosis> diagnose(const SettingSources& sources) {
   out.push_back(look_at_space(data));
   out.push_back(look_at_engine("SQL engine", "libduckdb.so"));
   out.push_back(look_at_engine("LightGBM models", "lib_lightgbm.so"));
+  // XGBoost's library asks for this one by name, so it is opened first.
+  [[maybe_unused]] const auto openmp =
+      DynamicLibrary::open(engine_libraries() + "/libgomp-e985bcbb.so.1.0.0");
+  out.push_back(look_at_engine("XGBoost models", "libxgboost.so"));
   out.push_back(look_at_engine("ONNX models", "libonnxruntime.so.1"));
   const int landlock = storage::compute::landlock_version();
   if (landlock > 0) {

@@ -15,6 +15,7 @@
 #include "engines/lightgbm/lightgbm.hpp"
 #include "engines/onnxruntime/onnxruntime.hpp"
 #include "engines/processes/processes.hpp"
+#include "engines/xgboost/xgboost.hpp"
 #include "platform/deployment/model_trial.hpp"
 #include "runtime/loop.hpp"
 
@@ -60,7 +61,8 @@ Status try_model(const std::string& libraries, const std::string& directory,
                  std::chrono::seconds run_limit) {
   engines::lightgbm::LightGbmEngine lightgbm(libraries + "/lib_lightgbm.so");
   engines::onnxruntime::OnnxEngine onnx(libraries + "/libonnxruntime.so.1");
-  ModelEngine* const engines[] = {&lightgbm, &onnx};
+  engines::xgboost::XgBoostEngine xgboost(libraries + "/libxgboost.so");
+  ModelEngine* const engines[] = {&lightgbm, &onnx, &xgboost};
   SystemFiles files;
   const SystemClock clock;
   auto model = platform::deployment::open_model(files, engines, directory);

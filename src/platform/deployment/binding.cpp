@@ -126,7 +126,8 @@ Status Binding::bind_columns_of(const wire::MlSchema& schema, const ModelInterfa
                               contract_.columns.size(), width));
   }
   for (std::size_t i = 0; i < interface.features.size() && i < contract_.columns.size(); ++i) {
-    if (stored_name(contract_.columns[i].name) == interface.features[i]) continue;
+    const auto& name = contract_.columns[i].name;
+    if (name == interface.features[i] || stored_name(name) == interface.features[i]) continue;
     return misfit(fmt::format("column {} is '{}', but the model was trained with '{}' there", i,
                               printable(contract_.columns[i].name),
                               printable(interface.features[i])));
