@@ -9,6 +9,7 @@
 #include "app/compose/compose_ui.hpp"
 #include "app/compose/compose_warehouse.hpp"
 #include "app/compose/compose_workflow.hpp"
+#include "doors/experiments/statistics_routes.hpp"
 
 namespace strata::app {
 
@@ -40,6 +41,7 @@ Result<std::vector<std::unique_ptr<Part>>> make_parts(Core& core, doors::rest::R
   auto workflow = make_workflow_part(core, rest, node, runs);
   if (!workflow) return std::move(workflow).error();
   parts.push_back(*std::move(workflow));
+  rest.add(doors::experiments::statistics_routes(&doors::rest::error_response));
   parts.push_back(make_events_part(core, rest));
   parts.push_back(make_ui_part());
   return parts;

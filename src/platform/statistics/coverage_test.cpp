@@ -140,9 +140,10 @@ TEST(Coverage, Peeking_is_safe_with_the_sequential_test_and_not_with_a_t_test) {
       treatment.add(draw(random));
       if (n < 100 || n % 25 != 0) continue;
       const Contrast now = contrast_of({}, Scale::kAbsolute, 0, control, treatment);
-      any_sequential |= sequential_test(now, {}, 2'000).p_value <= 0.05;
+      any_sequential |= sequential_test(now, {}, {.units = 2'000}).p_value <= 0.05;
       any_one_sided |=
-          sequential_test(now, {.alternative = Alternative::kGreater}, 2'000).p_value <= 0.05;
+          sequential_test(now, {.alternative = Alternative::kGreater}, {.units = 2'000}).p_value <=
+          0.05;
       any_fixed |= test(now, {}).p_value <= 0.05;
     }
     sequential += any_sequential ? 1 : 0;

@@ -21,10 +21,10 @@ double crossing(double low, double high, const F& falls) {
 }
 
 // The square of rho in Waudby-Smith et al.: the mixture's variance over that of one unit, such that
-// the interval of level 1 - alpha is narrowest at `tuned_at` units.
-double mixture_variance(double alpha, double tuned_at) {
-  const double twice = -2 * std::log(alpha);
-  return (twice + std::log(twice + 1)) / tuned_at;
+// the interval of level 1 - alpha is narrowest at the units of the tuning.
+double mixture_variance(const Tuning& tuning) {
+  const double twice = -2 * std::log(tuning.alpha);
+  return (twice + std::log(twice + 1)) / tuning.units;
 }
 
 // Logarithms of the evidence against a value at `z` standard errors, where the mixture has `ratio`
@@ -66,10 +66,10 @@ double p_of(double log_evidence_against) {
 
 }  // namespace
 
-Effect sequential_test(const Contrast& contrast, const Question& question, double tuned_at) {
+Effect sequential_test(const Contrast& contrast, const Question& question, const Tuning& tuning) {
   if (!contrast.defined) return Effect::undefined(contrast.reason);
-  const double ratio = mixture_variance(question.alpha, tuned_at) *
-                       (contrast.count_control + contrast.count_treatment);
+  const double ratio =
+      mixture_variance(tuning) * (contrast.count_control + contrast.count_treatment);
   const double needed = -std::log(question.alpha);
   Effect out;
   out.defined = true;

@@ -6,12 +6,17 @@ namespace strata::platform::statistics {
 
 // Inference that may be looked at after every unit and stopped at any time.
 
+// What fixes a normal mixture: narrowest at `units` in both arms together and level 1 - alpha. It
+// must be fixed before the first unit is seen.
+struct Tuning {
+  double units = 1'000;
+  double alpha = 0.05;
+};
+
 // The normal mixture of Robbins (1970), as asymptotic confidence sequence (Waudby-Smith et al.
-// 2021) or mixture SPRT: `tuned_at` is the count of units in both arms together at which it is
-// narrowest. It must be fixed before the first unit is seen, and holds only for arms that are large
-// enough for a normal approximation. A one-sided bound is the root of the half-normal mixture and
-// agrees with its p-value.
-Effect sequential_test(const Contrast& contrast, const Question& question, double tuned_at);
+// 2021) or mixture SPRT. Holds only for arms that are large enough for a normal approximation. A
+// one-sided bound is the root of the half-normal mixture and agrees with its p-value.
+Effect sequential_test(const Contrast& contrast, const Question& question, const Tuning& tuning);
 
 // Exact for independent successes at any count, however small, and under any mixture of the arms:
 // the likelihood under a Beta(1/2, 1/2) mixture of each arm over the greatest likelihood that the

@@ -4,6 +4,7 @@
 
 #include "base/json.hpp"
 #include "platform/statistics/correction.hpp"
+#include "platform/statistics/decision.hpp"
 #include "platform/statistics/effect.hpp"
 #include "platform/statistics/moments.hpp"
 #include "platform/statistics/sample_ratio.hpp"
