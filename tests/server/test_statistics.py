@@ -388,3 +388,57 @@ def test_the_command_line_shows_the_decision_and_a_table(server, tmp_path):
     file.write_text("{")
     assert server.strata("experiment", "analyze", str(file), check=False).returncode == 2
     assert server.strata("experiment", "analyze", "missing", check=False).returncode == 3
+
+
+def planned(server, **question) -> requests.Response:
+    url = server.http + "/api/v1/experiments/plan"
+    return requests.post(url, json=question, headers=server.bearer(), timeout=20)
+
+
+def power_of(n, difference, alpha, ratio, deviation=None, baseline=None) -> float:
+    null = error = deviation and deviation * math.sqrt(1 / n + 1 / (n * ratio))
+    if baseline is not None:
+        other = baseline + difference
+        pooled = (baseline + ratio * other) / (1 + ratio)
+        null = math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / (n * ratio)))
+        error = math.sqrt(baseline * (1 - baseline) / n + other * (1 - other) / (n * ratio))
+    critical = stats.norm.isf(alpha / 2) * null
+    return stats.norm.sf((critical - abs(difference)) / error) + stats.norm.cdf(
+        (-critical - abs(difference)) / error
+    )
+
+
+@pytest.mark.parametrize("ratio", [1, 0.25])
+@pytest.mark.parametrize("kind", ["mean", "proportion"])
+def test_a_plan_has_the_least_units_and_the_least_effect_of_its_power(server, kind, ratio):
+    mean = kind == "mean"
+    asked = {"kind": kind, "baseline": 20 if mean else 0.1, "alpha": 0.01, "ratio": ratio}
+    extra = {"deviation": 7, "correlation": 0.6} if mean else {}
+    known = {"deviation": 7 * 0.8} if mean else {"baseline": 0.1}
+    for effect in (-0.05, 0.05):
+        difference = effect * asked["baseline"]
+        got = planned(server, **asked, **extra, effect=effect, power=0.9).json()
+        n = got["control"]
+        assert close(got["power"], power_of(n, difference, 0.01, ratio, **known))
+        assert got["power"] >= 0.9 > power_of(n - 1, difference, 0.01, ratio, **known)
+        assert got["treatment"] == math.ceil(n * ratio)
+        same = planned(server, **asked, **extra, effect=effect, sample=n).json()
+        assert close(same["power"], got["power"])
+    least = planned(server, **asked, **extra, sample=5000, power=0.9).json()["effect"]
+    reached = power_of(5000, least * asked["baseline"], 0.01, ratio, **known)
+    assert close(reached, 0.9)
+
+
+def test_what_cannot_be_planned_is_refused_with_its_field(server):
+    for field, question in {
+        "baseline": {"kind": "proportion", "baseline": 1.5, "effect": 0.1},
+        "deviation": {"kind": "mean", "baseline": 5, "effect": 0.1},
+        "scale": {"kind": "mean", "baseline": 0, "deviation": 1, "effect": 0.1},
+        "effect": {"kind": "proportion", "baseline": 0.5, "effect": 2},
+        "sample": {"kind": "proportion", "baseline": 0.9, "sample": 3},
+        "ratio": {"kind": "proportion", "baseline": 0.5, "effect": 0.1, "ratio": 0},
+    }.items():
+        answer = planned(server, **question)
+        assert answer.status_code == 400
+        assert answer.json()["error"]["field"] == field
+    assert planned(server, kind="mean", baseline=5, deviation=1).status_code == 400

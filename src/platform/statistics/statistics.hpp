@@ -7,6 +7,7 @@
 #include "platform/statistics/decision.hpp"
 #include "platform/statistics/effect.hpp"
 #include "platform/statistics/moments.hpp"
+#include "platform/statistics/power.hpp"
 #include "platform/statistics/sample_ratio.hpp"
 #include "platform/statistics/sequential.hpp"
 
