@@ -18,6 +18,7 @@
 #include "app/commands/cli_node.hpp"
 #include "app/commands/cli_project.hpp"
 #include "app/commands/cli_sql.hpp"
+#include "app/commands/platform/cli_experiment.hpp"
 #include "app/data_dir.hpp"
 #include "app/help.hpp"
 #include "app/local/cli_completion.hpp"
@@ -171,7 +172,7 @@ int run(int argc, char** argv) {
   add_server_commands(app, context);
   for (const AddCommands add :
        {&add_admin_commands, &add_project_commands, &add_completion_commands, &add_config_commands,
-        &add_endpoint_commands, &add_flow_commands, &add_lineage_commands,
+        &add_endpoint_commands, &add_experiment_commands, &add_flow_commands, &add_lineage_commands,
         &add_maintenance_commands, &add_model_commands, &add_node_commands, &add_sql_commands,
         &add_warehouse_worker}) {
     add(app, context);

@@ -10,6 +10,7 @@
 #include "app/compose/compose_verdicts.hpp"
 #include "app/compose/compose_warehouse.hpp"
 #include "app/compose/compose_workflow.hpp"
+#include "doors/experiments/statistics_routes.hpp"
 
 namespace strata::app {
 
@@ -47,6 +48,7 @@ Result<std::vector<std::unique_ptr<Part>>> make_parts(Core& core, doors::rest::R
   if (!verdicts) return std::move(verdicts).error();
   parts.push_back(*std::move(workflow));
   parts.push_back(*std::move(verdicts));
+  rest.add(doors::experiments::statistics_routes(&doors::rest::error_response));
   parts.push_back(make_events_part(core, rest));
   parts.push_back(make_ui_part());
   return parts;
