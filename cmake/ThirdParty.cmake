@@ -34,6 +34,12 @@ if(NOT TARGET zstd::zstd)
   add_library(zstd::zstd ALIAS zstd::libzstd_shared)
 endif()
 
+find_path(NGHTTP2_INCLUDE_DIR nghttp2/nghttp2.h REQUIRED)
+find_library(NGHTTP2_LIBRARY nghttp2 REQUIRED)
+add_library(nghttp2 SHARED IMPORTED)
+set_target_properties(nghttp2 PROPERTIES IMPORTED_LOCATION ${NGHTTP2_LIBRARY}
+  INTERFACE_INCLUDE_DIRECTORIES ${NGHTTP2_INCLUDE_DIR})
+
 # Its declarations only: the process that needs the library opens it when it does.
 add_library(duckdb_headers INTERFACE)
 target_include_directories(duckdb_headers SYSTEM INTERFACE ${STRATA_DEPS_DIR}/duckdb)

@@ -13,6 +13,7 @@
 #include "base/log.hpp"
 #include "doors/http/openapi.hpp"
 #include "doors/http/server.hpp"
+#include "doors/http2/http2.hpp"
 #include "doors/rest/answers.hpp"
 #include "doors/rest/rest.hpp"
 #include "doors/s3/s3.hpp"
@@ -327,6 +328,7 @@ class Application {
     options.address = settings_.values.text(key);
     options.certificate = settings_.values.text("tls.certificate");
     options.private_key = settings_.values.text("tls.private_key");
+    if (key == "http") options.http2 = &doors::http2::serve;
     return std::make_unique<http::Server>(*loops_, pool_, pipeline, clock_, metrics_, options);
   }
 

@@ -171,8 +171,6 @@ Result<Request> to_request(const Parser& parser, const std::string& peer,
                            const ConnectionContext& context) {
   const auto& message = parser.get();
   Request request;
-  const auto target = message.target();
-  request.target.assign(target.data(), target.size());
   request.peer = peer;
   request.secure = context.secure;
   request.time = context.clock.now();
@@ -180,14 +178,8 @@ Result<Request> to_request(const Parser& parser, const std::string& peer,
     request.headers.add({field.name_string().data(), field.name_string().size()},
                         std::string(field.value().data(), field.value().size()));
   }
-  const std::size_t mark = request.target.find('?');
-  request.path = request.target.substr(0, mark);
-  if (mark != std::string::npos) request.raw_query = request.target.substr(mark + 1);
-  // An absolute target (RFC 9112 3.2.2) names the host again; only its path matters here.
-  if (request.path.starts_with("http://") || request.path.starts_with("https://")) {
-    const std::size_t slash = request.path.find('/', request.path.find("//") + 2);
-    request.path = slash == std::string::npos ? "/" : request.path.substr(slash);
-  }
+  const auto target = message.target();
+  set_target(request, std::string(target.data(), target.size()));
   return request;
 }
 
@@ -236,19 +228,8 @@ Status complete(Request& request, const Parser& parser, const ConnectionContext&
   const auto method = method_of(parser.get().method());
   if (!method) return Error(Code::kUnsupported, "the method is not supported");
   request.method = *method;
-  STRATA_TRY(check_single(request));
   STRATA_TRY(check_framing(request));
-  STRATA_TRY(check_host(request, context));
-  if (!request.path.starts_with('/'))
-    return Error(Code::kMalformed, "the request target must be a path");
-  auto query = wire::parse_query(request.raw_query);
-  if (!query) return std::move(query).error();
-  for (const auto& [name, value] : *query) {
-    if (name.contains('\0') || value.contains('\0'))
-      return Error(Code::kMalformed, "the query holds a NUL byte");
-  }
-  request.query = *std::move(query);
-  return {};
+  return admit_request(request, context);
 }
 
 class PeerWatch {
@@ -288,10 +269,8 @@ class Reply {
 
  private:
   static std::optional<std::uint64_t> length_of(const Response& response, bool bodyless) {
-    if (const auto* text = std::get_if<std::string>(&response.body)) return text->size();
-    if (const auto* slice = std::get_if<FileSlice>(&response.body)) return slice->length;
-    return bodyless ? std::optional<std::uint64_t>(0)
-                    : std::get<std::unique_ptr<ByteSource>>(response.body)->length();
+    const bool streamed = std::holds_alternative<std::unique_ptr<ByteSource>>(response.body);
+    return bodyless && streamed ? std::optional<std::uint64_t>(0) : http::length_of(response);
   }
 
   std::string head_of(const Response& response, std::optional<std::uint64_t> length,
@@ -363,10 +342,22 @@ class Reply {
   const ConnectionContext& context_;
 };
 
+// How a client of HTTP/2 begins (RFC 9113 section 3.4).
+constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+std::string_view text_of(const beast::flat_buffer& buffer) {
+  const auto data = buffer.data();
+  return {static_cast<const char*>(data.data()), data.size()};
+}
+bool begins_preface(const beast::flat_buffer& buffer) {
+  const auto text = text_of(buffer);
+  return kPreface.substr(0, text.size()) == text.substr(0, kPreface.size());
+}
+
 // Waits for the next head. False when the peer is gone, too slow or the server stops; `bad` holds a
-// framing error.
+// framing error. `may_be_http2` is still true when it was the preface of HTTP/2 that came.
 Task<bool> read_head(Transport& transport, beast::flat_buffer& buffer, Parser& parser,
-                     const ConnectionContext& context, std::atomic<bool>& idle,
+                     const ConnectionContext& context, std::atomic<bool>& idle, bool& may_be_http2,
                      std::optional<Error>& bad) {
   idle.store(buffer.size() == 0);
   auto limit = buffer.size() == 0 ? context.idle_deadline : context.head_deadline;
@@ -376,7 +367,10 @@ Task<bool> read_head(Transport& transport, beast::flat_buffer& buffer, Parser& p
                                                       show_duration(context.head_deadline)));
   };
   while (!parser.is_header_done()) {
-    if (buffer.size() > 0) {
+    const bool whole = may_be_http2 && buffer.size() >= kPreface.size();
+    may_be_http2 = may_be_http2 && begins_preface(buffer);
+    if (may_be_http2 && whole) co_return true;
+    if (buffer.size() > 0 && !may_be_http2) {
       beast::error_code code;
       buffer.consume(parser.put(buffer.data(), code));
       if (code && code != error::need_more && code != error::need_buffer) {
@@ -407,10 +401,49 @@ Task<bool> read_head(Transport& transport, beast::flat_buffer& buffer, Parser& p
 
 }  // namespace
 
+void set_target(Request& request, std::string target) {
+  request.target = std::move(target);
+  const std::size_t mark = request.target.find('?');
+  request.path = request.target.substr(0, mark);
+  if (mark != std::string::npos) request.raw_query = request.target.substr(mark + 1);
+  // An absolute target (RFC 9112 3.2.2) names the host again; only its path matters here.
+  if (request.path.starts_with("http://") || request.path.starts_with("https://")) {
+    const std::size_t slash = request.path.find('/', request.path.find("//") + 2);
+    request.path = slash == std::string::npos ? "/" : request.path.substr(slash);
+  }
+}
+
+Status admit_request(Request& request, const ConnectionContext& context) {
+  STRATA_TRY(check_single(request));
+  STRATA_TRY(check_host(request, context));
+  if (!request.path.starts_with('/'))
+    return Error(Code::kMalformed, "the request target must be a path");
+  auto query = wire::parse_query(request.raw_query);
+  if (!query) return std::move(query).error();
+  for (const auto& [name, value] : *query) {
+    if (name.contains('\0') || value.contains('\0'))
+      return Error(Code::kMalformed, "the query holds a NUL byte");
+  }
+  request.query = *std::move(query);
+  return {};
+}
+
+std::optional<std::uint64_t> length_of(const Response& response) {
+  if (const auto* text = std::get_if<std::string>(&response.body)) return text->size();
+  if (const auto* slice = std::get_if<FileSlice>(&response.body)) return slice->length;
+  return std::get<std::unique_ptr<ByteSource>>(response.body)->length();
+}
+
 Task<void> serve_connection(Transport& transport, std::string peer,
-                            const ConnectionContext& context, std::atomic<bool>& idle) {
+                            const ConnectionContext& context, LiveConnection& live) {
+  auto& idle = live.idle;
   if (!(co_await transport.open(context.head_deadline)).ok()) co_return;
   beast::flat_buffer buffer;
+  bool may_be_http2 = context.http2 != nullptr;
+  if (may_be_http2 && transport.chose_http2()) {
+    co_await context.http2(transport, std::move(peer), context, "", live);
+    co_return co_await transport.close();
+  }
   Reply reply(transport, context);
   bool keep_alive = true;
   while (keep_alive) {
@@ -418,13 +451,18 @@ Task<void> serve_connection(Transport& transport, std::string peer,
     parser.header_limit(kMaxHead);
     parser.body_limit(boost::none);
     std::optional<Error> bad;
-    if (!co_await read_head(transport, buffer, parser, context, idle, bad)) {
+    if (!co_await read_head(transport, buffer, parser, context, idle, may_be_http2, bad)) {
       if (bad) {
         Request nothing;
         nothing.path = "/";
         Response response = context.pipeline.refuse(*bad, nothing);
         if (co_await reply.send(nothing, response, false)) co_await transport.linger();
       }
+      break;
+    }
+    if (std::exchange(may_be_http2, false)) {
+      co_await context.http2(transport, std::move(peer), context, std::string(text_of(buffer)),
+                             live);
       break;
     }
     parser.eager(true);

@@ -32,8 +32,8 @@ class World {
                                     std::chrono::seconds(30),
                                     "localhost",
                                     false};
-    std::atomic<bool> idle{true};
-    sync_wait(serve_connection(peer, "peer", context, idle));
+    LiveConnection live;
+    sync_wait(serve_connection(peer, "peer", context, live));
     return peer.answer;
   }
 

@@ -30,8 +30,8 @@ class Connection : public testing::Test {
     ScriptedTransport peer(clock_, std::move(pieces), closes);
     const ConnectionContext context{*pipeline_,  pool_,       clock_,      stopping_, seconds(10),
                                     seconds(75), seconds(30), "localhost", false};
-    std::atomic<bool> idle{true};
-    sync_wait(serve_connection(peer, "peer", context, idle));
+    LiveConnection live;
+    sync_wait(serve_connection(peer, "peer", context, live));
     return peer.answer;
   }
   double seconds_since_start() const { return static_cast<double>(clock_.now().micros) / 1e6; }

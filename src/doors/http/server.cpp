@@ -27,7 +27,7 @@ namespace {
 struct Live {
   Transport* transport = nullptr;
   Loop* loop = nullptr;
-  std::atomic<bool> idle{true};
+  LiveConnection state;
 };
 
 Result<tcp::endpoint> parse_address(const std::string& text) {
@@ -75,7 +75,8 @@ struct Server::Impl {
                 options.idle_deadline,
                 options.io_deadline,
                 "",
-                false},
+                false,
+                options.http2},
         open_connections(metrics.gauge("strata_http_connections", "Open connections.",
                                        {{"address", options.address}})) {}
 
@@ -104,6 +105,18 @@ Error tls_file_error(std::string field, const std::string& path, std::string_vie
                              path, content, code.message()));
 }
 
+// HTTP/2 for who offers it, else HTTP/1.1 (RFC 7301).
+int choose_protocol(SSL*, const unsigned char** chosen, unsigned char* length,
+                    const unsigned char* offered, unsigned int offered_length, void*) {
+  constexpr std::string_view kOurs = "\x02h2\x08http/1.1";
+  unsigned char* found = nullptr;
+  const int agreed =
+      SSL_select_next_proto(&found, length, reinterpret_cast<const unsigned char*>(kOurs.data()),
+                            static_cast<unsigned int>(kOurs.size()), offered, offered_length);
+  *chosen = found;
+  return agreed == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
+}
+
 }  // namespace
 
 Status Server::Impl::prepare_tls() {
@@ -118,6 +131,8 @@ Status Server::Impl::prepare_tls() {
     return tls_file_error("tls.private_key", options.private_key, "private key",
                           options.certificate, code);
   }
+  if (options.http2 != nullptr)
+    SSL_CTX_set_alpn_select_cb(tls->native_handle(), &choose_protocol, nullptr);
   context.secure = true;
   return {};
 }
@@ -125,7 +140,7 @@ Status Server::Impl::prepare_tls() {
 Task<void> Server::Impl::serve(std::unique_ptr<Transport> transport, std::string peer,
                                Live* entry) {
   open_connections.add(1);
-  co_await serve_connection(*transport, std::move(peer), context, entry->idle);
+  co_await serve_connection(*transport, std::move(peer), context, entry->state);
   open_connections.add(-1);
   const std::lock_guard lock(mutex);
   live.erase(entry);
@@ -168,11 +183,15 @@ void Server::Impl::accept() {
 void Server::Impl::cut(bool only_idle) {
   const std::lock_guard lock(mutex);
   for (auto& [raw, entry] : live) {
-    if (only_idle && !entry->idle.load()) continue;
     Loop* loop = entry->loop;
-    loop->post([this, raw] {
+    loop->post([this, raw, only_idle] {
       const std::lock_guard again(mutex);
-      if (live.contains(raw)) raw->transport->abort();
+      if (!live.contains(raw)) return;
+      if (only_idle && raw->state.drain) {
+        raw->state.drain();
+      } else if (!only_idle || raw->state.idle.load()) {
+        raw->transport->abort();
+      }
     });
   }
 }

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/metrics.hpp"
+#include "doors/http/connection.hpp"
 #include "doors/http/pipeline.hpp"
 #include "runtime/loop.hpp"
 #include "runtime/pool.hpp"
@@ -20,11 +21,12 @@ struct ServerOptions {
       10'000};  // from a request's first byte to the end of its head
   std::chrono::milliseconds idle_deadline{75'000};  // between two requests
   std::chrono::milliseconds io_deadline{
-      30'000};  // for any single read or write that makes no progress
+      30'000};            // for any single read or write that makes no progress
+  Http2 http2 = nullptr;  // who speaks HTTP/2 on this port, if anybody
 };
 
-// HTTP/1.1 (RFC 9112) on one port: keep-alive, pipelining in order, chunked and streamed bodies
-// both ways, TLS 1.2+.
+// HTTP/1.1 (RFC 9112) on one port, and HTTP/2 beside it where the options say so: keep-alive,
+// pipelining in order, chunked and streamed bodies both ways, TLS 1.2+.
 //
 // Promises: bounded memory per connection whatever the peer sends; a framing error closes the
 // connection; stop() lets every request that was begun finish. One coroutine per connection, on one

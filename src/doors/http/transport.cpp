@@ -1,5 +1,7 @@
 #include "doors/http/transport.hpp"
 
+#include <algorithm>
+#include <array>
 #include <coroutine>
 
 #include <boost/asio/buffer.hpp>
@@ -45,20 +47,23 @@ class Watchdog {
  public:
   Watchdog(asio::ip::tcp::socket& socket, const Clock& clock)
       : state_(std::make_shared<State>(
-            State{asio::steady_timer(socket.get_executor()), &socket, &clock, kNever, {}})) {}
+            State{asio::steady_timer(socket.get_executor()), &socket, &clock})) {}
   ~Watchdog() {
     state_->socket = nullptr;
     state_->timer.cancel();
   }
   Watchdog(const Watchdog&) = delete;
 
-  void arm(std::chrono::milliseconds limit) {
-    state_->deadline = state_->clock->steady() + limit;
-    state_->fired = false;
+  // Reads and writes have a deadline each, as both may be in progress.
+  enum class Side : std::uint8_t { kRead, kWrite };
+
+  void arm(Side side, std::chrono::milliseconds limit) {
+    state_->deadline[at(side)] = state_->clock->steady() + limit;
+    state_->fired[at(side)] = false;
     if (!state_->waiting) wait(state_);
   }
-  void disarm() { state_->deadline = kNever; }
-  bool fired() const { return state_->fired; }
+  void disarm(Side side) { state_->deadline[at(side)] = kNever; }
+  bool fired(Side side) const { return state_->fired[at(side)]; }
   void watch_peer(std::move_only_function<void()> gone) {
     state_->gone = std::move(gone);
     if (state_->gone && !state_->waiting) wait(state_);
@@ -66,14 +71,15 @@ class Watchdog {
 
  private:
   static constexpr auto kNever = std::chrono::steady_clock::time_point::max();
+  static constexpr std::size_t at(Side side) { return static_cast<std::size_t>(side); }
   struct State {
     asio::steady_timer timer;
     asio::ip::tcp::socket* socket;
     const Clock* clock;
-    std::chrono::steady_clock::time_point deadline;
-    std::move_only_function<void()> gone;  // told when the peer has gone, if anybody asked
+    std::array<std::chrono::steady_clock::time_point, 2> deadline{kNever, kNever};
+    std::array<bool, 2> fired{};
+    std::move_only_function<void()> gone{};  // told when the peer has gone, if anybody asked
     bool waiting = false;
-    bool fired = false;
   };
   // Looks once a second at most: cheaper than moving a timer for every read and write.
   static void wait(const std::shared_ptr<State>& state) {
@@ -82,8 +88,10 @@ class Watchdog {
     state->timer.async_wait([state](const ErrorCode& code) {
       state->waiting = false;
       if (code || state->socket == nullptr) return;
-      if (state->clock->steady() >= state->deadline) {
-        state->fired = true;
+      const auto now = state->clock->steady();
+      if (now >= std::ranges::min(state->deadline)) {
+        for (const Side side : {Side::kRead, Side::kWrite})
+          state->fired[at(side)] = now >= state->deadline[at(side)];
         ErrorCode ignored;
         state->socket->cancel(ignored);
         return;
@@ -112,18 +120,18 @@ class StreamTransport final : public Transport {
 
   Task<Result<std::size_t>> read_some(std::span<char> out,
                                       std::chrono::milliseconds limit) override {
-    watchdog_.arm(limit);
+    watchdog_.arm(Side::kRead, limit);
     Await operation{[&](auto handler) {
       stream_.async_read_some(asio::buffer(out.data(), out.size()), std::move(handler));
     }};
     const std::size_t count = co_await operation;
-    watchdog_.disarm();
+    watchdog_.disarm(Side::kRead);
     if (!operation.code) co_return count;
     if (operation.code == asio::error::eof ||
         operation.code == asio::ssl::error::stream_truncated) {
       co_return std::size_t{0};
     }
-    co_return failure(operation.code);
+    co_return failure(Side::kRead, operation.code);
   }
 
   Task<Status> write(std::vector<std::string_view> pieces,
@@ -138,13 +146,13 @@ class StreamTransport final : public Transport {
       for (std::size_t i = 0; i < buffers.size() && first + i < pieces.size(); ++i) {
         buffers[i] = asio::const_buffer(pieces[first + i].data(), pieces[first + i].size());
       }
-      watchdog_.arm(limit);
+      watchdog_.arm(Side::kWrite, limit);
       Await operation{[&](auto handler) {
         stream_.async_write_some(buffers, std::move(handler));
       }};
       std::size_t count = co_await operation;
-      watchdog_.disarm();
-      if (operation.code) co_return failure(operation.code);
+      watchdog_.disarm(Side::kWrite);
+      if (operation.code) co_return failure(Side::kWrite, operation.code);
       while (first < pieces.size() && count >= pieces[first].size())
         count -= pieces[first++].size();
       if (first < pieces.size()) pieces[first].remove_prefix(count);
@@ -154,15 +162,26 @@ class StreamTransport final : public Transport {
 
   Task<Status> open(std::chrono::milliseconds limit) override {
     if constexpr (kSecure) {
-      watchdog_.arm(limit);
+      watchdog_.arm(Side::kRead, limit);
       Await operation{[&](auto handler) {
         stream_.async_handshake(asio::ssl::stream_base::server, std::move(handler));
       }};
       co_await operation;
-      watchdog_.disarm();
-      if (operation.code) co_return failure(operation.code);
+      watchdog_.disarm(Side::kRead);
+      if (operation.code) co_return failure(Side::kRead, operation.code);
     }
     co_return Status();
+  }
+
+  bool chose_http2() override {
+    if constexpr (kSecure) {
+      const unsigned char* name = nullptr;
+      unsigned int length = 0;
+      SSL_get0_alpn_selected(stream_.native_handle(), &name, &length);
+      return std::string_view(reinterpret_cast<const char*>(name), length) == "h2";
+    } else {
+      return false;
+    }
   }
 
   void watch_peer(std::move_only_function<void()> gone) override {
@@ -171,12 +190,12 @@ class StreamTransport final : public Transport {
 
   Task<void> close() override {
     if constexpr (kSecure) {
-      watchdog_.arm(std::chrono::seconds(2));
+      watchdog_.arm(Side::kRead, std::chrono::seconds(2));
       Await operation{[&](auto handler) {
         stream_.async_shutdown(std::move(handler));
       }};
       co_await operation;
-      watchdog_.disarm();
+      watchdog_.disarm(Side::kRead);
     }
     ErrorCode ignored;
     socket().shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
@@ -203,6 +222,7 @@ class StreamTransport final : public Transport {
   }
 
  private:
+  using Side = Watchdog::Side;
   static constexpr int kLingerReads = 256;
   static constexpr std::chrono::milliseconds kLingerTime{1000};
   static constexpr bool kSecure = !std::is_same_v<Stream, asio::ip::tcp::socket>;
@@ -214,8 +234,8 @@ class StreamTransport final : public Transport {
       return stream_;
     }
   }
-  Error failure(const ErrorCode& code) const {
-    if (watchdog_.fired()) return Error(Code::kDeadlineExceeded, "the peer was too slow");
+  Error failure(Side side, const ErrorCode& code) const {
+    if (watchdog_.fired(side)) return Error(Code::kDeadlineExceeded, "the peer was too slow");
     return Error(Code::kUnavailable, "the connection broke: " + code.message());
   }
 

@@ -18,7 +18,7 @@
 namespace strata::http {
 
 // The bytes of one connection, plain or TLS. All calls on the connection's loop; one read and one
-// write at a time.
+// write at a time, which may go on beside each other.
 class Transport {
  public:
   virtual ~Transport() = default;
@@ -33,6 +33,8 @@ class Transport {
   virtual void watch_peer(std::move_only_function<void()> gone) = 0;
   // The TLS handshake; nothing on a plain connection.
   virtual Task<Status> open(std::chrono::milliseconds limit) = 0;
+  // Whether the handshake agreed on HTTP/2 (ALPN, RFC 7301).
+  virtual bool chose_http2() { return false; }
   // Ends the connection in order, with TLS's closing word; never fails.
   virtual Task<void> close() = 0;
   // Says that nothing more will be written and reads what still comes for a moment, so that a peer
