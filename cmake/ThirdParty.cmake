@@ -30,6 +30,11 @@ find_package(yaml-cpp REQUIRED)
 if(NOT TARGET yaml-cpp::yaml-cpp) # 0.7 gives the name without a namespace
   add_library(yaml-cpp::yaml-cpp ALIAS yaml-cpp)
 endif()
+find_library(RE2_LIBRARY re2 REQUIRED) # Debian's has no CMake package
+find_path(RE2_INCLUDE_DIR re2/re2.h REQUIRED)
+add_library(re2::re2 UNKNOWN IMPORTED)
+set_target_properties(re2::re2 PROPERTIES IMPORTED_LOCATION ${RE2_LIBRARY}
+  INTERFACE_INCLUDE_DIRECTORIES ${RE2_INCLUDE_DIR})
 if(NOT TARGET zstd::zstd)
   add_library(zstd::zstd ALIAS zstd::libzstd_shared)
 endif()
