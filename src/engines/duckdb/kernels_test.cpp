@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <limits>
+#include <map>
 #include <random>
 
 #include <fmt/format.h>
@@ -261,6 +262,69 @@ TEST_F(Kernels, Give_the_same_bits_offline_and_online) {
       differ += differing(kernel, std::min(kRows, rows - done), seed++);
   }
   EXPECT_EQ(differ, 0U);
+}
+
+// Whole expressions: the SQL that they compile to against the evaluation of rows.
+TEST_F(Kernels, Expressions_give_the_same_bits_offline_and_online) {
+  using platform::expressions::Expression;
+  using platform::expressions::Input;
+  const std::vector<Input> inputs = {{"b", Kind::kBool},
+                                     {"i", Kind::kInt64},
+                                     {"d", Kind::kDouble},
+                                     {"s", Kind::kString},
+                                     {"t", Kind::kTimestamp}};
+  std::vector<Expression> all;
+  std::string calls;
+  for (const auto* const text :
+       {"CASE WHEN d / i > 1.5 THEN 'x' WHEN b THEN upper(s) ELSE s || i::string END",
+        "date_trunc('day', t, 'Europe/Berlin') + INTERVAL '1h30m'",
+        "bucketize(d, -1, 0, 2.5e3) + hour(t, 'America/New_York') * hash(s, 100)",
+        "coalesce(s::double, d, i) BETWEEN -10 AND least(d, 1e6)", "-i % 7 // 2", "d",
+        "t IS NULL OR s IN ('12', '', NULL)", "round(d * 100)::int64 - i"}) {
+    auto made = Expression::compile(text, inputs);
+    ASSERT_TRUE(made.ok()) << made.error().message;
+    calls += ", " + made->to_sql([](const Input& input) { return "\"" + input.name + "\""; });
+    all.push_back(*std::move(made));
+  }
+  const platform::expressions::Program program(all);
+  auto connection = engine_->connect();
+  ASSERT_TRUE(connection.ok());
+  ASSERT_TRUE(engine_
+                  ->run(*connection,
+                        "CREATE OR REPLACE TABLE e (n BIGINT, b BOOLEAN, i BIGINT, d DOUBLE, s "
+                        "VARCHAR, t TIMESTAMP)")
+                  .ok());
+  Rows generated(42);
+  std::vector<std::vector<Cell>> online;
+  std::string values;
+  for (std::size_t row = 0; row < kRows; ++row) {
+    std::map<std::string, Cell> cells;
+    values += fmt::format("{}({}", row > 0 ? ", " : "", row);
+    for (const auto& input : inputs) {
+      cells[input.name] = generated.cell(input.type, false);
+      values += ", " + sql_of(cells[input.name]);
+    }
+    values += ")";
+    std::vector<Cell> given;
+    for (const auto& input : program.inputs())
+      given.push_back(cells[input.name]);
+    auto out = program.run(given);
+    ASSERT_TRUE(out.ok());
+    online.push_back(*std::move(out));
+  }
+  ASSERT_TRUE(engine_->run(*connection, "INSERT INTO e VALUES " + values).ok());
+  std::vector<Kind> kinds = {Kind::kInt64};
+  for (const auto& expression : all)
+    kinds.push_back(expression.type());
+  const auto offline = read(*connection, "SELECT n" + calls + " FROM e ORDER BY n", kinds);
+  ASSERT_EQ(offline.size(), online.size());
+  for (std::size_t row = 0; row < online.size(); ++row) {
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      EXPECT_TRUE(offline[row][i + 1].same_bits(online[row][i]))
+          << all[i].canonical() << " is offline " << show(offline[row][i + 1]) << ", online "
+          << show(online[row][i]);
+    }
+  }
 }
 
 // Constants are folded by the engine before it runs anything.
