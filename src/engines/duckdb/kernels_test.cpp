@@ -23,7 +23,7 @@ using platform::expressions::Kernel;
 using Kind = platform::expressions::Type;
 using Cell = platform::expressions::Value;
 
-constexpr std::size_t kRows = 3000;  // more than a chunk of the engine, and no multiple of it
+constexpr std::size_t kRows = 2300;  // more than a chunk of the engine, and no multiple of it
 
 constexpr std::int64_t kHour = 3'600'000'000;
 
@@ -325,6 +325,28 @@ TEST_F(Kernels, Expressions_give_the_same_bits_offline_and_online) {
           << show(online[row][i]);
     }
   }
+}
+
+// What compiles is never nested deeper than the engine takes.
+TEST_F(Kernels, The_deepest_expressions_run_in_the_engine) {
+  using platform::expressions::Expression;
+  std::string buckets = "bucketize(d";
+  for (int i = 0; i < 150; ++i)
+    buckets += fmt::format(", {}", i);
+  buckets += ")";
+  for (int i = 0; i < 90; ++i)
+    buckets += " + 1";
+  const auto made = Expression::compile(buckets, {{"d", Kind::kDouble}});
+  ASSERT_TRUE(made.ok()) << made.error().message;
+  auto connection = engine_->connect();
+  ASSERT_TRUE(connection.ok());
+  const auto got = engine_->rows(*connection, "SELECT " + made->to_sql([](const auto&) {
+    return std::string("x");
+  }) + " FROM (VALUES (149.5::DOUBLE), (-1), (NULL)) AS v(x)");
+  ASSERT_TRUE(got.ok()) << got.error().message;
+  EXPECT_EQ((*got)[0][0], "240");
+  EXPECT_EQ((*got)[1][0], "90");
+  EXPECT_EQ((*got)[2][0], "");
 }
 
 // Constants are folded by the engine before it runs anything.
