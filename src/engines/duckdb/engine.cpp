@@ -11,6 +11,7 @@
 
 #include "base/text.hpp"
 #include "engines/duckdb/encoder.hpp"
+#include "engines/duckdb/kernel_functions.hpp"
 #include "engines/duckdb/values.hpp"
 
 namespace strata::engines::duckdb {
@@ -121,6 +122,7 @@ Status Engine::configure(const EngineOptions& options) {
   Connection connection(*library_);
   if (library_->connect(database_, connection.out()) != DuckDBSuccess)
     return internal("the SQL engine refuses connections");
+  STRATA_TRY(register_kernels(*library_, connection));
   STRATA_TRY(wait_for_former_engine(database_file(options)));
   if (auto attached =
           run(connection, "ATTACH " + quote_text(database_file(options)) + " AS warehouse");

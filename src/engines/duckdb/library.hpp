@@ -32,7 +32,13 @@ namespace strata::engines::duckdb {
   X(map_type_key_type) X(map_type_value_type) X(struct_type_child_count) \
   X(struct_type_child_name) X(struct_type_child_type) X(struct_vector_get_child) \
   X(union_type_member_count) X(union_type_member_name) X(union_type_member_type) \
-  X(logical_type_get_alias) X(destroy_logical_type)
+  X(logical_type_get_alias) X(destroy_logical_type) X(create_logical_type) \
+  X(create_scalar_function) X(destroy_scalar_function) X(scalar_function_set_name) \
+  X(scalar_function_add_parameter) X(scalar_function_set_return_type) \
+  X(scalar_function_set_function) X(scalar_function_set_special_handling) \
+  X(scalar_function_set_extra_info) X(scalar_function_get_extra_info) \
+  X(register_scalar_function) X(data_chunk_get_column_count) \
+  X(vector_ensure_validity_writable) X(vector_assign_string_element_len)
 // clang-format on
 
 // libduckdb.so, opened when it is needed and never closed, since its threads and statics do not
@@ -77,6 +83,7 @@ using Extracted = Owned<duckdb_extracted_statements, &Library::destroy_extracted
 using Pending = Owned<duckdb_pending_result, &Library::destroy_pending>;
 using Connection = Owned<duckdb_connection, &Library::disconnect>;
 using Value = Owned<duckdb_value, &Library::destroy_value>;
+using ScalarFunction = Owned<duckdb_scalar_function, &Library::destroy_scalar_function>;
 using ArrowOptions = Owned<duckdb_arrow_options, &Library::destroy_arrow_options>;
 
 // A result, which is a struct and not a pointer.
