@@ -81,7 +81,7 @@ def test_a_request_line_that_is_none_is_refused(server):
         b"GET /healthz HTTP/9.9\r\n\r\n",
         b"GE\x00T /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"GET /heal thz HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nMS\r\n\r\n",  # all but the preface of HTTP/2
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"\x00" * 4096,
     ):
