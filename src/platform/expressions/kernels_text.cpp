@@ -110,7 +110,7 @@ bool str_to_i64(Arena&, Int& out, Text a) {
   const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), out);
   return read.ec == std::errc() && read.ptr == digits.data() + digits.size();
 }
-// Decimal, to the nearest double; too large is infinite, too small 0.
+// Decimal, to the nearest double; what is out of range, too large or too small, has no value.
 bool str_to_f64(Arena&, double& out, Text a) {
   Text digits = trimmed(a);
   if (digits.starts_with('+') && !digits.starts_with("+-")) digits.remove_prefix(1);
