@@ -51,7 +51,7 @@ export const pages = (s) => [
   ['runs-compare', `/runs/compare?runs=${s.runs.join(',')}`, ['num_leaves', 'auc']],
   ['runs-compare-charts', `/runs/compare?runs=${s.runs.join(',')}&tab=charts`, ['log_loss']],
   ['models', '/models', ['flights-late', 'champion']],
-  ['model', '/models/flights-late', ['v2', 'v1', 'champion']],
+  ['model', '/models/flights-late', ['v2', 'v1', 'champion', 'Who is responsible?']],
   ['model-version', '/models/flights-late?version=2', ['Version 2', 'sha256:']],
   ['model-aliases', '/models/flights-late?tab=aliases', ['v1 → v2']],
   ['model-lineage', '/models/flights-late?tab=lineage', ['flights-late']],

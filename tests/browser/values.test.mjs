@@ -76,6 +76,17 @@ it('keeps the whole part of numbers in lists, and all digits under the pointer',
     ],
     alias_history: [],
   });
+  await answer('**/api/v1/models/prices/explain', {
+    model: 'prices',
+    subject: '1',
+    version: 1,
+    digest: kPrediction.digest,
+    package_digest: kPrediction.digest,
+    questions: [],
+    at: null,
+    since: null,
+    answered: [],
+  });
   await visit(page, server, '/models/prices');
   for (const [shown, exact] of [
     ['987,654,321.13', '987654321.125'],

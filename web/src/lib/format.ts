@@ -47,6 +47,19 @@ export function relative_time(value: TimeValue, now: number): string {
   return seconds > 0 ? `${text} ago` : `in ${text}`;
 }
 
+// A time as a field for times holds it, in the time of this place: 2026-11-17T10:32:00.
+export function local_time(value: TimeValue): string {
+  const date = to_date(value);
+  if (!date) return '';
+  const local = new Date(date.getTime() - date.getTimezoneOffset() * 60_000);
+  return local.toISOString().slice(0, 19);
+}
+
+// What such a field holds, as the server reads times.
+export function utc_time(local: string): string {
+  return to_date(local)?.toISOString() ?? '';
+}
+
 export function exact_time(value: TimeValue): string {
   const date = to_date(value);
   if (!date) return 'no time';

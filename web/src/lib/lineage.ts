@@ -44,6 +44,13 @@ export function page_of(node: { kind: string; name: string; version?: string }):
   }
 }
 
+// A reference in few characters: "table main.flights", "commit 6c650a60de".
+export function ref_text(ref: string): string {
+  const colon = ref.indexOf(':');
+  const name = ref.slice(colon + 1).replace(/(sha256(-parts)?:)?[0-9a-f-]{24,}/g, short_id);
+  return `${ref.slice(0, colon).replace('_', ' ')} ${name}`;
+}
+
 export function title_of(node: LineageNode): string {
   const facts = node.facts ?? {};
   const told = { run: facts.name, query: facts.statement, logged_model: facts.name }[node.kind];
