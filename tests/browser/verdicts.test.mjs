@@ -81,10 +81,12 @@ it('unfolds the rest of the evidence by keyboard, whose references lead on', asy
 it('answers about the alias that is chosen, and names the command that does so', async () => {
   page = await open(browser, server);
   await visit(page, server, `${kModel}?code=1`);
+  const commands = page.getByRole('region', { name: 'As CLI, curl, Python' });
+  // The server chose: so does the command.
+  assert.match(await commands.innerText(), /strata model explain flights-late\n/);
   await panel().getByLabel('About').selectOption('@challenger');
   await row(kQuestions[1]).getByText('no endpoint follows it').waitFor();
   await row(kQuestions[1]).getByText('unknown', { exact: true }).waitFor();
-  const commands = page.getByRole('region', { name: 'As CLI, curl, Python' });
   await commands.getByText('strata model explain flights-late@challenger').waitFor();
   assert.match(page.url(), /subject=%40challenger/);
   await check(page, 'the verdicts of another alias');
