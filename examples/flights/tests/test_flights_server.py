@@ -36,7 +36,9 @@ def test_an_interrupt_says_what_runs_on_and_ends_with_130(tmp_path):
     # `strata env` is the first thing that is asked of the server; Ctrl-C comes right then.
     strata = program(tmp_path, "kill -INT $PPID\n")
     run = (
-        "import sys, run\n"
+        # Who runs the tests in the background lets its children ignore Ctrl-C.
+        "import signal, sys, run\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "class Up:\n"
         "    url = 'http://127.0.0.1:7700'\n"
         "    def __init__(self, strata, data, fixed_ports): self.strata = strata\n"
