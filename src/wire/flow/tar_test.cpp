@@ -46,5 +46,44 @@ TEST(Tar, A_link_is_refused) {
   EXPECT_FALSE(read_tar(archive).ok());
 }
 
+TEST(Tar, A_path_of_any_length_reads_back) {
+  for (const std::size_t length : {99U, 100U, 101U, 255U, 256U, 300U, 1000U}) {
+    for (const std::string& path : {std::string(length, 'n'), std::string(length / 2, 'd') + "/" +
+                                                                  std::string(length, 'f')}) {
+      const auto files = read_tar(*write_tar({{path, "x", false}, {"z", "y", false}}));
+      ASSERT_TRUE(files.ok()) << files.error().message;
+      EXPECT_EQ((*files)[0].path, path);
+      EXPECT_EQ((*files)[1].path, "z");
+    }
+  }
+}
+
+TEST(Tar, A_size_that_octal_cannot_hold_is_listed) {
+  constexpr std::uint64_t kSize = (std::uint64_t{9} << 30U) + 7;
+  const std::string head = tar_header("big", kSize, false);
+  const std::string tail = tar_padding(kSize) + tar_end();
+  const TarSource source{head.size() + kSize + tail.size(),
+                         [&](std::uint64_t at, std::size_t count) {
+                           std::string out(count, '\0');
+                           for (std::size_t i = 0; i < count && at + i < head.size(); ++i)
+                             out[i] = head[at + i];
+                           return Result<std::string>(out);
+                         }};
+  const auto entries = list_tar(source, 10);
+  ASSERT_TRUE(entries.ok()) << entries.error().message;
+  EXPECT_EQ(entries->front().size, kSize);
+  EXPECT_EQ(entries->front().offset, head.size());
+}
+
+TEST(Tar, A_path_that_comes_twice_and_too_many_files_are_refused) {
+  EXPECT_FALSE(read_tar(*write_tar({{"a", "", false}, {"a", "x", false}})).ok());
+  const std::string archive = *write_tar({{"a", "", false}, {"b", "x", false}});
+  const TarSource source{archive.size(), [&](std::uint64_t at, std::size_t count) {
+                           return Result<std::string>(archive.substr(at, count));
+                         }};
+  EXPECT_TRUE(list_tar(source, 2).ok());
+  EXPECT_EQ(list_tar(source, 1).error().code, Code::kTooLarge);
+}
+
 }  // namespace
 }  // namespace strata::wire

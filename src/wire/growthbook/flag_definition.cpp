@@ -80,7 +80,45 @@ Status check_key(std::string_view key, const std::string& field) {
                                     field, printable(key, 40), key.size(), kMaxFlagKey));
 }
 
-// Operators that are there, and patterns that can be run, at any depth.
+constexpr std::size_t kMaxText = 1000;
+
+bool is_one_of(std::string_view name, std::initializer_list<std::string_view> names) {
+  return std::ranges::find(names, name) != names.end();
+}
+
+// Whether an operator is given what it can compare with; a wrong type would match nobody, silently.
+Status check_operand(std::string_view name, const Json& value, const std::string& at) {
+  const auto must = [&](bool fits, std::string_view what) -> Status {
+    if (fits) return {};
+    return invalid(at, fmt::format("{}: must be {}, not {}", at, what, value.type_name()));
+  };
+  if (is_one_of(name, {"$in", "$nin", "$ini", "$nini", "$all", "$alli"}))
+    return must(value.is_array(), "a list");
+  if (is_one_of(name, {"$or", "$nor", "$and"})) {
+    const bool objects =
+        value.is_array() && value.size() > 0 &&
+        std::ranges::all_of(value.as_array(), [](const Json& one) { return one.is_object(); });
+    return must(objects, "a list of conditions");
+  }
+  if (is_one_of(name, {"$inGroup", "$notInGroup"}))
+    return must(value.is_string(), "the name of a saved group");
+  if (name == "$exists") return must(value.is_bool(), "true or false");
+  if (name == "$type") {
+    const bool known =
+        value.is_string() && is_one_of(value.as_string(), {"string", "number", "boolean", "array",
+                                                           "object", "null", "undefined"});
+    return must(known, "string, number, boolean, array, object, null or undefined");
+  }
+  if (name == "$size") return must(value.is_number() || value.is_object(), "a number");
+  if (name == "$elemMatch") return must(value.is_object(), "a condition");
+  if (name.starts_with("$v")) return must(value.is_string(), "a version as text");
+  if (is_one_of(name, {"$lt", "$lte", "$gt", "$gte"}))
+    return must(value.is_string() || value.is_number(), "a number or a text");
+  return {};
+}
+
+// Operators that are there with operands that they take, and patterns that can be run, at any
+// depth.
 Status check_condition(const Json& condition, const std::string& field) {
   if (condition.is_array()) {
     for (const Json& one : condition.as_array())
@@ -94,6 +132,7 @@ Status check_condition(const Json& condition, const std::string& field) {
       return invalid(at, fmt::format("{}: no such operator{}", at,
                                      near.empty() ? "" : ". Did you mean '" + near + "'?"));
     }
+    STRATA_TRY(check_operand(name, value, at));
     if (name == "$regex" || name == "$regexi") {
       if (!value.is_string()) return invalid(at, fmt::format("{}: must be a text", at));
       const auto regex = Regex::compile(value.as_string(), name == "$regexi");
@@ -149,15 +188,80 @@ Status check_variations(const Json& rule, const std::string& field) {
     return invalid(at, fmt::format("{}: must be a list of {} numbers, one for each variation", at,
                                    variations.size()));
   double sum = 0;
+  int carrying = 0;
   for (const Json& weight : weights->as_array()) {
     if (!weight.is_number() || weight.as_double() < 0)
       return invalid(at, fmt::format("{}: {} is no share from 0 to 1", at, weight.dump()));
     sum += weight.as_double();
+    carrying += weight.as_double() > 0 ? 1 : 0;
   }
+  if (carrying < 2)
+    return invalid(at, fmt::format("{}: fewer than two variations get traffic, so nothing could "
+                                   "ever be decided; use force for one value for all",
+                                   at));
   if (std::abs(sum - 1) <= kWeightSlack) return {};
   return invalid(at, fmt::format("{}: they sum to {}, not to 1; to give the experiment less of the "
                                  "traffic use coverage",
                                  at, sum));
+}
+
+// The key by which results and sticky buckets know a variation: its own, or its index.
+std::string variation_key(const Json& rule, std::size_t index) {
+  const Json& meta = rule["meta"];
+  const std::string own = meta.is_array() ? meta.as_array()[index].text("key") : "";
+  return own.empty() ? std::to_string(index) : own;
+}
+
+Status check_meta(const Json& rule, const std::string& field) {
+  const Json* const meta = rule.find("meta");
+  if (meta == nullptr) return {};
+  const std::string at = field + ".meta";
+  if (!meta->is_array() || meta->size() != rule["variations"].size())
+    return invalid(at, fmt::format("{}: must be a list of {} objects, one for each variation", at,
+                                   rule["variations"].size()));
+  for (std::size_t i = 0; i < meta->size(); ++i) {
+    const Json& one = meta->as_array()[i];
+    const std::string here = fmt::format("{}[{}]", at, i);
+    STRATA_TRY(check_names(one, {"key", "name", "passthrough"}, here));
+    if (one.find("key") != nullptr) STRATA_TRY(check_key(one.text("key"), here + ".key"));
+    if (const Json* const name = one.find("name"); name != nullptr && !name->is_string())
+      return invalid(here + ".name", here + ".name: must be a text");
+    if (const Json* const pass = one.find("passthrough"); pass != nullptr && !pass->is_bool())
+      return invalid(here + ".passthrough", here + ".passthrough: must be true or false");
+  }
+  std::set<std::string> keys;
+  for (std::size_t i = 0; i < meta->size(); ++i) {
+    if (!keys.insert(variation_key(rule, i)).second)
+      return invalid(at, fmt::format("{}: two variations have the key '{}'; a variation without a "
+                                     "key has its index",
+                                     at, variation_key(rule, i)));
+  }
+  return {};
+}
+
+// The types of the fields that stand for themselves, and where they may stand.
+Status check_plain_fields(const Json& rule, const std::string& field) {
+  for (const auto& [name, value] : rule.as_object()) {
+    const std::string at = field + "." + name;
+    if (is_one_of(name, {"id", "description", "hashAttribute", "fallbackAttribute", "seed", "name",
+                         "phase"})) {
+      const bool fits =
+          value.is_string() && !value.as_string().empty() && value.as_string().size() <= kMaxText;
+      if (!fits)
+        return invalid(at, fmt::format("{}: must be a text of 1 to {} bytes", at, kMaxText));
+    }
+    if (name == "bucketVersion" || name == "minBucketVersion") {
+      if (!value.is_int() || value.as_int() < 0 || value.as_int() > 1000)
+        return invalid(at, at + ": must be a whole number from 0 to 1000");
+    }
+    if (name == "disableStickyBucketing" && !value.is_bool())
+      return invalid(at, at + ": must be true or false");
+    const bool of_experiment = is_one_of(name, {"key", "weights", "meta", "phase", "bucketVersion",
+                                                "minBucketVersion", "disableStickyBucketing"});
+    if (of_experiment && !is_experiment(rule))
+      return invalid(at, fmt::format("{}: belongs to a rule with variations", at));
+  }
+  return {};
 }
 
 Status check_layer(const Json& layer, const std::string& field) {
@@ -179,6 +283,7 @@ Status check_rule(const Json& rule, const std::string& field) {
   STRATA_TRY(check_names(rule, kRuleFields, field));
   if (is_experiment(rule) == (rule.find("force") != nullptr))
     return invalid(field, fmt::format("{}: must have either force or variations", field));
+  STRATA_TRY(check_plain_fields(rule, field));
   if (rule.find("coverage") != nullptr && rule.find("ramp") != nullptr)
     return invalid(field + ".ramp", fmt::format("{}.ramp: leave out coverage, or ramp", field));
   if (const Json* const value = rule.find("condition")) {
@@ -196,7 +301,20 @@ Status check_rule(const Json& rule, const std::string& field) {
     return invalid(field + ".hashVersion", field + ".hashVersion: must be 1 or 2");
   if (!is_experiment(rule)) return {};
   STRATA_TRY(check_key(rule.text("key"), field + ".key"));
-  return check_variations(rule, field);
+  STRATA_TRY(check_variations(rule, field));
+  return check_meta(rule, field);
+}
+
+// A prerequisite is compared as {"value": ...}; any other name would never be there.
+Status check_parent_condition(const Json& condition, const std::string& field) {
+  if (!condition.is_object() || condition.size() == 0)
+    return invalid(field, field + R"(: must be a condition such as {"value": true})");
+  for (const auto& [name, value] : condition.as_object()) {
+    if (name == "value" || name.starts_with("value.") || name.starts_with('$')) continue;
+    return invalid(field, fmt::format("{}.{}: a prerequisite has only its value; write \"value\"",
+                                      field, printable(name, 40)));
+  }
+  return check_condition(condition, field);
 }
 
 Status check_parents(const Json& parents, const std::string& field) {
@@ -207,7 +325,9 @@ Status check_parents(const Json& parents, const std::string& field) {
     const std::string at = fmt::format("{}[{}]", field, i);
     STRATA_TRY(check_names(parent, {"id", "condition", "gate"}, at));
     STRATA_TRY(check_key(parent.text("id"), at + ".id"));
-    STRATA_TRY(check_condition(parent["condition"], at + ".condition"));
+    STRATA_TRY(check_parent_condition(parent["condition"], at + ".condition"));
+    if (const Json* const gate = parent.find("gate"); gate != nullptr && !gate->is_bool())
+      return invalid(at + ".gate", at + ".gate: must be true or false");
   }
   return {};
 }
@@ -243,6 +363,40 @@ Status check_chain(const FlagDefinitions& flags, const std::string& key, Names& 
     return invalid(
         key, fmt::format("{}: its prerequisites are {} deep, {} may be", key, depth, kMaxChain));
   depths[key] = depth;
+  return {};
+}
+
+// The saved groups that a condition names, at any depth.
+void add_groups(const Json& condition, std::set<std::string>& names) {
+  if (condition.is_array()) {
+    for (const Json& one : condition.as_array())
+      add_groups(one, names);
+  }
+  if (!condition.is_object()) return;
+  for (const auto& [name, value] : condition.as_object()) {
+    const bool group = name == "$inGroup" || name == "$notInGroup";
+    if (group && value.is_string()) names.insert(value.as_string());
+    add_groups(value, names);
+  }
+}
+
+std::set<std::string> groups_of(const Json& flag) {
+  std::set<std::string> names;
+  for (const Json& rule : flag["rules"].is_array() ? flag["rules"].as_array() : Json::Array()) {
+    add_groups(rule["condition"], names);
+    add_groups(rule["parentConditions"], names);
+  }
+  return names;
+}
+
+Status check_groups(const std::string& key, const Json& flag, const SavedGroups& groups) {
+  for (const auto& name : groups_of(flag)) {
+    if (groups.contains(name)) continue;
+    return invalid(key + ": condition.$inGroup",
+                   fmt::format("{}: condition.$inGroup: there is no saved group '{}'; make it "
+                               "first, or leave it out of the condition",
+                               key, printable(name, 40)));
+  }
   return {};
 }
 
@@ -288,12 +442,36 @@ double coverage_at(const Json& ramp, Instant now) {
   return coverage;
 }
 
+// The times of all ramps.
+std::vector<Instant> steps_of(const FlagDefinitions& flags) {
+  std::vector<Instant> out;
+  for (const auto& [key, flag] : flags) {
+    for (const Json& rule : flag["rules"].is_array() ? flag["rules"].as_array() : Json::Array()) {
+      if (!rule["ramp"].is_array()) continue;
+      for (const Json& step : rule["ramp"].as_array())
+        out.push_back(parse_rfc3339(step.text("at")).value());
+    }
+  }
+  return out;
+}
+
+// The share of a forced value as a range: of an id that falls exactly on a coverage the SDKs for
+// JavaScript and Python think differently, of a range they do not.
+void as_range(Json& rule) {
+  Json range = Json::array();
+  range.push(0);
+  range.push(rule["coverage"]);
+  std::erase_if(rule.as_object(), [](const auto& member) { return member.first == "coverage"; });
+  rule.set("range", std::move(range));
+}
+
 Json compiled(const Json& rule, const std::vector<Holdout>& holdouts, Instant now) {
   Json out = Json::object();
   for (const auto& [name, value] : rule.as_object()) {
     if (name != "layer" && name != "ramp" && name != "description") out.set(name, value);
   }
   if (rule.find("ramp") != nullptr) out.set("coverage", coverage_at(rule["ramp"], now));
+  if (!is_experiment(rule) && out.find("coverage") != nullptr) as_range(out);
   if (rule.find("hashVersion") == nullptr) out.set("hashVersion", 2);
   Json filters = Json::array();
   if (rule.find("layer") != nullptr) {
@@ -315,6 +493,10 @@ Json compiled(const Json& rule, const std::vector<Holdout>& holdouts, Instant no
 Status check_flag(std::string_view key, const Json& definition) {
   STRATA_TRY(check_key(key, "key"));
   STRATA_TRY(check_names(definition, kFlagFields, ""));
+  if (const Json* const text = definition.find("description");
+      text != nullptr && (!text->is_string() || text->as_string().size() > kMaxText))
+    return invalid("description",
+                   fmt::format("description: must be a text of at most {} bytes", kMaxText));
   if (definition.find("default") == nullptr)
     return invalid("default", "default: say the value where no rule fits");
   const Json& rules = definition["rules"];
@@ -335,7 +517,36 @@ Status check_flag(std::string_view key, const Json& definition) {
   return {};
 }
 
-Status check_flags(const FlagDefinitions& flags) {
+Status check_group(std::string_view name, const Json& definition) {
+  STRATA_TRY(check_key(name, "name"));
+  STRATA_TRY(check_names(definition, {"description", "values"}, ""));
+  const Json& values = definition["values"];
+  if (!values.is_array() || values.size() > kMaxGroupValues)
+    return invalid("values",
+                   fmt::format("values: must be a list of at most {} values", kMaxGroupValues));
+  for (const Json& value : values.as_array()) {
+    if (!value.is_string() && !value.is_number())
+      return invalid("values", fmt::format("values: {} is no text and no number",
+                                           printable(value.dump(), 40)));
+  }
+  return {};
+}
+
+Result<Holdout> read_holdout(std::string_view key, const Json& definition) {
+  STRATA_TRY(check_key(key, "name"));
+  STRATA_TRY(check_names(definition, {"description", "coverage", "hashAttribute"}, ""));
+  const Json& coverage = definition["coverage"];
+  if (!coverage.is_number() || coverage.as_double() <= 0 || coverage.as_double() >= 1)
+    return invalid("coverage", fmt::format("coverage: {} must be a share above 0 and below 1; a "
+                                           "holdout of all would leave no experiment any traffic",
+                                           printable(coverage.dump(), 40)));
+  const Json* const attribute = definition.find("hashAttribute");
+  if (attribute != nullptr && (!attribute->is_string() || attribute->as_string().empty()))
+    return invalid("hashAttribute", "hashAttribute: must be the name of an attribute");
+  return Holdout{std::string(key), coverage.as_double(), definition.text("hashAttribute", "id")};
+}
+
+Status check_flags(const FlagDefinitions& flags, const SavedGroups& groups) {
   std::map<std::string, int> depths;
   std::map<std::string, std::string> experiments;
   std::map<std::string, std::vector<Claim>> layers;
@@ -343,6 +554,7 @@ Status check_flags(const FlagDefinitions& flags) {
     Names chain;
     int depth = 0;
     STRATA_TRY(check_chain(flags, key, chain, depths, depth));
+    STRATA_TRY(check_groups(key, flag, groups));
     const Json& rules = flag["rules"];
     for (std::size_t i = 0; i < rules.size(); ++i) {
       const Json& rule = rules.as_array()[i];
@@ -366,8 +578,10 @@ Status check_flags(const FlagDefinitions& flags) {
   return {};
 }
 
-Json payload_of(const FlagDefinitions& flags, const std::vector<Holdout>& holdouts, Instant now) {
+Json payload_of(const FlagDefinitions& flags, const std::vector<Holdout>& holdouts, Instant now,
+                const SavedGroups& groups) {
   Json features = Json::object();
+  std::set<std::string> named;
   for (const auto& [key, flag] : flags) {
     Json feature = Json::object({{"defaultValue", flag["default"]}});
     if (flag["rules"].size() > 0) {
@@ -376,9 +590,33 @@ Json payload_of(const FlagDefinitions& flags, const std::vector<Holdout>& holdou
         rules.push(compiled(rule, holdouts, now));
       feature.set("rules", std::move(rules));
     }
-    features.set(key, std::move(feature));
+    features.as_object().emplace_back(key, std::move(feature));
+    named.merge(groups_of(flag));
   }
-  return Json::object({{"features", std::move(features)}});
+  Json saved = Json::object();
+  for (const auto& name : named) {
+    if (const auto group = groups.find(name); group != groups.end())
+      saved.set(name, group->second["values"]);
+  }
+  Json out = Json::object({{"features", std::move(features)}});
+  if (saved.size() > 0) out.set("savedGroups", std::move(saved));
+  return out;
+}
+
+std::optional<Instant> next_step(const FlagDefinitions& flags, Instant now) {
+  std::optional<Instant> next;
+  for (const Instant at : steps_of(flags)) {
+    if (at > now && (!next || at < *next)) next = at;
+  }
+  return next;
+}
+
+std::optional<Instant> last_step(const FlagDefinitions& flags, Instant now) {
+  std::optional<Instant> last;
+  for (const Instant at : steps_of(flags)) {
+    if (at <= now && (!last || at > *last)) last = at;
+  }
+  return last;
 }
 
 }  // namespace strata::wire::growthbook

@@ -49,6 +49,22 @@ TEST(FlagDefinition, Faults_are_named_by_their_field) {
 })",
        "condition.a.$regex"},
       {R"({"force":1,"layer":{"name":"l","range":[0.5,0.5]}})", "layer.range"},
+      {R"({"key":"e","variations":[0,1],"weights":[1,0]})", "weights"},
+      {R"({"key":"e","variations":[0,1],"seed":5})", "seed"},
+      {R"({"key":"e","variations":[0,1],"meta":[{}]})", "meta"},
+      {R"({"key":"e","variations":[0,1],"meta":[{"key":"1"},{}]})", "meta"},
+      {R"({"key":"e","variations":[0,1],"meta":[{"name":1},{}]})", "meta[0].name"},
+      {R"({"key":"e","variations":[0,1],"bucketVersion":-1})", "bucketVersion"},
+      {R"({"key":"e","variations":[0,1],"disableStickyBucketing":"no"})", "disableStickyBucketing"},
+      {R"({"force":1,"weights":[0.5,0.5]})", "weights"},
+      {R"({"force":1,"hashAttribute":""})", "hashAttribute"},
+      {R"({"force":1,"condition":{"a":{"$in":"x"}}})", "condition.a.$in"},
+      {R"({"force":1,"condition":{"a":{"$inGroup":["x"]}}})", "condition.a.$inGroup"},
+      {R"({"force":1,"condition":{"$or":[1]}})", "condition.$or"},
+      {R"({"force":1,"condition":{"a":{"$exists":1}}})", "condition.a.$exists"},
+      {R"({"force":1,"condition":{"a":{"$vgt":1}}})", "condition.a.$vgt"},
+      {R"({"force":1,"parentConditions":[{"id":"p","condition":{"valu":1}}]})",
+       "parentConditions[0].condition"},
       {R"({"force":1,"ramp":[{"at":"soon","coverage":0.5}]})", "ramp[0].at"},
       {R"({"force":1,"ramp":[{"at":"2026-01-01T00:00:00Z","coverage":0.5},)"
        R"({"at":"2026-01-02T00:00:00Z","coverage":0.4}]})",
@@ -96,6 +112,40 @@ TEST(FlagDefinition, Experiments_of_one_layer_share_no_id) {
     in_a += a ? 1 : 0;
   }
   EXPECT_NEAR(in_a, 1000, 100);
+}
+
+TEST(FlagDefinition, A_saved_group_must_be_there_and_goes_into_the_payload_that_names_it) {
+  const auto all =
+      flags({{"f", json(R"({"default":0,"rules":[{"force":1,"condition":{"$and":[{"id":)"
+                        R"({"$inGroup":"beta"}}]}}]})")}});
+  const SavedGroups groups = {{"beta", json(R"({"values":["u1"]})")},
+                              {"other", json(R"({"values":["u2"]})")}};
+  EXPECT_FALSE(check_flags(all).ok());
+  ASSERT_TRUE(check_flags(all, groups).ok());
+  const Json payload = payload_of(all, {}, {}, groups);
+  EXPECT_EQ(payload["savedGroups"].dump(), R"({"beta":["u1"]})");
+  EXPECT_EQ(source(payload, 1, "f"), "force");
+  EXPECT_EQ(source(payload, 2, "f"), "defaultValue");
+  EXPECT_FALSE(check_group("beta", json(R"({"values":[{}]})")).ok());
+  EXPECT_FALSE(check_group("beta", json(R"({"value":[]})")).ok());
+}
+
+TEST(FlagDefinition, A_holdout_of_all_or_nobody_is_refused) {
+  for (const char* coverage : {"0", "1", "\"0.1\"", "2"})
+    EXPECT_FALSE(read_holdout("h", json(std::string(R"({"coverage":)") + coverage + "}")).ok())
+        << coverage;
+  EXPECT_TRUE(read_holdout("h", json(R"({"coverage":0.05})")).ok());
+}
+
+TEST(FlagDefinition, The_next_step_of_a_ramp_is_known) {
+  const auto all = flags({{"f", json(R"({"default":0,"rules":[{"force":1,"ramp":[)"
+                                     R"({"at":"2026-01-01T00:00:00Z","coverage":0.2},)"
+                                     R"({"at":"2026-01-02T00:00:00Z","coverage":0.6}]}]})")}});
+  const Instant first = parse_rfc3339("2026-01-01T00:00:00Z").value();
+  const Instant second = parse_rfc3339("2026-01-02T00:00:00Z").value();
+  EXPECT_EQ(next_step(all, {}), first);
+  EXPECT_EQ(next_step(all, first), second);
+  EXPECT_EQ(next_step(all, second), std::nullopt);
 }
 
 TEST(FlagDefinition, Two_experiments_of_one_key_are_refused) {

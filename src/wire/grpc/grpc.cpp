@@ -174,17 +174,24 @@ Result<std::string> unpack(const FrameHead& head, std::string message,
 }
 
 std::string to_frame(std::string_view message, std::optional<ContentCoding> coding) {
-  std::string packed;
-  const bool pack = coding && message.size() >= kWorthPacking;
-  if (pack) packed = Deflater(*coding).pack(message, true);
-  const std::string_view body = pack ? std::string_view(packed) : message;
   std::string out;
-  out.reserve(kFrameHead + body.size());
-  out += static_cast<char>(pack ? 1 : 0);
-  for (const unsigned shift : {24U, 16U, 8U, 0U})
-    out += static_cast<char>(body.size() >> shift & 0xFFU);
-  out += body;
-  return out;
+  out.reserve(kFrameHead + message.size());
+  out.append(kFrameHead, '\0');
+  out += message;
+  return frame_in_room(std::move(out), coding);
+}
+
+std::string frame_in_room(std::string message, std::optional<ContentCoding> coding) {
+  const bool pack = coding && message.size() - kFrameHead >= kWorthPacking;
+  if (pack) {
+    auto packed = Deflater(*coding).pack(std::string_view(message).substr(kFrameHead), true);
+    message.replace(kFrameHead, std::string::npos, packed);
+  }
+  const auto length = static_cast<std::uint32_t>(message.size() - kFrameHead);
+  message[0] = static_cast<char>(pack ? 1 : 0);
+  for (std::size_t i = 1; i < kFrameHead; ++i)
+    message[i] = static_cast<char>(length >> 8 * (kFrameHead - 1 - i) & 0xFFU);
+  return message;
 }
 
 }  // namespace strata::wire::grpc

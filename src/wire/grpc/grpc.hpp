@@ -71,5 +71,11 @@ Result<std::string> unpack(const FrameHead& head, std::string message,
 
 // A frame around a message, packed with `coding` if there is one and it is worth it.
 std::string to_frame(std::string_view message, std::optional<ContentCoding> coding);
+// The same for a message behind kFrameHead bytes of room, which is not copied if it is not packed.
+std::string frame_in_room(std::string message, std::optional<ContentCoding> coding);
+// What such a message begins with.
+inline std::string room() {
+  return std::string(kFrameHead, '\0');
+}
 
 }  // namespace strata::wire::grpc

@@ -66,6 +66,10 @@ class Decoder {
     if (!has_inputs_)
       return invalid("inputs", "inputs: missing; an inference request lists its input tensors");
     if (heads_.empty()) return invalid("inputs", "inputs: is empty; send at least one tensor");
+    if (heads_.size() > kMaxOipInputs) {
+      return invalid("inputs", fmt::format("inputs: {} tensors; a request has at most {}",
+                                           heads_.size(), kMaxOipInputs));
+    }
     for (std::size_t i = 0; i < heads_.size(); ++i)
       STRATA_TRY(read_tensor(i, heads_[i]));
     if (!binary_.empty()) {
@@ -246,41 +250,9 @@ class Decoder {
     }
     const auto bytes = binary_.substr(0, size);
     binary_.remove_prefix(size);
-    if (tensor.type == ElementType::kText) return read_binary_texts(index, tensor, count, bytes);
-    const std::size_t element = element_bytes(tensor.type);
-    if (count > size / element || count * element != size) {
-      return bad_input(
-          index, tensor.name,
-          fmt::format("shape {} of {} needs {} elements of {} bytes, binary_data_size is {}",
-                      show_shape(tensor.shape), element_name(tensor.type), count, element, size));
-    }
-    tensor.view(bytes);
-    return {};
-  }
-
-  // Elements are a length of 4 bytes, little endian, and as many bytes.
-  static Status read_binary_texts(std::size_t index, Tensor& tensor, std::size_t count,
-                                  std::string_view bytes) {
-    while (!bytes.empty()) {
-      std::uint32_t length = 0;
-      if (bytes.size() < sizeof length)
-        return bad_input(index, tensor.name, "a BYTES length is cut off");
-      std::memcpy(&length, bytes.data(), sizeof length);
-      bytes.remove_prefix(sizeof length);
-      if (length > bytes.size()) {
-        return bad_input(index, tensor.name,
-                         fmt::format("BYTES element {} says {} bytes, {} are left",
-                                     tensor.texts.size(), length, bytes.size()));
-      }
-      tensor.texts.emplace_back(bytes.substr(0, length));
-      bytes.remove_prefix(length);
-    }
-    if (tensor.texts.size() != count) {
-      return bad_input(index, tensor.name,
-                       fmt::format("shape {} needs {} elements, the data has {}",
-                                   show_shape(tensor.shape), count, tensor.texts.size()));
-    }
-    return {};
+    return read_raw_tensor(tensor, count, bytes, "binary_data_size", [&](std::string_view what) {
+      return bad_input(index, tensor.name, what);
+    });
   }
 
   Status read_json_data(std::size_t index, Tensor& tensor, std::size_t count,
@@ -451,28 +423,6 @@ bool wants_binary(const OipRequest& request, std::string_view name) {
   return request.binary_outputs;
 }
 
-std::size_t binary_size(const Tensor& tensor) {
-  if (tensor.type != ElementType::kText) return tensor.bytes().size();
-  std::size_t size = 0;
-  for (const auto& text : tensor.texts)
-    size += sizeof(std::uint32_t) + text.size();
-  return size;
-}
-
-void append_binary(std::string& out, const Tensor& tensor) {
-  if (tensor.type != ElementType::kText) {
-    out.append(tensor.bytes().data(), tensor.bytes().size());
-    return;
-  }
-  for (const auto& text : tensor.texts) {
-    const auto length = static_cast<std::uint32_t>(text.size());
-    char raw[sizeof length];
-    std::memcpy(raw, &length, sizeof length);
-    out.append(raw, sizeof length);
-    out += text;
-  }
-}
-
 void append_output(std::string& out, const Tensor& tensor, bool binary) {
   out += "{\"name\":";
   append_json_string(out, tensor.name);
@@ -480,7 +430,7 @@ void append_output(std::string& out, const Tensor& tensor, bool binary) {
                  element_name(tensor.type), show_shape(tensor.shape));
   if (binary) {
     fmt::format_to(std::back_inserter(out), ",\"parameters\":{{\"binary_data_size\":{}}}}}",
-                   binary_size(tensor));
+                   raw_bytes(tensor));
     return;
   }
   out += ",\"data\":[";
@@ -535,21 +485,26 @@ Error unknown_output(std::string_view name) {
   return invalid("outputs", fmt::format("outputs: the model has no output '{}'", printable(name)));
 }
 
-Result<OipAnswer> encode_oip_answer(std::string_view model, std::string_view version,
-                                    const OipRequest& request, std::span<const Tensor> outputs) {
+Result<std::vector<const Tensor*>> choose_outputs(const OipRequest& request,
+                                                  std::span<const Tensor> outputs) {
   std::vector<const Tensor*> chosen;
   for (const auto& ask : request.outputs) {
     const auto found = std::find_if(outputs.begin(), outputs.end(),
                                     [&](const Tensor& t) { return t.name == ask.name; });
-    if (found == outputs.end()) {
-      return unknown_output(ask.name);
-    }
+    if (found == outputs.end()) return unknown_output(ask.name);
     chosen.push_back(&*found);
   }
-  if (request.outputs.empty()) {
-    for (const auto& output : outputs)
-      chosen.push_back(&output);
-  }
+  if (!request.outputs.empty()) return chosen;
+  for (const auto& output : outputs)
+    chosen.push_back(&output);
+  return chosen;
+}
+
+Result<OipAnswer> encode_oip_answer(std::string_view model, std::string_view version,
+                                    const OipRequest& request, std::span<const Tensor> outputs) {
+  const auto found = choose_outputs(request, outputs);
+  if (!found) return found.error();
+  const auto& chosen = *found;
   OipAnswer answer;
   std::string& out = answer.body;
   out += "{\"model_name\":";
@@ -574,7 +529,7 @@ Result<OipAnswer> encode_oip_answer(std::string_view model, std::string_view ver
   answer.header_length = out.size();
   for (const auto* tensor : chosen) {
     if (wants_binary(request, tensor->name) || tensor->type == ElementType::kFp16)
-      append_binary(out, *tensor);
+      append_raw_tensor(out, *tensor);
   }
   return answer;
 }

@@ -15,6 +15,9 @@ namespace strata::wire {
 
 // Open Inference Protocol version 2 over HTTP with the binary tensor extension: bytes <-> structs.
 
+// Tensors of one request: their names are compared with each other.
+inline constexpr std::size_t kMaxOipInputs = 16'384;
+
 struct OipOutputAsk {
   std::string name;
   std::optional<bool> binary;  // its own binary_data, when it says one
@@ -37,6 +40,11 @@ Result<OipRequest> decode_oip_request(std::shared_ptr<const std::string> body,
 
 // What to say to a request for an output that the model does not have.
 Error unknown_output(std::string_view name);
+
+// The outputs that a request asks for, or all, in its order. They point into `outputs`. Errors:
+// kInvalidArgument for one that is not there.
+Result<std::vector<const Tensor*>> choose_outputs(const OipRequest& request,
+                                                  std::span<const Tensor> outputs);
 
 struct OipAnswer {
   std::string body;

@@ -3,6 +3,7 @@
 #include <bit>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include <fmt/format.h>
@@ -118,7 +119,8 @@ float half_to_float(std::uint16_t half) {
 }
 
 std::size_t Tensor::held_bytes() const {
-  std::size_t total = owned_.capacity() + texts.capacity() * sizeof(std::string);
+  std::size_t total =
+      owned_.capacity() + texts.capacity() * sizeof(std::string) + missing.capacity();
   for (const auto& text : texts)
     total += text.size();
   return total;
@@ -134,10 +136,73 @@ void Tensor::view(std::string_view bytes) {
   bytes_ = owned_;
 }
 
+std::size_t raw_bytes(const Tensor& tensor) {
+  if (tensor.type != ElementType::kText) return tensor.bytes().size();
+  std::size_t size = 0;
+  for (const auto& text : tensor.texts)
+    size += sizeof(std::uint32_t) + text.size();
+  return size;
+}
+
+void append_raw_tensor(std::string& out, const Tensor& tensor) {
+  if (tensor.type != ElementType::kText) {
+    out.append(tensor.bytes().data(), tensor.bytes().size());
+    return;
+  }
+  for (const auto& text : tensor.texts) {
+    const auto length = static_cast<std::uint32_t>(text.size());
+    char raw[sizeof length];
+    std::memcpy(raw, &length, sizeof length);
+    out.append(raw, sizeof length);
+    out += text;
+  }
+}
+
+namespace {
+
+Status read_raw_texts(Tensor& tensor, std::size_t count, std::string_view raw,
+                      const std::function<Error(std::string_view what)>& fault) {
+  while (!raw.empty()) {
+    std::uint32_t length = 0;
+    if (raw.size() < sizeof length) return fault("a BYTES length is cut off");
+    std::memcpy(&length, raw.data(), sizeof length);
+    raw.remove_prefix(sizeof length);
+    if (length > raw.size()) {
+      return fault(fmt::format("BYTES element {} says {} bytes, {} are left", tensor.texts.size(),
+                               length, raw.size()));
+    }
+    tensor.texts.emplace_back(raw.substr(0, length));
+    raw.remove_prefix(length);
+  }
+  if (tensor.texts.size() == count) return {};
+  return fault(fmt::format("shape {} needs {} elements, the data has {}", show_shape(tensor.shape),
+                           count, tensor.texts.size()));
+}
+
+}  // namespace
+
+Status read_raw_tensor(Tensor& tensor, std::size_t count, std::string_view raw,
+                       std::string_view size_name,
+                       const std::function<Error(std::string_view what)>& fault) {
+  if (tensor.type == ElementType::kText) return read_raw_texts(tensor, count, raw, fault);
+  const std::size_t element = element_bytes(tensor.type);
+  if (count > raw.size() / element || count * element != raw.size()) {
+    return fault(fmt::format("shape {} of {} needs {} elements of {} bytes, {} is {}",
+                             show_shape(tensor.shape), element_name(tensor.type), count, element,
+                             size_name, raw.size()));
+  }
+  tensor.view(raw);
+  return {};
+}
+
 void append_element_json(std::string& out, const Tensor& tensor, std::size_t index) {
   switch (tensor.type) {
     case ElementType::kText:
-      append_json_string(out, tensor.texts[index]);
+      if (tensor.is_missing(index)) {
+        out += "null";
+      } else {
+        append_json_string(out, tensor.texts[index]);
+      }
       return;
     case ElementType::kBool:
       out += tensor.as<std::uint8_t>()[index] != 0 ? "true" : "false";

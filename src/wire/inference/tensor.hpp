@@ -2,11 +2,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "base/result.hpp"
 
 namespace strata::wire {
 
@@ -62,7 +65,12 @@ class Tensor {
   ElementType type = ElementType::kFp32;
   std::vector<std::int64_t> shape;
   std::vector<std::string> texts;  // the elements of a kText tensor
+  // Of a kText tensor: 1 where the element is missing,
+  // whose text is empty then; empty when none is.
+  // What is missing in a tensor of floating point is NaN.
+  std::vector<std::uint8_t> missing;
 
+  bool is_missing(std::size_t index) const { return index < missing.size() && missing[index] != 0; }
   std::size_t count() const { return element_count(shape).value_or(0); }
   std::span<const char> bytes() const { return bytes_; }
   // The memory that it owns; none for numbers that are a view.
@@ -125,8 +133,19 @@ decltype(auto) with_element(ElementType type, F&& f) {
   return f(double{});
 }
 
+// A tensor's raw form: numbers little endian one behind the other, texts each behind their length
+// in 4 bytes. Spec: the binary tensor data extension of the Open Inference Protocol.
+std::size_t raw_bytes(const Tensor& tensor);
+void append_raw_tensor(std::string& out, const Tensor& tensor);
+// The reverse: fills `tensor`, whose shape needs `count` elements, with `raw`, at which numbers go
+// on looking where they are aligned. Errors: what `fault` makes of what is wrong; `size_name` is
+// what the client calls the size of `raw`.
+Status read_raw_tensor(Tensor& tensor, std::size_t count, std::string_view raw,
+                       std::string_view size_name,
+                       const std::function<Error(std::string_view what)>& fault);
+
 // Appends one element as JSON: numbers in their shortest exact form, NaN and Infinity bare as
-// Python's json and tritonclient read them, texts quoted.
+// Python's json and tritonclient read them, texts quoted, a missing text as null.
 void append_element_json(std::string& out, const Tensor& tensor, std::size_t index);
 
 }  // namespace strata::wire

@@ -100,6 +100,10 @@ std::optional<std::uint64_t> take_varint(std::string_view& bytes);
 // stands in a list.
 class Writer {
  public:
+  Writer() = default;
+  // Goes on behind what stands in `begun`.
+  explicit Writer(std::string begun) : out_(std::move(begun)) {}
+
   void text(std::uint32_t number, std::string_view value) {
     if (!value.empty()) element(number, value);
   }
