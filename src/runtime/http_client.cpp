@@ -126,8 +126,8 @@ std::string head_of(const ClientRequest& request, const Url& url) {
                      url.port + "\r\n";
   for (const auto& [name, value] : request.headers)
     head += name + ": " + value + "\r\n";
-  head +=
-      "Content-Length: " + std::to_string(request.body.size()) + "\r\nConnection: close\r\n\r\n";
+  const std::uint64_t length = request.next_piece ? request.body_length : request.body.size();
+  head += "Content-Length: " + std::to_string(length) + "\r\nConnection: close\r\n\r\n";
   return head;
 }
 
@@ -149,6 +149,23 @@ Status end_of(Parser& parser, const Url& url) {
   return {};
 }
 
+// Sends the pieces of a body. A server that refuses the request early closes its side while they
+// are on the way: then `code` says so, and its answer is still to be read.
+template <class Stream>
+Status send_pieces(Stream& stream, const ClientRequest& request, ErrorCode& code) {
+  std::uint64_t sent = 0;
+  while (!code) {
+    const auto piece = request.next_piece();
+    if (!piece) return piece.error();
+    if (piece->empty()) break;
+    sent += piece->size();
+    if (sent > request.body_length) break;
+    asio::write(stream, asio::buffer(*piece), code);
+  }
+  if (code || sent == request.body_length) return {};
+  return Error(Code::kConflict, "the body changed its size while it was sent");
+}
+
 template <class Stream>
 Result<ClientAnswer> exchange(
     Stream& stream, const ClientRequest& request, const Url& url,
@@ -159,6 +176,8 @@ Result<ClientAnswer> exchange(
               std::array<asio::const_buffer, 2>{asio::buffer(head), asio::buffer(request.body)},
               code);
   if (code) return failure(url, code);
+  ErrorCode cut;
+  if (request.next_piece) STRATA_TRY(send_pieces(stream, request, cut));
   Parser parser;
   parser.body_limit(boost::none);
   parser.eager(true);
@@ -189,7 +208,7 @@ Result<ClientAnswer> exchange(
       STRATA_TRY(end_of(parser, url));
       break;
     }
-    if (code) return failure(url, code);
+    if (code) return failure(url, cut ? cut : code);
     in.append(piece.data(), got);
   }
   return answer;

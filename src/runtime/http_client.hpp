@@ -16,6 +16,9 @@ struct ClientRequest {
   std::string url;  // http:// or https://, with path and query already encoded
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
+  // Instead of `body`: pieces of one of `body_length` bytes in all, until an empty one.
+  std::uint64_t body_length = 0;
+  std::function<Result<std::string_view>()> next_piece = nullptr;
   std::chrono::milliseconds timeout{60'000};  // for each step without progress
 };
 

@@ -30,6 +30,13 @@ Error gone() {
   return error;
 }
 
+// It had read all that it was sent, and may have acted upon it.
+Error gone_after_reading() {
+  Error error = gone();
+  error.effect = Effect::kMaybe;
+  return error;
+}
+
 }  // namespace
 
 struct MessageSocket::Impl {
@@ -88,10 +95,10 @@ struct MessageSocket::Impl {
     } while (got < 0 && errno == EINTR);
     const int number = errno;
     buffer.resize(before + (got > 0 ? static_cast<std::size_t>(got) : 0));
-    if (got == 0) return gone();
+    if (got == 0) return gone_after_reading();
     if (got < 0) {
       if (number == EAGAIN || number == EWOULDBLOCK) return false;
-      if (number == ECONNRESET) return gone();
+      if (number == ECONNRESET) return gone();  // and left something of what it was sent unread
       return from_errno(number, "recvmsg", "message socket");
     }
     for (cmsghdr* entry = CMSG_FIRSTHDR(&header); entry != nullptr;
@@ -170,6 +177,16 @@ Result<Message> MessageSocket::receive() {
     if (*message) return std::move(**message);
     auto filled = impl_->fill(0);
     if (!filled) return std::move(filled).error();
+  }
+}
+
+Result<std::optional<Message>> MessageSocket::try_receive() {
+  while (true) {
+    auto message = impl_->take();
+    if (!message || *message) return message;
+    auto filled = impl_->fill(MSG_DONTWAIT);
+    if (!filled) return std::move(filled).error();
+    if (!*filled) return std::optional<Message>();
   }
 }
 

@@ -44,9 +44,12 @@ class MessageSocket {
   // ours stays open. Errors: kUnavailable when the other end is gone, kTooLarge.
   Status send(char kind, std::string_view payload, int descriptor = -1);
 
-  // Blocks for the next message. Errors: kUnavailable when the other end is gone.
+  // Blocks for the next message. Errors: kUnavailable when the other end is gone; its effect is
+  // kNone when the other end closed before it had read all that was sent to it, else kMaybe.
   Result<Message> receive();
-  // The same without blocking the loop that awaits; on a thread without a loop it blocks.
+  // A message if all of it is there, without blocking. Errors: those of receive().
+  Result<std::optional<Message>> try_receive();
+  // receive() without blocking the loop that awaits; on a thread without a loop it blocks.
   Task<Result<Message>> next();
 
   // Whether something can be received (or the other end is gone) within `limit_ms`; -1 waits for

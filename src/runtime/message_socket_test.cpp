@@ -50,6 +50,22 @@ TEST(MessageSocket, Tells_when_the_other_end_is_gone) {
   EXPECT_EQ(ends->second.send('A', "x").error().code, Code::kUnavailable);
 }
 
+TEST(MessageSocket, Tells_whether_the_other_end_had_read_all_that_it_was_sent) {
+  for (const bool reads : {false, true}) {
+    auto ends = MessageSocket::pair();
+    ASSERT_TRUE(ends->second.send('A', "a request").ok());
+    if (reads) {
+      ASSERT_TRUE(ends->first.receive().ok());
+    }
+    {
+      const MessageSocket dropped = std::move(ends->first);
+    }
+    const auto answer = ends->second.receive();
+    EXPECT_EQ(answer.error().code, Code::kUnavailable);
+    EXPECT_EQ(answer.error().effect, reads ? Effect::kMaybe : Effect::kNone);
+  }
+}
+
 TEST(MessageSocket, The_end_of_a_peer_is_seen_behind_bytes_that_nobody_has_read) {
   auto ends = MessageSocket::pair();
   ASSERT_TRUE(ends->first.send('A', "unread").ok());

@@ -285,4 +285,15 @@ Status ChildProcess::signal_group(int number) {
   return from_errno(errno, "kill", "process group");
 }
 
+Error become_program(const std::vector<std::string>& argv, std::optional<std::uint64_t> memory) {
+  if (argv.empty()) return invalid("argv", "the program to become has no name");
+  auto all = pointers(argv);
+  if (memory) {
+    const rlimit both{*memory, *memory};
+    if (::setrlimit(RLIMIT_DATA, &both) != 0) return from_errno(errno, "setrlimit", argv[0]);
+  }
+  ::execve(all[0], all.data(), ::environ);
+  return from_errno(errno, "execve", argv[0]);
+}
+
 }  // namespace strata

@@ -85,4 +85,10 @@ class ChildProcess {
   std::optional<ExitStatus> ended_;
 };
 
+// Makes this process the program argv[0], a path, with this process's environment and descriptors
+// that are not close-on-exec. With `memory` it may have so many bytes of its own (RLIMIT_DATA), a
+// limit that is set last, as this process may hold more. Comes back only with an error.
+Error become_program(const std::vector<std::string>& argv,
+                     std::optional<std::uint64_t> memory = {});
+
 }  // namespace strata

@@ -1,5 +1,8 @@
 #pragma once
 
+// The record of who changed what, an entry for each change, chained by hashes. The contract stands
+// at class Audit.
+
 #include <span>
 #include <string>
 #include <string_view>
@@ -7,6 +10,7 @@
 
 #include "base/json.hpp"
 #include "base/time.hpp"
+#include "kernel/audit/chain.hpp"
 #include "kernel/identity/identity.hpp"
 #include "kernel/records/records.hpp"
 #include "runtime/clock.hpp"
@@ -20,14 +24,21 @@ struct AuditEntry {
   std::string action;          // noun.verb, for example "token.create"
   std::string target;          // what it was done to, for example "model:flights/3"
   Json detail;                 // never a secret
+  std::string hash;            // covers this entry and all before it
 };
 
 // The record of who changed what. An entry is written in the transaction that makes the change, so
-// neither exists alone. Append-only: no method changes or removes an entry.
+// neither exists alone. Append-only: no method changes or removes an entry, and each entry's hash
+// covers it and the hash of the one before it, in the order of their commits: who changes the
+// records behind the server's back breaks the chain, or has to make all of its rest anew, which
+// gives another head.
 class Audit {
  public:
   Audit(Records& records, const Clock& clock);
   static std::span<const Migration> migrations();
+  // Gives the entries of a database from before there were hashes theirs, once, and adds an entry
+  // "audit.seal" that says so. Call it behind the migrations, before anything is recorded. Blocks.
+  Status seal();
 
   Status record(Writer& writer, const Caller& by, std::string_view action, std::string_view target,
                 const Json& detail = Json::object());
@@ -44,6 +55,14 @@ class Audit {
   // first; `before` as in Filter. Errors: kPermissionDenied when the caller may not read about it.
   Task<Result<std::vector<AuditEntry>>> timeline(const Caller& caller, std::string ref,
                                                  std::int64_t before, int limit);
+  // The newest entry and its hash, to be kept elsewhere.
+  Task<Result<ChainHead>> head();
+  // Whether every entry fits behind the one before it, and, with a head that was kept, whether the
+  // log has only grown since. Costs a look at every entry.
+  Task<Result<ChainReport>> verify(std::optional<ChainHead> kept);
+  // The same for records that no server uses; nothing of a database that has no chain yet. Blocks.
+  static Result<std::optional<ChainReport>> verify_unused(Records& records,
+                                                          std::optional<ChainHead> kept);
 
  private:
   Records& records_;

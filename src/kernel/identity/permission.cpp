@@ -45,7 +45,7 @@ std::string_view permission_name(Permission permission) {
 }
 
 Permission permission_to_read(std::string_view ref) {
-  constexpr std::array<std::pair<std::string_view, Permission>, 16> kKinds = {
+  constexpr auto kKinds = std::to_array<std::pair<std::string_view, Permission>>(
       {{"bucket", Permission::kLakeRead},
        {"lake", Permission::kLakeRead},
        {"object", Permission::kLakeRead},
@@ -59,9 +59,21 @@ Permission permission_to_read(std::string_view ref) {
        {"dataset", Permission::kTrackingRead},
        {"logged_model", Permission::kTrackingRead},
        {"model", Permission::kModelRead},
+       {"signing", Permission::kModelRead},
        {"endpoint", Permission::kEndpointRead},
        {"prediction", Permission::kEndpointRead},
-       {"node", Permission::kNodeRead}}};
+       {"feature_entity", Permission::kFeatureRead},
+       {"feature_source", Permission::kFeatureRead},
+       {"feature_view", Permission::kFeatureRead},
+       {"feature_service", Permission::kFeatureRead},
+       {"stream", Permission::kFeatureRead},
+       {"flag", Permission::kFlagRead},
+       {"flag_group", Permission::kFlagRead},
+       {"flag_holdout", Permission::kFlagRead},
+       {"flag_key", Permission::kFlagRead},
+       {"flag_experiment", Permission::kFlagRead},
+       {"release", Permission::kEndpointRead},
+       {"node", Permission::kNodeRead}});
   const std::string_view kind = ref.substr(0, ref.find(':'));
   for (const auto& [name, permission] : kKinds) {
     if (name == kind) return permission;

@@ -26,6 +26,10 @@ namespace strata::kernel {
   X(kEndpointRead, "endpoint:read")   \
   X(kEndpointWrite, "endpoint:write") \
   X(kPredict, "endpoint:predict")     \
+  X(kFeatureRead, "feature:read")     \
+  X(kFeatureWrite, "feature:write")   \
+  X(kFlagRead, "flag:read")           \
+  X(kFlagWrite, "flag:write")         \
   X(kLineageRead, "lineage:read")     \
   X(kNodeRead, "node:read")           \
   X(kAuditRead, "audit:read")         \

@@ -22,9 +22,10 @@ constexpr Migration kMigrations[] = {
      " time INTEGER NOT NULL, PRIMARY KEY (source, target, relation));"
      "CREATE INDEX lineage_edges_back ON lineage_edges (target);"}};
 
-constexpr std::array<std::string_view, 13> kKinds = {
-    "object", "table",        "query",    "task",       "flow_run", "run",        "dataset",
-    "model",  "logged_model", "endpoint", "prediction", "commit",   "environment"};
+constexpr std::array<std::string_view, 16> kKinds = {
+    "object",      "table",  "query",        "task",           "flow_run",   "run",
+    "dataset",     "model",  "logged_model", "endpoint",       "prediction", "commit",
+    "environment", "stream", "feature_view", "feature_service"};
 
 // The id of a node, made on the spot when an edge names one that nobody reported yet.
 Result<std::int64_t> node_id(Writer& writer, const ProjectId& project, const NodeRef& ref,

@@ -16,9 +16,9 @@
 namespace strata::kernel {
 
 // What a node is: one version of one thing. Kinds: object, table, query, task, flow_run, run,
-// dataset, model, endpoint, prediction, commit, environment. `version` tells apart the states of a
-// thing that changes (an object's digest, a table's commit number, a model's version); it is empty
-// for things that never change (a run).
+// dataset, model, endpoint, prediction, commit, environment, stream, feature_view, feature_service.
+// `version` tells apart the states of a thing that changes (an object's digest, a table's commit
+// number, a model's version); it is empty for things that never change (a run).
 struct NodeRef {
   std::string kind;
   std::string name;
