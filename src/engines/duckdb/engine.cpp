@@ -311,7 +311,8 @@ Status Engine::refresh(const wire::sql_engine::SystemView& view) {
     if (!*others || state.made == view.files) return {};
   }
   // Its columns are those of the files that there are when it is made.
-  // The types are the same whether there are files or not, whatever a file's own are.
+  // The types are the same whether there are files or not, whatever a file's own are; and a column
+  // that older files lack is there.
   std::string columns, same;
   for (const auto& column : view.columns) {
     const std::string as = "::" + column.type + " AS " + name(column.name);
@@ -320,10 +321,11 @@ Status Engine::refresh(const wire::sql_engine::SystemView& view) {
   }
   const std::string files = fmt::format("coalesce(getvariable({}), error({}))",
                                         quote_text(variable_of(view)), quote_text(view.refusal));
-  const std::string body = view.files.empty()
-                               ? "SELECT " + columns + " WHERE " + files + " IS NULL"
-                               : "SELECT * REPLACE (" + same + ") FROM read_parquet(" + files +
-                                     ", union_by_name = true)";
+  const std::string body =
+      view.files.empty()
+          ? "SELECT " + columns + " WHERE " + files + " IS NULL"
+          : "SELECT * REPLACE (" + same + ") FROM (SELECT * FROM read_parquet(" + files +
+                ", union_by_name = true) UNION ALL BY NAME SELECT " + columns + " WHERE false)";
   STRATA_TRY(allow(*connection, view));
   STRATA_TRY(run(*connection,
                  "CREATE OR REPLACE VIEW " + table_name("strata", view.name) + " AS " + body));

@@ -16,8 +16,8 @@ namespace strata::engines::lightgbm {
 
 namespace {
 
-using platform::deployment::ModelInterface;
-using platform::deployment::ModelRunner;
+using platform::inference::ModelInterface;
+using platform::inference::ModelRunner;
 using wire::ElementType;
 using wire::Tensor;
 

@@ -4,7 +4,7 @@
 #include <mutex>
 #include <string>
 
-#include "platform/deployment/model_runner.hpp"
+#include "platform/inference/model_runner.hpp"
 
 namespace strata::engines::lightgbm {
 
@@ -14,14 +14,14 @@ struct LightGbmAbi;
 // which is opened when the first model is loaded. Answers are what Booster.predict() gives in
 // Python, to the bit: for a binary objective the probability. A single row uses the fast single-row
 // call; all run on the calling thread only.
-class LightGbmEngine final : public platform::deployment::ModelEngine {
+class LightGbmEngine final : public platform::inference::ModelEngine {
  public:
   // `library` is the path of lib_lightgbm.so.
   explicit LightGbmEngine(std::string library);
   ~LightGbmEngine() override;
 
   std::string_view flavor() const override { return "lightgbm"; }
-  Result<std::unique_ptr<platform::deployment::ModelRunner>> load(
+  Result<std::unique_ptr<platform::inference::ModelRunner>> load(
       const std::string& directory, const wire::MlModel& model) override;
 
  private:

@@ -30,8 +30,8 @@ const std::vector<double> kRows = {
 const std::vector<double> kAnswers = {0x1.4d3ef6ca13eedp-1, 0x1.87a5c5269cf5dp-2,
                                       0x1.87a5c5269cf5dp-2, 0x1.4def07a6770e6p-1};
 
-Result<std::unique_ptr<platform::deployment::ModelRunner>> load(LightGbmEngine& engine,
-                                                                const std::string& directory) {
+Result<std::unique_ptr<platform::inference::ModelRunner>> load(LightGbmEngine& engine,
+                                                               const std::string& directory) {
   SystemFiles files;
   auto about = wire::parse_mlmodel(files.read_all(kModel + "/MLmodel").value_or(""));
   EXPECT_TRUE(about);

@@ -4,7 +4,7 @@
 #include <mutex>
 #include <string>
 
-#include "platform/deployment/model_runner.hpp"
+#include "platform/inference/model_runner.hpp"
 
 namespace strata::engines::onnxruntime {
 
@@ -13,14 +13,14 @@ class OrtRuntime;
 // Serves ONNX graphs (MLflow flavor "onnx") with ONNX Runtime's library, which is opened when the
 // first model is loaded. One session for each model, shared by all threads; no threads of its own:
 // a graph runs on the thread that asks.
-class OnnxEngine final : public platform::deployment::ModelEngine {
+class OnnxEngine final : public platform::inference::ModelEngine {
  public:
   // `library` is the path of libonnxruntime.so.1.
   explicit OnnxEngine(std::string library);
   ~OnnxEngine() override;
 
   std::string_view flavor() const override { return "onnx"; }
-  Result<std::unique_ptr<platform::deployment::ModelRunner>> load(
+  Result<std::unique_ptr<platform::inference::ModelRunner>> load(
       const std::string& directory, const wire::MlModel& model) override;
 
  private:

@@ -20,8 +20,8 @@ const std::filesystem::path kRoot = std::filesystem::path(__FILE__).parent_path(
 const std::string kModel = kRoot / "tests/data/serving/onnx";
 const std::string kLibrary = kRoot / "build/deps/onnxruntime/libonnxruntime.so.1";
 
-Result<std::unique_ptr<platform::deployment::ModelRunner>> load(OnnxEngine& engine,
-                                                                const std::string& directory) {
+Result<std::unique_ptr<platform::inference::ModelRunner>> load(OnnxEngine& engine,
+                                                               const std::string& directory) {
   SystemFiles files;
   auto about = wire::parse_mlmodel(files.read_all(kModel + "/MLmodel").value_or(""));
   EXPECT_TRUE(about);

@@ -2,17 +2,16 @@
 // once, with its values. Seen to fail with each of these STRATA_CUT_LIE: .tmp (content of files
 // that are replaced), flights/, default/ (names of files and folders).
 
-#include "platform/deployment/prediction_log.hpp"
-
 #include <map>
 
 #include "engines/power_loss/lives_testing.hpp"
+#include "platform/predictions/predictions.hpp"
 #include "runtime/random.hpp"
 
 namespace strata::engines::power_loss {
 namespace {
 
-using namespace platform::deployment;  // NOLINT(google-build-using-namespace): the room under test
+using namespace platform::predictions;  // NOLINT(google-build-using-namespace): the room under test
 using wire::ElementType;
 using wire::Tensor;
 

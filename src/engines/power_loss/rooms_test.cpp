@@ -135,6 +135,7 @@ struct Memory {
   Place flow;                                    // the pipeline's description
   std::map<std::string, std::string> flow_runs;  // id by idempotency key
   std::set<std::string> cancelled;
+  kernel::ChainHead audit;
 };
 
 class Client {
@@ -167,6 +168,15 @@ class Client {
     check_runs();
     check_models();
     check_flows();
+    check_audit();
+  }
+
+  // The chain of the audit log has every entry, and has only grown since it was looked at last.
+  void check_audit() {
+    const auto report = sync_wait(house_.audit->verify(memory_.audit));
+    ASSERT_TRUE(report.ok()) << report.error().message;
+    EXPECT_FALSE(report->finding) << report->finding->message;
+    memory_.audit = report->head;
   }
 
  private:

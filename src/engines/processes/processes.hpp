@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "platform/deployment/model_trial.hpp"
+#include "platform/inference/model_trial.hpp"
 #include "runtime/clock.hpp"
 
 namespace strata::engines::processes {
@@ -19,7 +19,7 @@ inline constexpr std::size_t kMostReport = 2000;
 // Tries a model in a process of this same program, `strata try-model LIBRARIES DIRECTORY
 // RUN_SECONDS CPU_SECONDS MEMORY_MB`, which has the time of a load and one run, and half of the
 // machine's memory. Exit code 0: the model can be opened.
-class ProcessModelTrial final : public platform::deployment::ModelTrial {
+class ProcessModelTrial final : public platform::inference::ModelTrial {
  public:
   // `executable` is this program, `libraries` the folder of the engines' libraries.
   ProcessModelTrial(std::string executable, std::string libraries, std::chrono::seconds run_limit,

@@ -17,8 +17,8 @@ namespace strata::engines::xgboost {
 
 namespace {
 
-using platform::deployment::ModelInterface;
-using platform::deployment::ModelRunner;
+using platform::inference::ModelInterface;
+using platform::inference::ModelRunner;
 using wire::ElementType;
 using wire::Tensor;
 using wire::XgBoostShape;

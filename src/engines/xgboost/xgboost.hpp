@@ -4,7 +4,7 @@
 #include <mutex>
 #include <string>
 
-#include "platform/deployment/model_runner.hpp"
+#include "platform/inference/model_runner.hpp"
 
 namespace strata::engines::xgboost {
 
@@ -14,14 +14,14 @@ struct XgBoostAbi;
 // XGBoost's own library, which is opened when the first model is loaded. Answers are those of
 // mlflow.pyfunc in Python, to the bit: what Booster.predict() gives, and of the scikit-learn
 // classes their predict(), which is labels for a classifier. All runs are on the calling thread.
-class XgBoostEngine final : public platform::deployment::ModelEngine {
+class XgBoostEngine final : public platform::inference::ModelEngine {
  public:
   // `library` is the path of libxgboost.so; the OpenMP library that it asks for lies beside it.
   explicit XgBoostEngine(std::string library);
   ~XgBoostEngine() override;
 
   std::string_view flavor() const override { return "xgboost"; }
-  Result<std::unique_ptr<platform::deployment::ModelRunner>> load(
+  Result<std::unique_ptr<platform::inference::ModelRunner>> load(
       const std::string& directory, const wire::MlModel& model) override;
 
  private:

@@ -28,7 +28,7 @@ const std::vector<float> kAnswers = {0x1.89367ap-1F, 0x1.84272ap-3F, 0x1.5bfbbep
                                      0x1.4a7062p-4F, 0x1.bd3ce4p-2F, 0x1.f02702p-2F,
                                      0x1.51a402p-1F, 0x1.1b6a84p-2F, 0x1.0535eap-4F};
 
-Result<std::unique_ptr<platform::deployment::ModelRunner>> load(
+Result<std::unique_ptr<platform::inference::ModelRunner>> load(
     XgBoostEngine& engine, const std::string& file,
     const std::string& model_class = "xgboost.core.Booster") {
   wire::MlModel model;

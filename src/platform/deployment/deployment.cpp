@@ -5,6 +5,7 @@
 #include "base/bytes.hpp"
 #include "base/log.hpp"
 #include "platform/deployment/endpoint_state.hpp"
+#include "platform/deployment/replicas.hpp"
 #include "platform/deployment/run_lane.hpp"
 #include "platform/deployment/run_limit.hpp"
 
@@ -35,6 +36,15 @@ CREATE TABLE deployments (
 ))"},
     {"deployment", 2, "ALTER TABLE deployments ADD COLUMN moved_by TEXT NOT NULL DEFAULT ''"},
     {"deployment", 3, "ALTER TABLE deployments ADD COLUMN ended INTEGER"},
+    {"deployment", 4, R"(
+CREATE TABLE endpoint_replicas (
+  project TEXT NOT NULL,
+  endpoint TEXT NOT NULL,
+  least INTEGER NOT NULL,
+  most INTEGER NOT NULL,
+  idle_seconds INTEGER NOT NULL,
+  PRIMARY KEY (project, endpoint)
+))"},
 };
 
 constexpr std::size_t kMaxName = 63;
@@ -77,16 +87,6 @@ Error no_endpoint(std::string_view name) {
   return not_found(fmt::format("there is no endpoint '{}'", printable(name)));
 }
 
-Result<std::vector<wire::Tensor>> answer(const LiveModel& model, const Inputs& inputs,
-                                         const RunLimit* limit) {
-  if (limit != nullptr && limit->over()) return limit->why();  // its turn came too late
-  auto taken = model.binding->to_runner(inputs);
-  if (!taken) return std::move(taken).error();
-  auto outputs = model.runner->run(*taken, limit == nullptr ? std::stop_token() : limit->token());
-  if (!outputs && limit != nullptr && outputs.error().code == Code::kCancelled) return limit->why();
-  return outputs;
-}
-
 }  // namespace
 
 std::string_view state_name(EndpointState state) {
@@ -111,6 +111,13 @@ Endpoints::Endpoints(Ports ports, std::vector<ModelEngine*> engines, std::string
       routing_(std::make_shared<const Routing>()),
       run_limit_(run_limit) {}
 
+std::vector<std::string> Endpoints::flavors() const {
+  std::vector<std::string> out;
+  for (const auto* const engine : engines_)
+    out.emplace_back(engine->flavor());
+  return out;
+}
+
 Endpoints::~Endpoints() {
   stop();
 }
@@ -131,8 +138,10 @@ std::span<const kernel::Migration> Endpoints::migrations() {
 Status Endpoints::start() {
   auto rows = ports_.records.read_blocking([](kernel::Reader& reader) {
     return reader.query(
-        "SELECT e.project, e.name, e.model_ref, e.owner, e.created, d.version, d.package_digest "
-        "FROM endpoints e LEFT JOIN deployments d ON d.project = e.project AND d.endpoint = e.name "
+        "SELECT e.project, e.name, e.model_ref, e.owner, e.created, d.version, d.package_digest, "
+        "r.least, r.most, r.idle_seconds FROM endpoints e LEFT JOIN endpoint_replicas r ON "
+        "r.project = e.project AND r.endpoint = e.name LEFT JOIN deployments d ON d.project = "
+        "e.project AND d.endpoint = e.name "
         "AND d.since >= e.created AND d.deployment = (SELECT MAX(deployment) FROM deployments l "
         "WHERE l.project = e.project AND l.endpoint = e.name)");
   });
@@ -145,9 +154,14 @@ Status Endpoints::start() {
       if (!ref)
         return ref.error().wrap(fmt::format("the record of endpoint '{}' is damaged", row.text(1)));
       const Key key(row.text(0), row.text(1));
-      auto endpoint = std::make_shared<Endpoint>(key.first, key.second, *std::move(ref),
-                                                 row.text(3), Instant{row.integer(4)},
-                                                 ports_.clock.now(), ports_.metrics, lane_of(key));
+      Replicas replicas;
+      if (const auto least = row.maybe_integer(7)) {
+        replicas = {static_cast<int>(*least), static_cast<int>(row.integer(8)),
+                    std::chrono::seconds(row.integer(9))};
+      }
+      auto endpoint = std::make_shared<Endpoint>(
+          key.first, key.second, *std::move(ref), row.text(3), Instant{row.integer(4)},
+          ports_.clock.now(), ports_.metrics, lane_of(key), replicas);
       endpoint->recorded_version = row.text(5);
       endpoint->recorded_package = row.text(6);
       endpoints_.emplace(key, endpoint);
@@ -162,8 +176,9 @@ Status Endpoints::start() {
 }
 
 Task<Result<EndpointInfo>> Endpoints::create(const kernel::Caller& caller, std::string name,
-                                             std::string model_ref) {
+                                             std::string model_ref, Replicas replicas) {
   STRATA_CO_TRY(check_name(name));
+  STRATA_CO_TRY(check_replicas(replicas));
   // Whoever may ask an endpoint learns what its model says of anything.
   if (!caller.may(kernel::Permission::kModelRead))
     co_return kernel::lacks_permission(caller, kernel::Permission::kModelRead);
@@ -180,6 +195,7 @@ Task<Result<EndpointInfo>> Endpoints::create(const kernel::Caller& caller, std::
       return taken(caller.project, name);
     }
     if (!added) return std::move(added).error();
+    STRATA_TRY(write_replicas(writer, caller.project.str(), name, replicas));
     STRATA_TRY(ports_.audit.record(writer, caller, "endpoint.create", "endpoint:" + name,
                                    Json::object({{"model", ref->to_string()}})));
     return ports_.events.publish(writer, caller.project, "endpoint.created", "endpoint:" + name,
@@ -192,7 +208,7 @@ Task<Result<EndpointInfo>> Endpoints::create(const kernel::Caller& caller, std::
   {
     const std::lock_guard lock(mutex_);
     endpoint = std::make_shared<Endpoint>(key.first, name, *std::move(ref), caller.user_name, now,
-                                          now, ports_.metrics, lane_of(key));
+                                          now, ports_.metrics, lane_of(key), replicas);
     endpoint->wanted_version = resolved->version;
     endpoints_[key] = endpoint;
     publish_routing();
@@ -208,6 +224,8 @@ Task<Status> Endpoints::remove(const kernel::Caller& caller, std::string name) {
                                   {caller.project.str(), name});
     if (!removed) return std::move(removed).error();
     if (*removed == 0) return no_endpoint(name);
+    STRATA_TRY(writer.execute("DELETE FROM endpoint_replicas WHERE project = ? AND endpoint = ?",
+                              {caller.project.str(), name}));
     STRATA_TRY(writer.execute(
         "UPDATE deployments SET ended = ? WHERE project = ? AND endpoint = ? AND ended IS NULL",
         {ports_.clock.now().micros, caller.project.str(), name}));
@@ -237,6 +255,7 @@ EndpointInfo Endpoints::info(const Endpoint& endpoint) const {
           endpoint.ref.to_string(),
           endpoint.owner,
           endpoint.created,
+          endpoint.replicas,
           only_overdue ? EndpointState::kDegraded : endpoint.state,
           endpoint.wanted_version,
           only_overdue ? endpoint.lane->why(overdue) : endpoint.error,
@@ -245,7 +264,8 @@ EndpointInfo Endpoints::info(const Endpoint& endpoint) const {
           endpoint.counted_from,
           endpoint.meters.answered.value() - endpoint.answered_before,
           endpoint.meters.refused.value() - endpoint.refused_before,
-          endpoint.meters.failed.value() - endpoint.failed_before};
+          endpoint.meters.failed.value() - endpoint.failed_before,
+          endpoint.arms};
 }
 
 std::vector<EndpointInfo> Endpoints::list(const kernel::Caller& caller) const {
@@ -302,21 +322,21 @@ Task<Result<EndpointInfo>> Endpoints::settled(const kernel::Caller& caller, std:
 Result<std::shared_ptr<const LiveModel>> Endpoints::find(const ProjectId& project,
                                                          std::string_view name,
                                                          std::string_view version) const {
-  const auto routing = [this] {
-    const std::scoped_lock lock(routing_mutex_);
-    return routing_;
-  }();
-  const auto names = routing->projects.find(project.str());
-  if (names == routing->projects.end()) return no_endpoint(name);
-  const auto found = names->second.find(name);
-  if (found == names->second.end()) return no_endpoint(name);
-  const auto& live = found->second;
+  const auto routing = snapshot();
+  const auto* served = routing->find(project.str(), name);
+  if (served == nullptr) return no_endpoint(name);
+  const auto& live = served->live;
   if (live == nullptr) return not_answering(project, name);
   if (!version.empty() && version != live->identity->version) {
     return not_found(fmt::format("endpoint '{}' has version {} loaded, not {}", printable(name),
                                  live->identity->version, printable(version)));
   }
   return live;
+}
+
+std::shared_ptr<const Endpoints::Routing> Endpoints::snapshot() const {
+  const std::scoped_lock lock(routing_mutex_);
+  return routing_;
 }
 
 // Why no endpoint of that name can be made.
@@ -364,7 +384,17 @@ std::shared_ptr<RunLane> Endpoints::lane_of(const Key& key) {
 }
 
 Task<Result<Answer>> Endpoints::predict(std::shared_ptr<const LiveModel> model, Inputs inputs,
-                                        std::shared_ptr<const std::string> backing) {
+                                        std::shared_ptr<const std::string> backing,
+                                        Patience patience) {
+  using std::chrono::milliseconds;
+  const auto left =
+      patience.deadline
+          ? std::chrono::ceil<milliseconds>(*patience.deadline - ports_.clock.steady())
+          : milliseconds::max();
+  if (left <= milliseconds::zero()) {
+    model->meters->refused.add();
+    co_return RunLimit::late();
+  }
   const auto bytes = expected_bytes(*model, inputs, backing.get());
   const bool here = model->runs_inline &&
                     model->micros_per_row * static_cast<double>(inputs.rows) <= kInlineMicros;
@@ -373,6 +403,8 @@ Task<Result<Answer>> Endpoints::predict(std::shared_ptr<const LiveModel> model, 
     auto admitted = model->lane->admit(bytes);
     if (!admitted) {
       model->meters->failed.add();
+      if (model->arms != nullptr && model->route != Route::kLive)
+        model->arms->observer->crowded_out(model->route);
       co_return std::move(admitted).error();
     }
     held.emplace(std::move(*admitted));
@@ -385,12 +417,36 @@ Task<Result<Answer>> Endpoints::predict(std::shared_ptr<const LiveModel> model, 
     co_return full;
   }
   if (here) co_return run(*model, inputs, backing, *std::move(room), nullptr);
-  const RunLimit limit(ports_.loops.next(), run_limit_, model->ended, stopping_.get_token());
+  const RunLimit limit(ports_.loops.next(), std::min(left, run_limit_), model->ended,
+                       stopping_.get_token(), std::move(patience.gone), left < run_limit_);
   auto work = [&] {
     const Counted counted(at_work_);
     return run(*model, inputs, backing, *std::move(room), &limit);
   };
   co_return co_await model->lane->run(work, limit);
+}
+
+Result<std::vector<wire::Tensor>> Endpoints::answer(const LiveModel& model, const Inputs& inputs,
+                                                    const RunLimit* limit) {
+  if (limit != nullptr && limit->over()) return limit->why();  // its turn came too late
+  auto taken = model.binding->to_runner(inputs);
+  if (!taken) return std::move(taken).error();
+  auto outputs = model.runner->run(*taken, limit == nullptr ? std::stop_token() : limit->token());
+  if (!outputs && limit != nullptr && outputs.error().code == Code::kCancelled) return limit->why();
+  return outputs;
+}
+
+void Endpoints::name_outputs(const LiveModel& model, Exchange& exchange) {
+  const auto& specs = model.binding->contract().outputs;
+  for (std::size_t i = 0; i < specs.size() && i < exchange.outputs.size(); ++i)
+    exchange.outputs[i].name = specs[i].name;
+}
+
+// What a release learns of a request that went to its model.
+void Endpoints::tell(const LiveModel& model, const std::shared_ptr<const Exchange>& exchange) {
+  if (model.arms == nullptr) return;
+  if (model.route != Route::kLive) model.arms->observer->answered(*exchange);
+  if (model.route != Route::kCanary) offer_shadow(model, exchange);
 }
 
 // Without a limit the model is one whose cost is known and small.
@@ -403,6 +459,7 @@ Result<Answer> Endpoints::run(const LiveModel& model, Inputs& inputs,
   exchange->id = ports_.random.uuid7(now);
   exchange->time = now;
   exchange->model = model.identity;
+  exchange->route = model.route;
   exchange->backing = std::move(backing);
   auto outputs = answer(model, inputs, limit);
   const auto took =
@@ -413,23 +470,36 @@ Result<Answer> Endpoints::run(const LiveModel& model, Inputs& inputs,
   if (!outputs) {
     model.meters->failed.add();
     exchange->failure = printable(outputs.error().message, 200);
-    ports_.log.append(std::move(exchange), std::move(room));
+    ports_.log.append(exchange, std::move(room));
+    tell(model, exchange);
     return std::move(outputs).error();
   }
   exchange->outputs = *std::move(outputs);
-  const auto& specs = model.binding->contract().outputs;
-  for (std::size_t i = 0; i < specs.size() && i < exchange->outputs.size(); ++i)
-    exchange->outputs[i].name = specs[i].name;
+  name_outputs(model, *exchange);
   model.meters->answered.add();
   ports_.log.append(exchange, std::move(room));
+  tell(model, exchange);
   return Answer{std::move(exchange)};
 }
 
 // Needs mutex_.
 void Endpoints::publish_routing() {
   auto routing = std::make_shared<Routing>();
-  for (const auto& [key, endpoint] : endpoints_)
-    routing->projects[key.first][key.second] = endpoint->live;
+  const auto as = [](const LiveModel& model, Route route, const std::shared_ptr<const Arms>& arms) {
+    auto copy = std::make_shared<LiveModel>(model);
+    copy->route = route;
+    copy->arms = arms;
+    return copy;
+  };
+  for (const auto& [key, endpoint] : endpoints_) {
+    auto& served = routing->projects[key.first][key.second];
+    served.live = endpoint->live;
+    if (endpoint->arms == nullptr || endpoint->live == nullptr) continue;
+    served.arms = endpoint->arms;
+    served.usual = as(*endpoint->live, Route::kLive, served.arms);
+    served.control = as(*endpoint->live, Route::kControl, served.arms);
+    served.canary = as(*served.arms->candidate, Route::kCanary, served.arms);
+  }
   const std::scoped_lock lock(routing_mutex_);
   routing_ = std::move(routing);
 }

@@ -36,12 +36,14 @@
 #include "kernel/identity/identity.hpp"
 #include "kernel/lineage/lineage.hpp"
 #include "kernel/records/records.hpp"
-#include "platform/deployment/binding.hpp"
+#include "platform/deployment/arms.hpp"
+#include "platform/deployment/live_model.hpp"
 #include "platform/deployment/model_cache.hpp"
-#include "platform/deployment/model_runner.hpp"
 #include "platform/deployment/model_source.hpp"
-#include "platform/deployment/model_trial.hpp"
-#include "platform/deployment/prediction_log.hpp"
+#include "platform/inference/inference.hpp"
+#include "platform/inference/model_runner.hpp"
+#include "platform/inference/model_trial.hpp"
+#include "platform/predictions/predictions.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/files.hpp"
 #include "runtime/pool.hpp"
@@ -51,71 +53,6 @@
 
 namespace strata::platform::deployment {
 
-class RunLane;
-class RunLimit;
-
-// Requests of one endpoint, over all its versions.
-struct EndpointMeters {
-  metrics::Counter& answered;
-  metrics::Counter& refused;  // the request's fault
-  metrics::Counter& failed;   // the model's or the server's fault
-  metrics::Histogram& seconds;
-};
-
-// A version that answers. Immutable; requests share it, and it ends when the last of them does.
-struct LiveModel {
-  std::shared_ptr<const ModelIdentity> identity;
-  std::string flavor;
-  std::shared_ptr<const Binding> binding;
-  std::shared_ptr<const ModelRunner> runner;
-  double micros_per_row = 0;  // measured when it was loaded
-  bool runs_inline = false;   // that measure holds for any request
-  Instant loaded;
-  std::string moved_by;   // who let the alias name this version; empty where no alias is followed
-  std::stop_token ended;  // its endpoint was deleted
-  std::shared_ptr<const EndpointMeters> meters;
-  std::shared_ptr<RunLane> lane;  // of its endpoint, over all versions
-};
-
-// Degraded: a version answers, but what the reference names now cannot be followed, or runs of the
-// model do not end in time.
-enum class EndpointState : std::uint8_t { kLoading, kReady, kDegraded, kFailed };
-std::string_view state_name(EndpointState state);
-
-struct EndpointInfo {
-  std::string name;
-  std::string model_ref;
-  std::string owner;
-  Instant created;
-  EndpointState state =
-      EndpointState::kLoading;   // whether what the reference names now is what answers
-  std::string wanted_version;    // empty until the reference was resolved
-  std::string error;             // why the last attempt to follow the reference failed; or what
-                                 // holds of the overdue runs
-  std::size_t overdue_runs = 0;  // that go on past their time, as nothing can end them
-  std::shared_ptr<const LiveModel> live;  // what answers; null before the first load
-  // Requests since `counted_from`: when the endpoint was created, or this server started.
-  Instant counted_from;
-  std::uint64_t answered = 0, refused = 0, failed = 0;
-};
-
-// That an endpoint answered with a version, from `since` until `ended`, or until its next
-// deployment.
-struct Deployment {
-  std::string endpoint;
-  std::int64_t number = 0;
-  std::string model, version, digest, package_digest;
-  Instant since;
-  std::optional<Instant> ended;  // when the endpoint was deleted
-  std::string moved_by;          // who let the alias name that version
-};
-
-// One answered request. `exchange` keeps inputs and outputs alive.
-struct Answer {
-  std::shared_ptr<const Exchange> exchange;
-  const std::vector<wire::Tensor>& outputs() const { return exchange->outputs; }
-};
-
 // The room's service; its contract stands at the top of this file.
 class Endpoints {
  public:
@@ -123,6 +60,8 @@ class Endpoints {
   static constexpr std::size_t kRunThreads = 16;
   static constexpr std::size_t kRunsOfOne = kRunThreads / 2;  // at a time, of one endpoint
   static constexpr std::size_t kLoadThreads = 4;
+  static constexpr int kMostReplicas = 16;         // of one endpoint
+  static constexpr std::size_t kWaitThreads = 64;  // runs that other processes compute
 
   struct Ports {
     kernel::Records& records;
@@ -140,6 +79,7 @@ class Endpoints {
     ModelSource& models;
     PredictionLog& log;
     ModelTrial& trial;
+    ModelHost* host = nullptr;  // for models that no engine opens; none: they are refused
   };
   // No run of a model takes longer than `run_limit`.
   Endpoints(Ports ports, std::vector<ModelEngine*> engines, std::string models_folder,
@@ -147,6 +87,9 @@ class Endpoints {
   ~Endpoints();
 
   static std::span<const kernel::Migration> migrations();
+
+  // The flavors that it can run, the preferred first.
+  std::vector<std::string> flavors() const;
 
   // The server begins to stop: what runs has `grace` to end. Does not block.
   void drain(std::chrono::milliseconds grace);
@@ -163,7 +106,11 @@ class Endpoints {
   // Errors: kInvalidArgument, kAlreadyExists, kPermissionDenied for who may not read models,
   // kNotFound when the reference names nothing now.
   Task<Result<EndpointInfo>> create(const kernel::Caller& caller, std::string name,
-                                    std::string model_ref);
+                                    std::string model_ref, Replicas replicas = {});
+  // How many processes its models may have that run in processes of their own; holds at once.
+  // Errors: kNotFound, kInvalidArgument.
+  Task<Result<EndpointInfo>> scale(const kernel::Caller& caller, std::string name,
+                                   Replicas replicas);
   // Errors: kNotFound. Runs that are not done are ended, and so is a load.
   Task<Status> remove(const kernel::Caller& caller, std::string name);
   std::vector<EndpointInfo> list(const kernel::Caller& caller) const;
@@ -185,13 +132,33 @@ class Endpoints {
   Result<std::shared_ptr<const LiveModel>> find(const ProjectId& project, std::string_view name,
                                                 std::string_view version = {}) const;
 
+  // What is to answer a request of `entity`: the same as find(), but while a release is under way
+  // the candidate for the entities in its share. Without an entity chance decides. Who names a
+  // `version` gets the live one.
+  Result<std::shared_ptr<const LiveModel>> choose(const ProjectId& project, std::string_view name,
+                                                  std::string_view version,
+                                                  std::string_view entity) const;
+
+  // Opens a version that the endpoint does not follow, as it would one that it does: fetched,
+  // checked, tried in another process. It answers nothing until set_arms().
+  Task<Result<std::shared_ptr<const LiveModel>>> load_candidate(ProjectId project, std::string name,
+                                                                ModelRef ref);
+  // Lets a loaded candidate answer its share from the next request on. Errors: kNotFound,
+  // kInvalidArgument, kConflict while another release is under way. Does not block.
+  Status set_arms(const ProjectId& project, std::string_view name, Arms arms);
+  // Lets the live version answer everything from the next request on. Does not block.
+  void clear_arms(const ProjectId& project, std::string_view name, std::string_view release);
+  // Where the files of a loaded version lie.
+  std::string package_directory(const LiveModel& model) const;
+
   // `backing` keeps alive what the inputs look at. Errors: kResourceExhausted when the prediction
   // log cannot take more or too many wait, kUnavailable while overdue runs hold all that the
-  // endpoint may have at a time, kDeadlineExceeded when the model took longer than a run may or its
-  // turn did not come in that time, kNotFound when the endpoint was deleted meanwhile; what the
-  // model said.
+  // endpoint may have at a time, kDeadlineExceeded when the model took longer than a run or the
+  // caller's patience may, or its turn did not come in that time, kCancelled when the caller has
+  // gone, kNotFound when the endpoint was deleted meanwhile; what the model said.
   Task<Result<Answer>> predict(std::shared_ptr<const LiveModel> model, Inputs inputs,
-                               std::shared_ptr<const std::string> backing = nullptr);
+                               std::shared_ptr<const std::string> backing = nullptr,
+                               Patience patience = Patience());
 
   PredictionLog& predictions() { return ports_.log; }
 
@@ -203,6 +170,13 @@ class Endpoints {
   Result<Answer> run(const LiveModel& model, Inputs& inputs,
                      std::shared_ptr<const std::string>& backing, PredictionLog::Room room,
                      const RunLimit* limit);
+  void tell(const LiveModel& model, const std::shared_ptr<const Exchange>& exchange);
+  void offer_shadow(const LiveModel& model, std::shared_ptr<const Exchange> exchange);
+  void run_shadow(const Arms& arms, std::shared_ptr<const Exchange> live, PredictionLog::Room room);
+  static Result<std::vector<wire::Tensor>> answer(const LiveModel& model, const Inputs& inputs,
+                                                  const RunLimit* limit);
+  static void name_outputs(const LiveModel& model, Exchange& exchange);
+  std::shared_ptr<const Routing> snapshot() const;
   Task<void> watch();
   Task<void> follow(std::shared_ptr<Endpoint> endpoint);
   Task<Status> bring_up(std::shared_ptr<Endpoint> endpoint);
@@ -212,8 +186,11 @@ class Endpoints {
   Status record_deployment(kernel::Writer& writer, const Endpoint& endpoint,
                            const ResolvedModel& model, std::int64_t deployment, Instant now) const;
   Result<std::shared_ptr<LiveModel>> load(const Endpoint& endpoint, const ResolvedModel& model);
+  std::shared_ptr<LiveModel> loaded_before(const Endpoint& endpoint, const ResolvedModel& model);
+  Result<inference::OpenModel> open(const Endpoint& endpoint, const std::string& directory);
   void wake(const std::shared_ptr<Endpoint>& endpoint);
   std::shared_ptr<RunLane> lane_of(const Key& key);
+  void staff(Endpoint& endpoint);
   void publish_routing();
   Error taken(const ProjectId& project, const std::string& name) const;
   Error not_answering(const ProjectId& project, std::string_view name) const;
@@ -234,9 +211,12 @@ class Endpoints {
   std::stop_source stopping_;
   std::atomic<std::size_t> at_work_{0};
   std::atomic<std::uint64_t> changes_{0};
+  std::atomic<std::size_t> shadows_waiting_{0}, shadow_bytes_{0};
   // Of their own, so that models which use up their time hold up only models.
   BlockingPool runs_{kRunThreads};
+  BlockingPool waits_{kWaitThreads};
   BlockingPool loads_{kLoadThreads};
+  BlockingPool shadows_{1};
 };
 
 }  // namespace strata::platform::deployment

@@ -21,7 +21,7 @@ inline constexpr std::chrono::seconds kRetryAfter{30};
 struct Endpoints::Endpoint {
   Endpoint(std::string endpoint_project, std::string endpoint_name, ModelRef model_ref,
            std::string owner_name, Instant made, Instant now, metrics::Registry& registry,
-           std::shared_ptr<RunLane> run_lane)
+           std::shared_ptr<RunLane> run_lane, Replicas wanted_replicas)
       : project(std::move(endpoint_project)),
         name(std::move(endpoint_name)),
         ref(std::move(model_ref)),
@@ -32,7 +32,8 @@ struct Endpoints::Endpoint {
         lane(std::move(run_lane)),
         answered_before(meters.answered.value()),
         refused_before(meters.refused.value()),
-        failed_before(meters.failed.value()) {}
+        failed_before(meters.failed.value()),
+        replicas(wanted_replicas) {}
 
   const std::string project;
   const std::string name;
@@ -47,11 +48,13 @@ struct Endpoints::Endpoint {
   std::stop_source ended;  // it was deleted: its runs and loads end
 
   // mutable part
+  Replicas replicas;  // for models that run in processes of their own
   EndpointState state = EndpointState::kLoading;
   std::string wanted_version;
   std::string error;
   std::shared_ptr<const LiveModel> live;
-  std::string recorded_version;  // what the records say was live last
+  std::shared_ptr<const Arms> arms;  // of the release that is under way
+  std::string recorded_version;      // what the records say was live last
   std::string recorded_package;
   bool removed = false;
   bool following = false;  // a coroutine follows the reference now
@@ -81,8 +84,20 @@ struct Endpoints::Routing {
   };
   template <class T>
   using ByName = std::unordered_map<std::string, T, Hash, std::equal_to<>>;
-  ByName<ByName<std::shared_ptr<const LiveModel>>>
-      projects;  // null: the endpoint exists, nothing is loaded yet
+  // `live` is null while the endpoint exists and nothing is loaded yet; the others unless a release
+  // is under way.
+  struct Served {
+    std::shared_ptr<const LiveModel> live;
+    std::shared_ptr<const Arms> arms;
+    std::shared_ptr<const LiveModel> usual, control, canary;
+  };
+  ByName<ByName<Served>> projects;
+  const Served* find(std::string_view project, std::string_view name) const {
+    const auto names = projects.find(project);
+    if (names == projects.end()) return nullptr;
+    const auto found = names->second.find(name);
+    return found == names->second.end() ? nullptr : &found->second;
+  }
 };
 
 }  // namespace strata::platform::deployment

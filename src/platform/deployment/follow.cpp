@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "base/bytes.hpp"
 #include "base/log.hpp"
 #include "platform/deployment/deployment.hpp"
@@ -117,6 +119,10 @@ Task<Status> Endpoints::bring_up(std::shared_ptr<Endpoint> endpoint) {
     }
   }
   Status status;
+  const auto warm = resolved ? loaded_before(*endpoint, *resolved) : nullptr;
+  if (warm != nullptr) {
+    co_return co_await swap(endpoint, *resolved, warm);
+  }
   if (!resolved) {
     status = resolved.error();
     if (recorded.empty()) co_return status;
@@ -140,18 +146,27 @@ Task<Status> Endpoints::bring_up(std::shared_ptr<Endpoint> endpoint) {
   co_return status;
 }
 
+// What a release has open is not opened a second time, so that to promote a candidate, or to go
+// back to the version before it, is a matter of one record and one pointer.
+std::shared_ptr<LiveModel> Endpoints::loaded_before(const Endpoint& endpoint,
+                                                    const ResolvedModel& model) {
+  const std::lock_guard lock(mutex_);
+  if (endpoint.arms == nullptr) return nullptr;
+  const LiveModel& candidate = *endpoint.arms->candidate;
+  if (candidate.identity->package_digest != model.package_digest ||
+      candidate.identity->version != model.version || candidate.identity->model != model.name)
+    return nullptr;
+  auto live = std::make_shared<LiveModel>(candidate);
+  live->lane = endpoint.lane;
+  live->loaded = ports_.clock.now();
+  return live;
+}
+
 // What may kill, freeze or fill a process does so in another one, before this one opens the model.
 Result<std::shared_ptr<LiveModel>> Endpoints::load(const Endpoint& endpoint,
                                                    const ResolvedModel& model) {
   const std::string directory = cache_.directory(model.package_digest);
-  {
-    RunLimit limit(ports_.loops.next(), kTrialLimit, endpoint.ended.get_token(),
-                   stopping_.get_token());
-    const auto tried = ports_.trial.run(directory, limit.token());
-    if (!tried && tried.error().code == Code::kCancelled) return limit.why();
-    if (!tried) return tried.error();
-  }
-  auto opened = open_model(ports_.files, engines_, directory);
+  auto opened = open(endpoint, directory);
   if (!opened) return std::move(opened).error();
   RunLimit limit(ports_.loops.next(), run_limit_, endpoint.ended.get_token(),
                  stopping_.get_token());
@@ -160,16 +175,38 @@ Result<std::shared_ptr<LiveModel>> Endpoints::load(const Endpoint& endpoint,
   if (!micros) return std::move(micros).error();
   auto live = std::make_shared<LiveModel>();
   live->flavor = opened->flavor;
+  live->why = opened->why;
   live->binding = opened->binding;
   live->runner = opened->runner;
   live->micros_per_row = *micros;
-  live->runs_inline = opened->runner->interface().steady_cost && *micros < kUnknownCost;
+  live->runs_inline = opened->runner->interface().steady_cost && *micros < inference::kUnknownCost;
   live->loaded = ports_.clock.now();
   live->ended = endpoint.ended.get_token();
   live->lane = endpoint.lane;
   live->meters =
       std::shared_ptr<const EndpointMeters>(std::make_shared<EndpointMeters>(endpoint.meters));
   return live;
+}
+
+// With an engine in this process if one takes the model, else in processes of its own.
+Result<inference::OpenModel> Endpoints::open(const Endpoint& endpoint,
+                                             const std::string& directory) {
+  RunLimit limit(ports_.loops.next(), kTrialLimit, endpoint.ended.get_token(),
+                 stopping_.get_token());
+  const auto tried = ports_.trial.run(directory, limit.token());
+  if (!tried && tried.error().code == Code::kCancelled) return limit.why();
+  if (tried) return open_model(ports_.files, engines_, directory);
+  if (tried.error().code != Code::kUnsupported || ports_.host == nullptr) return tried.error();
+  auto hosted = ports_.host->open(directory, limit.token());
+  if (hosted) {
+    hosted->why = tried.error().message;
+    return hosted;
+  }
+  if (hosted.error().code == Code::kCancelled) return limit.why();
+  if (hosted.error().code != Code::kUnsupported) return hosted;
+  // Neither way: both reasons, as either may be the one to mend.
+  return Error(Code::kUnsupported, fmt::format("{}; and not in Python: {}", tried.error().message,
+                                               hosted.error().message));
 }
 
 // Records the new version and lets it answer. The same version as before a restart is no new
@@ -205,6 +242,7 @@ Task<Status> Endpoints::swap(std::shared_ptr<Endpoint> endpoint, const ResolvedM
   const std::lock_guard lock(mutex_);
   if (endpoint->removed) co_return Status();
   endpoint->live = std::move(fresh);
+  staff(*endpoint);
   endpoint->recorded_version = model.version;
   endpoint->recorded_package = model.package_digest;
   publish_routing();

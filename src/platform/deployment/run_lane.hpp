@@ -41,12 +41,30 @@ class RunLane : public std::enable_shared_from_this<RunLane> {
   // `limit` is how long a run may take.
   RunLane(BlockingPool& pool, LoopGroup& loops, const Clock& clock, std::size_t width,
           std::size_t max_bytes, std::chrono::milliseconds limit)
-      : pool_(pool),
-        loops_(loops),
+      : loops_(loops),
         clock_(clock),
-        width_(width),
         max_bytes_(max_bytes),
-        limit_(limit) {}
+        limit_(limit),
+        pool_(&pool),
+        width_(width) {}
+
+  // From now on runs begin on `pool`, at most `width` at a time; those at work go on where they
+  // are.
+  void widen(BlockingPool& pool, std::size_t width) {
+    std::vector<std::shared_ptr<Job>> next;
+    {
+      const std::lock_guard lock(mutex_);
+      pool_ = &pool;
+      width_ = width;
+      while (busy_ < width_ && !waiting_.empty()) {
+        ++busy_;
+        next.push_back(std::move(waiting_.front()));
+        waiting_.pop_front();
+      }
+    }
+    for (auto& job : next)
+      start(std::move(job));
+  }
 
   // How many runs go on past their time.
   std::size_t overdue() const {
@@ -154,7 +172,7 @@ class RunLane : public std::enable_shared_from_this<RunLane> {
       const std::lock_guard lock(mutex_);
       job->entered = true;
       over = job->over.has_value();
-      if (!over && busy_ == width_) {
+      if (!over && busy_ >= width_) {
         waiting_.push_back(std::move(job));
         return;
       }
@@ -185,7 +203,11 @@ class RunLane : public std::enable_shared_from_this<RunLane> {
 
   // With a place of the width taken.
   void start(std::shared_ptr<Job> job) {
-    pool_.submit([self = shared_from_this(), job = std::move(job)] {
+    BlockingPool* const pool = [this] {
+      const std::lock_guard lock(mutex_);
+      return pool_;
+    }();
+    pool->submit([self = shared_from_this(), job = std::move(job)] {
       if (job->take()) {
         self->begin(job);
         job->call();
@@ -210,7 +232,7 @@ class RunLane : public std::enable_shared_from_this<RunLane> {
     {
       const std::lock_guard lock(mutex_);
       std::erase(at_work_, job);
-      if (waiting_.empty()) {
+      if (waiting_.empty() || busy_ > width_) {
         --busy_;
         return;
       }
@@ -227,14 +249,14 @@ class RunLane : public std::enable_shared_from_this<RunLane> {
                       [&](const auto& job) { return job->over && *job->over + kNotice < now; }));
   }
 
-  BlockingPool& pool_;
   LoopGroup& loops_;
   const Clock& clock_;
-  const std::size_t width_;
   const std::size_t max_bytes_;
   const std::chrono::milliseconds limit_;
 
   mutable std::mutex mutex_;
+  BlockingPool* pool_;
+  std::atomic<std::size_t> width_;
   std::size_t busy_ = 0;  // places taken, by runs at work and by those that a thread will take next
   std::size_t held_ = 0;  // bytes
   std::vector<std::shared_ptr<Job>> at_work_;

@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
-#include "platform/deployment/prediction_log.hpp"
+#include "platform/predictions/predictions.hpp"
 
-namespace strata::platform::deployment {
+namespace strata::platform::predictions {
 
 namespace {
 
@@ -110,16 +110,29 @@ enum Place : std::size_t {
   kDeployment,
   kLatency,
   kStatus,
+  kRoute,
   kFixedColumns
 };
 
+// Files from before there were routes lack that column.
+std::size_t fixed_columns(const std::vector<ParquetColumn>& columns) {
+  const bool routed = columns.size() > kRoute && columns[kRoute].path.size() == 1 &&
+                      columns[kRoute].path.front() == "route";
+  return routed ? kFixedColumns : kRoute;
+}
+
 std::vector<ParquetColumn> columns_of(const ModelIdentity& model) {
-  std::vector<ParquetColumn> columns = {
-      plain("prediction_id", ParquetType::kText),   plain("row", ParquetType::kInt32),
-      plain("time", ParquetType::kTimestampMicros), plain("endpoint", ParquetType::kText),
-      plain("model", ParquetType::kText),           plain("version", ParquetType::kText),
-      plain("digest", ParquetType::kText),          plain("deployment", ParquetType::kInt64),
-      plain("latency_us", ParquetType::kInt64),     plain("status", ParquetType::kText)};
+  std::vector<ParquetColumn> columns = {plain("prediction_id", ParquetType::kText),
+                                        plain("row", ParquetType::kInt32),
+                                        plain("time", ParquetType::kTimestampMicros),
+                                        plain("endpoint", ParquetType::kText),
+                                        plain("model", ParquetType::kText),
+                                        plain("version", ParquetType::kText),
+                                        plain("digest", ParquetType::kText),
+                                        plain("deployment", ParquetType::kInt64),
+                                        plain("latency_us", ParquetType::kInt64),
+                                        plain("status", ParquetType::kText),
+                                        plain("route", ParquetType::kText)};
   const auto add = [&](const char* group, const std::string& name, ElementType type, bool list) {
     ParquetColumn column;
     column.path = {group, name};
@@ -152,7 +165,8 @@ void add_slice(ParquetColumn& column, const Tensor* tensor, std::size_t row, std
   } else if (row > 0) {
     tensor = nullptr;
   }
-  const bool present = tensor != nullptr && (column.list || count == 1);
+  const bool missing = tensor != nullptr && !column.list && tensor->is_missing(first);
+  const bool present = tensor != nullptr && !missing && (column.list || count == 1);
   column.present.push_back(present);
   if (column.list) column.lengths.push_back(present ? static_cast<std::uint32_t>(count) : 0);
   if (present) append_elements(column, *tensor, first, count);
@@ -174,6 +188,7 @@ void add_rows(wire::ParquetTable& table, const ModelIdentity& model, const Excha
   add_numbers(columns[kDeployment], model.deployment, slice.rows);
   add_numbers(columns[kLatency], exchange.latency_us, slice.rows);
   add_texts(columns[kStatus], exchange.failure.empty() ? "ok" : exchange.failure, slice.rows);
+  add_texts(columns[kRoute], route_name(exchange.route), slice.rows);
   const auto fill = [&](ParquetColumn& column, const Tensor* tensor) {
     for (std::size_t i = 0; i < slice.rows; ++i)
       add_slice(column, tensor, slice.first + i, exchange.inputs.rows);
@@ -226,6 +241,11 @@ Json element_at(const ParquetColumn& column, std::size_t element) {
 
 }  // namespace
 
+std::string_view route_name(Route route) {
+  constexpr std::string_view kNames[] = {"live", "canary", "control", "shadow"};
+  return kNames[static_cast<std::size_t>(route)];
+}
+
 std::size_t Exchange::held_bytes() const {
   std::size_t total = kAround + (backing == nullptr ? 0 : backing->capacity());
   for (const auto& tensor : inputs.tensors)
@@ -267,7 +287,7 @@ std::vector<std::size_t> shown_bytes(wire::ParquetTable& table) {
   constexpr std::size_t kRow = 48;
   constexpr std::size_t kMember = 6;
   std::vector<std::size_t> bytes(table.rows, kRow);
-  for (std::size_t c = kFixedColumns; c < table.columns.size(); ++c) {
+  for (std::size_t c = fixed_columns(table.columns); c < table.columns.size(); ++c) {
     auto& column = table.columns[c];
     column.unroll();
     std::size_t next = 0;
@@ -290,12 +310,13 @@ std::vector<Prediction> predictions_of(wire::ParquetTable& table, std::size_t fi
   auto& columns = table.columns;
   for (auto& column : columns)
     column.unroll();
-  if (columns.size() < kFixedColumns) return out;
-  for (std::size_t c = 0; c < kFixedColumns; ++c) {
+  const std::size_t fixed = fixed_columns(columns);
+  if (columns.size() < fixed) return out;
+  for (std::size_t c = 0; c < fixed; ++c) {
     if (columns[c].elements() != table.rows) return out;
   }
   std::vector<std::size_t> next(columns.size());  // the next element of each column
-  for (std::size_t c = kFixedColumns; c < columns.size(); ++c) {
+  for (std::size_t c = fixed; c < columns.size(); ++c) {
     for (std::size_t row = 0; row < first; ++row) {
       if (columns[c].present[row]) next[c] += columns[c].list ? columns[c].lengths[row] : 1;
     }
@@ -313,13 +334,14 @@ std::vector<Prediction> predictions_of(wire::ParquetTable& table, std::size_t fi
       p.deployment = number_at<std::int64_t>(columns[kDeployment], row);
       p.latency_us = number_at<std::int64_t>(columns[kLatency], row);
       p.status = columns[kStatus].texts[row];
+      p.route = fixed == kFixedColumns ? columns[kRoute].texts[row] : "live";
     }
     ++out.back().row_count;
     auto& to = out.back().rows.emplace_back();
     to.row = number_at<std::int32_t>(columns[kRow], row);
     to.inputs = Json::object();
     to.outputs = Json::object();
-    for (std::size_t c = kFixedColumns; c < columns.size(); ++c) {
+    for (std::size_t c = fixed; c < columns.size(); ++c) {
       const auto& column = columns[c];
       Json value;
       if (column.present[row] && column.list) {
@@ -336,4 +358,4 @@ std::vector<Prediction> predictions_of(wire::ParquetTable& table, std::size_t fi
   return out;
 }
 
-}  // namespace strata::platform::deployment
+}  // namespace strata::platform::predictions

@@ -1,5 +1,12 @@
 #pragma once
 
+// Inference: how values that a client sends become what a model takes, by the model's signature.
+//
+// Promises: what fits a signature is decided once, when the model is opened; a value is never
+// changed in silence to fit, but for rounding to the column's floating-point precision; an error
+// names the column or input and the row. Owns nothing and keeps no state: a Binding is immutable
+// and may be used by any number of threads. Cost: bind() is linear in the values.
+
 #include <cstddef>
 #include <span>
 #include <string>
@@ -8,12 +15,12 @@
 #include <vector>
 
 #include "base/result.hpp"
-#include "platform/deployment/model_runner.hpp"
+#include "platform/inference/model_runner.hpp"
 #include "wire/inference/mlmodel.hpp"
 #include "wire/inference/scoring.hpp"
 #include "wire/inference/tensor.hpp"
 
-namespace strata::platform::deployment {
+namespace strata::platform::inference {
 
 // One column that clients send.
 struct Column {
@@ -84,4 +91,4 @@ class Binding {
       categories_;  // for each column; empty for numbers
 };
 
-}  // namespace strata::platform::deployment
+}  // namespace strata::platform::inference

@@ -1,7 +1,8 @@
-#include "platform/deployment/model_trial.hpp"
+#include "platform/inference/model_trial.hpp"
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -12,7 +13,7 @@
 #include "wire/inference/mlmodel.hpp"
 #include "wire/inference/scoring.hpp"
 
-namespace strata::platform::deployment {
+namespace strata::platform::inference {
 
 namespace {
 
@@ -20,12 +21,18 @@ constexpr int kTimedRuns = 5;
 constexpr std::chrono::milliseconds kSlow{20};  // the runs so far say enough
 constexpr std::chrono::seconds kVerySlow{1};    // the first one does
 
-constexpr std::string_view kSklearnWayOut =
-    ": export a scikit-learn model to ONNX (skl2onnx) and log it with mlflow.onnx, or train with "
-    "LightGBM; docs/how-to/deploy-a-model.md shows how";
-
 // The model's own example, written by mlflow as a scoring payload.
 constexpr std::string_view kExample = "serving_input_example.json";
+
+Result<OpenModel> open_with(ModelEngine& engine, const std::string& directory,
+                            const wire::MlModel& about) {
+  auto runner = engine.load(directory, about);
+  if (!runner) return std::move(runner).error();
+  auto binding = Binding::make(about, (*runner)->interface());
+  if (!binding) return std::move(binding).error();
+  return OpenModel{std::string(engine.flavor()), "",
+                   std::make_shared<const Binding>(*std::move(binding)), *std::move(runner)};
+}
 
 }  // namespace
 
@@ -35,45 +42,39 @@ Result<OpenModel> open_model(Files& files, std::span<ModelEngine* const> engines
   if (!text) return text.error().wrap("the model has no readable MLmodel file");
   auto about = wire::parse_mlmodel(*text);
   if (!about) return std::move(about).error();
-  ModelEngine* engine = nullptr;
+  std::optional<Error> refused;
   std::vector<std::string> served;
   for (auto* candidate : engines) {
     served.emplace_back(candidate->flavor());
-    if (engine == nullptr && about->flavors.contains(std::string(candidate->flavor())))
-      engine = candidate;
+    if (!about->flavors.contains(served.back())) continue;
+    auto opened = open_with(*candidate, directory, *about);
+    if (opened || opened.error().code != Code::kUnsupported) return opened;
+    if (!refused) refused = opened.error();
   }
-  if (engine == nullptr) {
-    std::vector<std::string> flavors;
-    for (const auto& [flavor, settings] : about->flavors)
-      flavors.push_back(printable(flavor));
-    const bool convertible = about->flavors.contains("sklearn");
-    return Error(
-        Code::kUnsupported,
-        fmt::format("the model's flavors are [{}]; served are [{}]{}", fmt::join(flavors, ", "),
-                    fmt::join(served, ", "), convertible ? kSklearnWayOut : std::string_view()));
+  if (refused) return *refused;
+  std::vector<std::string> flavors;
+  for (const auto& [flavor, settings] : about->flavors)
+    flavors.push_back(printable(flavor));
+  return Error(Code::kUnsupported,
+               fmt::format("the model's flavors are [{}]; the server itself runs [{}]",
+                           fmt::join(flavors, ", "), fmt::join(served, ", ")));
+}
+
+Example example_of(const Binding& binding, Files& files, const std::string& directory) {
+  const std::string path = directory + "/" + std::string(kExample);
+  if (files.exists(path)) {
+    const auto text = files.read_all(path).value_or("");
+    auto bound =
+        wire::decode_scoring(text, "application/json")
+            .and_then([&](const wire::ScoringRequest& request) { return binding.bind(request); });
+    if (bound && bound->rows > 0) return {*std::move(bound), true};
   }
-  auto runner = engine->load(directory, *about);
-  if (!runner) return std::move(runner).error();
-  auto binding = Binding::make(*about, (*runner)->interface());
-  if (!binding) return std::move(binding).error();
-  return OpenModel{std::string(engine->flavor()),
-                   std::make_shared<const Binding>(*std::move(binding)), *std::move(runner)};
+  return {binding.blank(), false};
 }
 
 Result<double> try_out(const OpenModel& model, Files& files, const Clock& clock,
                        const std::string& directory, const std::stop_token& stop) {
-  Inputs inputs = model.binding->blank();
-  bool example = false;
-  std::string text;
-  if (files.exists(directory + "/" + std::string(kExample))) {
-    text = files.read_all(directory + "/" + std::string(kExample)).value_or("");
-    auto bound = wire::decode_scoring(text, "application/json")
-                     .and_then([&](const wire::ScoringRequest& request) {
-                       return model.binding->bind(request);
-                     });
-    example = bound && bound->rows > 0;
-    if (example) inputs = *std::move(bound);
-  }
+  const auto [inputs, example] = example_of(*model.binding, files, directory);
   std::vector<double> micros;
   for (int i = 0; i <= kTimedRuns; ++i) {
     const auto begin = clock.steady();
@@ -96,4 +97,4 @@ Result<double> try_out(const OpenModel& model, Files& files, const Clock& clock,
   return micros[micros.size() / 2] / static_cast<double>(std::max<std::size_t>(inputs.rows, 1));
 }
 
-}  // namespace strata::platform::deployment
+}  // namespace strata::platform::inference

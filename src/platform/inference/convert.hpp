@@ -11,7 +11,7 @@
 #include "wire/inference/scoring.hpp"
 #include "wire/inference/tensor.hpp"
 
-namespace strata::platform::deployment {
+namespace strata::platform::inference {
 
 // Whether `value` can be held by To; floating point may be rounded, nothing else may change.
 template <class To, class From>
@@ -49,4 +49,4 @@ struct CellRules {
 Result<wire::Tensor> convert(const wire::ScoringArray& array, const std::vector<std::string>& texts,
                              wire::ElementType to, const CellRules& rules, std::string_view what);
 
-}  // namespace strata::platform::deployment
+}  // namespace strata::platform::inference

@@ -1,13 +1,14 @@
-#include "platform/deployment/prediction_log.hpp"
+#include "platform/predictions/predictions.hpp"
 
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include <gtest/gtest.h>
 
 #include "runtime/random.hpp"
 
-namespace strata::platform::deployment {
+namespace strata::platform::predictions {
 namespace {
 
 using wire::ElementType;
@@ -322,5 +323,104 @@ TEST_F(PredictionLogTest, Appends_from_many_threads_are_all_written) {
   EXPECT_EQ(all->predictions.size(), 1000U);
 }
 
+// Files from before there were routes are read, and joined with none that have them.
+TEST_F(PredictionLogTest, Files_without_routes_stay_readable) {
+  std::vector<std::string> ids;
+  for (int i = 0; i < 20; ++i) {
+    ids.push_back(add({0.25 + i}));
+    ASSERT_TRUE(log_->flush());
+    if (i != 9) continue;
+    log_.reset();
+    for (const auto& entry : std::filesystem::directory_iterator(folder_ + "/default/flights")) {
+      std::ifstream file(entry.path(), std::ios::binary);
+      const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+      auto table = wire::decode_parquet(bytes);
+      ASSERT_TRUE(table.ok());
+      const auto gone = std::erase_if(
+          table->columns, [](const auto& column) { return column.path.front() == "route"; });
+      ASSERT_EQ(gone, 1U);
+      ASSERT_TRUE(files_.replace(entry.path().string(), encode_parquet(*table)));
+    }
+    reopen();
+  }
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const auto found = log_->find("default", ids[i]);
+    ASSERT_TRUE(found) << found.error().message;
+    EXPECT_EQ(found->route, "live");
+    ASSERT_EQ(found->rows.size(), 1U);
+    EXPECT_EQ(found->rows[0].inputs["wind"].as_double(), 0.25 + static_cast<double>(i));
+    EXPECT_EQ(found->rows[0].outputs.dump(), R"({"predict":0.1})");
+  }
+  EXPECT_EQ(log_->newest("default", "flights", 100)->predictions.size(), 20U);
+}
+
+class CountingFollower final : public LogFollower {
+ public:
+  void flushed(const std::string& key, std::int64_t sequence,
+               const wire::ParquetTable& rows) override {
+    EXPECT_EQ(key, "default/flights");
+    sequences.push_back(sequence);
+    total += rows.rows;
+  }
+  std::vector<std::int64_t> sequences;
+  std::size_t total = 0;
+};
+
+TEST_F(PredictionLogTest, A_follower_is_told_of_each_flush_in_order) {
+  CountingFollower follower;
+  log_->follow(follower);
+  for (int i = 0; i < 20; ++i) {
+    add({1, 2});
+    ASSERT_TRUE(log_->flush());
+  }
+  EXPECT_EQ(follower.total, 40U);
+  ASSERT_EQ(follower.sequences.size(), 20U);
+  for (std::size_t i = 0; i < 20; ++i)
+    EXPECT_EQ(follower.sequences[i], static_cast<std::int64_t>(i) + 1);
+}
+
+// Whatever the mark, the files after it hold exactly the rows of the flushes after it, also when
+// many were joined and after a restart.
+TEST_F(PredictionLogTest, No_file_lies_across_the_mark_of_a_follower) {
+  const std::string key = "default/flights";
+  std::int64_t mark = 0;
+  const auto kept = [] {
+    return Status();
+  };
+  for (int flush = 1; flush <= 400; ++flush) {
+    add({static_cast<double>(flush)});
+    ASSERT_TRUE(log_->flush());
+    if (flush % 7 == 0) {
+      mark = flush - flush % 3;
+      ASSERT_TRUE(log_->set_mark(key, mark, kept));
+    }
+    if (flush % 97 == 0) {
+      reopen();
+      ASSERT_TRUE(log_->set_mark(key, mark, kept));
+    }
+  }
+  std::size_t rows = 0;
+  std::int64_t at = mark;
+  while (const auto stretch = log_->next_after(key, at)) {
+    EXPECT_EQ(stretch->from, at + 1);
+    ASSERT_TRUE(stretch->rows.has_value());
+    rows += stretch->rows->rows;
+    at = stretch->to;
+  }
+  EXPECT_EQ(at, 400);
+  EXPECT_EQ(rows, static_cast<std::size_t>(400 - mark));
+  // And all of them still hold each row once.
+  EXPECT_LT(log_->files("default", "flights").size(), 60U);
+}
+
+TEST_F(PredictionLogTest, A_mark_that_is_not_kept_is_not_moved) {
+  add({1});
+  ASSERT_TRUE(log_->flush());
+  const auto failed = log_->set_mark("default/flights", 1,
+                                     [] { return Status(Error(Code::kUnavailable, "no room")); });
+  EXPECT_FALSE(failed.ok());
+  EXPECT_TRUE(log_->next_after("default/flights", 0).has_value());
+}
+
 }  // namespace
-}  // namespace strata::platform::deployment
+}  // namespace strata::platform::predictions

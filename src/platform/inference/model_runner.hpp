@@ -1,5 +1,8 @@
 #pragma once
 
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <stop_token>
@@ -11,7 +14,7 @@
 #include "wire/inference/mlmodel.hpp"
 #include "wire/inference/tensor.hpp"
 
-namespace strata::platform::deployment {
+namespace strata::platform::inference {
 
 // What a loaded model takes and gives, as the engine itself knows it.
 struct ModelInterface {
@@ -25,9 +28,43 @@ struct ModelInterface {
   bool steady_cost = false;  // what a run costs follows from the shapes of its inputs alone
 };
 
+// How many processes a model has that runs in processes of its own: as many as requests are at
+// hand, from `least` to `most`. With `least` 0 the last one ends when nobody asked for `idle`, and
+// the next request waits until one is ready again.
+struct Replicas {
+  int least = 1;
+  int most = 1;
+  std::chrono::seconds idle{300};
+  friend bool operator==(const Replicas&, const Replicas&) = default;
+};
+
+// The processes of such a model. Threads: all methods from any thread; none blocks.
+class ModelProcesses {
+ public:
+  struct Info {
+    Replicas replicas;
+    int wanted = 0;  // replicas by the demand of late
+    int starting = 0, idle = 0, busy = 0;
+    int waiting = 0;                   // requests that no process is free for
+    std::uint64_t ended = 0;           // that were not asked to
+    std::string last_end;              // why the last of them ended; empty for none
+    std::uint64_t memory_bytes = 0;    // resident, of all
+    std::int64_t memory_limit_mb = 0;  // of each
+  };
+  virtual ~ModelProcesses() = default;
+  virtual void scale(const Replicas& replicas) = 0;
+  virtual Info info() const = 0;
+  // What they wrote last to standard output and error, at most a few hundred KiB, valid UTF-8.
+  virtual std::string output() const = 0;
+};
+
 // A model in memory, ready to answer. The port that engines implement.
 // Threads: run() may be called from any number of threads at once. It computes on the calling
-// thread and does not wait.
+// thread and does not wait; where there are processes() it waits for one of them.
+// How a column's values are held: an optional whole number or boolean as floating point, which can
+// say that it is missing.
+wire::ElementType element_of(const wire::ColumnSpec& column);
+
 class ModelRunner {
  public:
   virtual ~ModelRunner() = default;
@@ -38,6 +75,8 @@ class ModelRunner {
   // would be, kCancelled when it was stopped, kInternal for the engine's own faults.
   virtual Result<std::vector<wire::Tensor>> run(std::span<const wire::Tensor> inputs,
                                                 const std::stop_token& stop) const = 0;
+  // The processes in which it runs, when those are not this one.
+  virtual ModelProcesses* processes() const { return nullptr; }
 };
 
 // Loads models of one MLflow flavor; opens its library when the first one is loaded.
@@ -52,4 +91,4 @@ class ModelEngine {
                                                     const wire::MlModel& model) = 0;
 };
 
-}  // namespace strata::platform::deployment
+}  // namespace strata::platform::inference

@@ -1,4 +1,4 @@
-#include "platform/deployment/params.hpp"
+#include "platform/inference/params.hpp"
 
 #include <algorithm>
 
@@ -6,7 +6,7 @@
 
 #include "base/bytes.hpp"
 
-namespace strata::platform::deployment {
+namespace strata::platform::inference {
 
 using wire::ColumnType;
 using wire::ScoringCell;
@@ -69,4 +69,4 @@ Status check_params(std::span<const wire::ParamSpec> specs, const wire::ScoringR
   return {};
 }
 
-}  // namespace strata::platform::deployment
+}  // namespace strata::platform::inference

@@ -1,7 +1,15 @@
 #pragma once
 
+// Predictions: the log of what endpoints answered, as Parquet files that SQL reads.
+//
+// Promises: an answer whose room was reserved is written whole or, after a crash, not at all;
+// files() lists each row once. Owns the folder `predictions`. Cost: append() hands over and
+// returns; a thread writes every second. A crash of the machine or of this process loses what came
+// since.
+
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -17,78 +25,14 @@
 #include "base/metrics.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
-#include "platform/deployment/binding.hpp"
+#include "platform/predictions/prediction.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/files.hpp"
 #include "runtime/pool.hpp"
 #include "runtime/signal.hpp"
 #include "wire/parquet/parquet.hpp"
 
-namespace strata::platform::deployment {
-
-// Which model answered, fixed when it was loaded.
-struct ModelIdentity {
-  std::string project;
-  std::string endpoint;
-  std::string model;
-  std::string version;
-  std::string digest;
-  std::string package_digest;
-  std::int64_t deployment = 0;  // counts the swaps of this endpoint
-  Contract contract;
-};
-
-// One answered request: everything that the log keeps of it.
-struct Exchange {
-  std::string id;
-  Instant time;
-  std::int64_t latency_us = 0;
-  std::shared_ptr<const ModelIdentity> model;
-  Inputs inputs;
-  std::vector<wire::Tensor> outputs;  // empty when the model failed
-  std::string failure;
-  std::shared_ptr<const std::string> backing;  // what the inputs may look at
-  // The memory that it holds while it waits, the backing's too.
-  std::size_t held_bytes() const;
-  // About what its rows are in a file.
-  std::size_t value_bytes() const;
-};
-
-struct PredictionRow {
-  std::int64_t row = 0;
-  Json inputs;
-  Json outputs;
-};
-
-// What the log tells of one request, all of its rows.
-struct Prediction {
-  std::string id;
-  Instant time;
-  std::string endpoint;
-  std::string model;
-  std::string version;
-  std::string digest;
-  std::int64_t deployment = 0;
-  std::int64_t latency_us = 0;
-  std::string status;  // "ok", or what the model failed with
-  std::size_t row_count = 0;
-  std::vector<PredictionRow> rows;  // the first of them
-  std::size_t shown_bytes = 0;      // about what these have as JSON
-};
-
-// A page of an endpoint's predictions, newest first.
-struct PredictionList {
-  std::vector<Prediction> predictions;
-  std::size_t unreadable_files = 0;  // so many files of the log were passed over
-  std::string next;                  // where the next page begins; empty when there is none
-};
-
-// Rows [first, first + rows) of an exchange.
-struct ExchangeSlice {
-  const Exchange* exchange = nullptr;
-  std::size_t first = 0;
-  std::size_t rows = 0;
-};
+namespace strata::platform::predictions {
 
 // The log of all predictions: Parquet files below one folder,
 // <project>/<endpoint>/<times>-<sequences>.parquet, one row for each row of a request, inputs and
@@ -149,6 +93,8 @@ class PredictionLog {
   // Reserves room for what an answer is expected to hold; nothing when the log is full. Ask before
   // the model runs.
   std::optional<Room> admit(std::size_t bytes);
+  // The same for what nobody waits for: nothing as well when the log is half full.
+  std::optional<Room> admit_spare(std::size_t bytes);
   // Turns the room into what the exchange really holds.
   void append(std::shared_ptr<const Exchange> exchange, Room room);
 
@@ -167,6 +113,17 @@ class PredictionLog {
   // be in a file that cannot be read.
   Result<PredictionList> newest(std::string_view project, std::string_view endpoint,
                                 std::size_t limit, std::string_view before = {});
+  // Before keep(). `follower` must outlive the last flush.
+  void follow(LogFollower& follower) { follower_ = &follower; }
+  // "<project>/<endpoint>" of everything that was ever logged.
+  std::vector<std::string> keys();
+  // The first file with rows of flushes after `mark`, a follower's mark; nothing when there is
+  // none. Blocks.
+  std::optional<LogStretch> next_after(const std::string& key, std::int64_t mark);
+  // Makes `mark`, kept by `keep`, the place up to which the follower has the rows: no file is ever
+  // joined across it, also when the process ends in between. Errors: what `keep` said; the mark is
+  // then as before.
+  Status set_mark(const std::string& key, std::int64_t mark, const std::function<Status()>& keep);
   // The files that together hold every row that was flushed, each once; of one endpoint or of all.
   std::vector<std::string> files(std::string_view project, std::string_view endpoint = {});
 
@@ -185,6 +142,7 @@ class PredictionLog {
   struct Series {
     std::vector<Segment> segments;  // by sequence
     std::int64_t next = 1;
+    std::int64_t mark = 0;  // a follower has what came up to here
   };
   struct Obsolete {
     std::string path;
@@ -209,6 +167,8 @@ class PredictionLog {
   Status write();
   Status write_segment(const ModelIdentity& model, std::span<const ExchangeSlice> slices);
   Status store(const std::string& key, const wire::ParquetTable& table, Segment& segment);
+  static std::vector<Segment> last_alike(const std::vector<Segment>& segments, std::size_t from,
+                                         std::size_t to);
   void join_small(const std::string& key);
   bool finish_join(const std::string& key, const wire::ParquetTable& table, Segment& segment);
   void replace_segments(const std::string& key, const std::vector<Segment>& old,
@@ -237,6 +197,8 @@ class PredictionLog {
   std::atomic<std::size_t> pending_{0};  // by what waits
   Signal half_full_;
 
+  LogFollower* follower_ = nullptr;
+  std::mutex joining_;          // held while files are joined, and while the mark moves
   std::mutex writing_;          // held for the whole of a flush; over batch_
   std::vector<Waiting> batch_;  // taken from the queue, not wholly written yet
 
@@ -254,4 +216,4 @@ std::vector<std::size_t> shown_bytes(wire::ParquetTable& table);
 std::vector<Prediction> predictions_of(wire::ParquetTable& table, std::size_t first,
                                        std::size_t count);
 
-}  // namespace strata::platform::deployment
+}  // namespace strata::platform::predictions

@@ -1,11 +1,11 @@
-#include "platform/deployment/binding.hpp"
+#include "platform/inference/inference.hpp"
 
 #include <cmath>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-namespace strata::platform::deployment {
+namespace strata::platform::inference {
 namespace {
 
 using wire::ColumnType;
@@ -194,4 +194,4 @@ TEST(Binding, Params_fit_the_signature_by_mlflows_rules) {
 }
 
 }  // namespace
-}  // namespace strata::platform::deployment
+}  // namespace strata::platform::inference

@@ -1,4 +1,4 @@
-#include "platform/deployment/prediction_log.hpp"
+#include "platform/predictions/predictions.hpp"
 
 #include <charconv>
 
@@ -8,7 +8,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 
-namespace strata::platform::deployment {
+namespace strata::platform::predictions {
 
 namespace {
 
@@ -131,6 +131,11 @@ std::optional<PredictionLog::Room> PredictionLog::admit(std::size_t bytes) {
   return Room(this, bytes);
 }
 
+std::optional<PredictionLog::Room> PredictionLog::admit_spare(std::size_t bytes) {
+  if (held_.load(std::memory_order_relaxed) > kMaxPending / 2) return std::nullopt;
+  return admit(bytes);
+}
+
 void PredictionLog::append(std::shared_ptr<const Exchange> exchange, Room room) {
   const std::size_t bytes = exchange->held_bytes();
   held_.fetch_add(bytes, std::memory_order_relaxed);  // and the room is given back at the end
@@ -251,10 +256,13 @@ Status PredictionLog::write_segment(const ModelIdentity& model,
   }
   STRATA_TRY(store(key, table, segment));
   rows_written_.add(table.rows);
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   auto& series = series_[key];
-  series.next = segment.to + 1;
+  const std::int64_t sequence = segment.to;
+  series.next = sequence + 1;
   series.segments.push_back(std::move(segment));
+  lock.unlock();
+  if (follower_ != nullptr) follower_->flushed(key, sequence, table);
   return {};
 }
 
@@ -269,18 +277,33 @@ Status PredictionLog::store(const std::string& key, const wire::ParquetTable& ta
   return files_.replace(segment.path, bytes);
 }
 
-// Joins the last files of one size when there are enough of them.
+// The last files of one size among segments [from, to), or nothing where they are too few to join.
+std::vector<PredictionLog::Segment> PredictionLog::last_alike(const std::vector<Segment>& segments,
+                                                              std::size_t from, std::size_t to) {
+  std::size_t first = to;
+  while (first > from && segments[first - 1].level == segments[to - 1].level)
+    --first;
+  if (to - first < kJoinCount) return {};
+  return {segments.begin() + static_cast<std::ptrdiff_t>(first),
+          segments.begin() + static_cast<std::ptrdiff_t>(to)};
+}
+
+// Joins the last files of one size when there are enough of them: of those that a follower has, or
+// else of those that it has not.
 void PredictionLog::join_small(const std::string& key) {
+  const std::lock_guard joining(joining_);
   std::vector<Segment> group;
   {
     const std::lock_guard lock(mutex_);
-    const auto& segments = series_[key].segments;
-    for (auto it = segments.rbegin(); it != segments.rend() && it->level == segments.back().level;
-         ++it) {
-      group.insert(group.begin(), *it);
-    }
+    const auto& series = series_[key];
+    const auto& segments = series.segments;
+    const auto ahead = std::find_if(segments.begin(), segments.end(),
+                                    [&](const Segment& one) { return one.to > series.mark; });
+    const auto followed = static_cast<std::size_t>(ahead - segments.begin());
+    group = last_alike(segments, 0, followed);
+    if (group.empty()) group = last_alike(segments, followed, segments.size());
   }
-  if (group.size() < kJoinCount) return;
+  if (group.empty()) return;
   std::vector<Segment> joined;
   wire::ParquetTable table;
   for (const auto& segment : group) {
@@ -332,8 +355,10 @@ void PredictionLog::replace_segments(const std::string& key, const std::vector<S
     if (!kept) obsolete_.push_back({segment.path, clock_.steady() + kGrace});
   }
   auto& segments = series_[key].segments;
-  segments.resize(segments.size() - old.size());
-  segments.insert(segments.end(), std::make_move_iterator(fresh.begin()),
+  auto place = std::find_if(segments.begin(), segments.end(),
+                            [&](const Segment& one) { return one.path == old.front().path; });
+  place = segments.erase(place, place + static_cast<std::ptrdiff_t>(old.size()));
+  segments.insert(place, std::make_move_iterator(fresh.begin()),
                   std::make_move_iterator(fresh.end()));
 }
 
@@ -353,6 +378,47 @@ void PredictionLog::remove_obsolete() {
                 Json::object({{"file", path}, {"error", removed.error().to_string()}}));
     }
   }
+}
+
+std::vector<std::string> PredictionLog::keys() {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> out;
+  for (const auto& [key, series] : series_)
+    out.push_back(key);
+  return out;
+}
+
+std::optional<LogStretch> PredictionLog::next_after(const std::string& key, std::int64_t mark) {
+  Segment segment;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto series = series_.find(key);
+    if (series == series_.end()) return std::nullopt;
+    const auto& segments = series->second.segments;
+    const auto found = std::find_if(segments.begin(), segments.end(),
+                                    [mark](const Segment& one) { return one.to > mark; });
+    if (found == segments.end()) return std::nullopt;
+    segment = *found;
+  }
+  LogStretch stretch{segment.from, segment.to, std::nullopt};
+  auto rows = reader_of(segment).and_then(
+      [](const wire::ParquetReader& reader) { return reader.read(0, reader.rows()); });
+  if (rows) {
+    stretch.rows = *std::move(rows);
+  } else if (files_.exists(segment.path)) {
+    log::error("predictions.read",
+               Json::object({{"file", segment.path}, {"error", rows.error().to_string()}}));
+  }
+  return stretch;
+}
+
+Status PredictionLog::set_mark(const std::string& key, std::int64_t mark,
+                               const std::function<Status()>& keep) {
+  const std::lock_guard joining(joining_);
+  STRATA_TRY(keep());
+  const std::lock_guard lock(mutex_);
+  series_[key].mark = mark;
+  return {};
 }
 
 std::vector<PredictionLog::Segment> PredictionLog::segments_of(std::string_view project,
@@ -593,4 +659,4 @@ std::vector<std::string> PredictionLog::files(std::string_view project, std::str
   return paths;
 }
 
-}  // namespace strata::platform::deployment
+}  // namespace strata::platform::predictions

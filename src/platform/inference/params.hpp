@@ -6,7 +6,7 @@
 #include "wire/inference/mlmodel.hpp"
 #include "wire/inference/scoring.hpp"
 
-namespace strata::platform::deployment {
+namespace strata::platform::inference {
 
 // Whether the "params" of a request are what the signature says, by MLflow's rules: those that it
 // does not name are passed over, as are all when it names none; null fits every type, and a whole
@@ -15,4 +15,4 @@ namespace strata::platform::deployment {
 // Errors: kInvalidArgument naming the parameter.
 Status check_params(std::span<const wire::ParamSpec> specs, const wire::ScoringRequest& request);
 
-}  // namespace strata::platform::deployment
+}  // namespace strata::platform::inference

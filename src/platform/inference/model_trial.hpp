@@ -6,16 +6,17 @@
 #include <string>
 
 #include "base/result.hpp"
-#include "platform/deployment/binding.hpp"
-#include "platform/deployment/model_runner.hpp"
+#include "platform/inference/inference.hpp"
+#include "platform/inference/model_runner.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/files.hpp"
 
-namespace strata::platform::deployment {
+namespace strata::platform::inference {
 
 // A model that was loaded and fits its signature.
 struct OpenModel {
   std::string flavor;
+  std::string why;  // why it runs in processes of its own; empty where it runs in this one
   std::shared_ptr<const Binding> binding;
   std::shared_ptr<const ModelRunner> runner;
 };
@@ -26,6 +27,14 @@ struct OpenModel {
 Result<OpenModel> open_model(Files& files, std::span<ModelEngine* const> engines,
                              const std::string& directory);
 
+// What a model is tried with: its own input example, or else zeros.
+struct Example {
+  Inputs inputs;
+  bool own = false;
+};
+// Blocks.
+Example example_of(const Binding& binding, Files& files, const std::string& directory);
+
 // What a row costs where nothing could be measured; no request is that cheap.
 inline constexpr double kUnknownCost = 1e9;
 
@@ -34,6 +43,17 @@ inline constexpr double kUnknownCost = 1e9;
 // Blocks. Errors: kCancelled when it was stopped, what the model said to its own example.
 Result<double> try_out(const OpenModel& model, Files& files, const Clock& clock,
                        const std::string& directory, const std::stop_token& stop);
+
+// The port that opens models which no engine opens in this process: their code runs in processes of
+// their own, where it harms nobody, so that they need no other trial.
+class ModelHost {
+ public:
+  virtual ~ModelHost() = default;
+  // Opens the package in `directory`, whose files were checked, and runs it once. The runner has
+  // processes(), which end with it. Blocks until one is ready, for a bounded time. Errors:
+  // kUnsupported with the way out, kCancelled when it was stopped; what the model said.
+  virtual Result<OpenModel> open(const std::string& directory, const std::stop_token& stop) = 0;
+};
 
 // The port that tries a model where it harms nobody: in a process that may crash, spin or eat
 // memory.
@@ -47,4 +67,4 @@ class ModelTrial {
   virtual Status run(const std::string& directory, const std::stop_token& stop) = 0;
 };
 
-}  // namespace strata::platform::deployment
+}  // namespace strata::platform::inference

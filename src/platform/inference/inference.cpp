@@ -1,4 +1,4 @@
-#include "platform/deployment/binding.hpp"
+#include "platform/inference/inference.hpp"
 
 #include <cstring>
 
@@ -6,10 +6,10 @@
 
 #include "base/bytes.hpp"
 #include "base/text.hpp"
-#include "platform/deployment/convert.hpp"
-#include "platform/deployment/params.hpp"
+#include "platform/inference/convert.hpp"
+#include "platform/inference/params.hpp"
 
-namespace strata::platform::deployment {
+namespace strata::platform::inference {
 
 namespace {
 
@@ -19,24 +19,6 @@ using wire::Tensor;
 
 Error misfit(std::string message) {
   return Error(Code::kUnsupported, "signature: " + std::move(message));
-}
-
-ElementType element_of(const wire::ColumnSpec& column) {
-  switch (column.type) {
-    case ColumnType::kBoolean:
-      // An optional whole number may be missing, which only floating point can say.
-      return column.required ? ElementType::kBool : ElementType::kFp64;
-    case ColumnType::kInteger:
-      return column.required ? ElementType::kInt32 : ElementType::kFp64;
-    case ColumnType::kLong:
-      return column.required ? ElementType::kInt64 : ElementType::kFp64;
-    case ColumnType::kFloat:
-      return ElementType::kFp32;
-    case ColumnType::kDouble:
-      return ElementType::kFp64;
-    default:
-      return ElementType::kText;
-  }
 }
 
 std::string label(std::string_view kind, std::string_view name) {
@@ -67,6 +49,24 @@ bool shape_fits(std::span<const std::int64_t> shape, std::span<const std::int64_
 }
 
 }  // namespace
+
+ElementType element_of(const wire::ColumnSpec& column) {
+  switch (column.type) {
+    case ColumnType::kBoolean:
+      // An optional whole number may be missing, which only floating point can say.
+      return column.required ? ElementType::kBool : ElementType::kFp64;
+    case ColumnType::kInteger:
+      return column.required ? ElementType::kInt32 : ElementType::kFp64;
+    case ColumnType::kLong:
+      return column.required ? ElementType::kInt64 : ElementType::kFp64;
+    case ColumnType::kFloat:
+      return ElementType::kFp32;
+    case ColumnType::kDouble:
+      return ElementType::kFp64;
+    default:
+      return ElementType::kText;
+  }
+}
 
 Result<Binding> Binding::make(const wire::MlModel& model, const ModelInterface& interface) {
   Binding binding;
@@ -420,6 +420,7 @@ Tensor Binding::blank_column(std::size_t index, std::size_t rows) const {
   Tensor tensor(column.name, column.element, {static_cast<std::int64_t>(rows)});
   if (column.element == ElementType::kText) {
     tensor.texts.resize(rows);
+    tensor.missing.assign(rows, 1);
   } else if (column.element == ElementType::kFp32) {
     for (auto& v : tensor.allocate<float>(rows))
       v = std::numeric_limits<float>::quiet_NaN();
@@ -500,8 +501,9 @@ Status Binding::fill_matrix(const Inputs& inputs, Tensor& matrix) const {
     }
     for (std::size_t r = 0; r < inputs.rows; ++r) {
       const auto code = categories_[c].find(column.texts[r]);
-      values[r * width + c] =
-          code == categories_[c].end() ? std::numeric_limits<double>::quiet_NaN() : code->second;
+      values[r * width + c] = column.is_missing(r) || code == categories_[c].end()
+                                  ? std::numeric_limits<double>::quiet_NaN()
+                                  : code->second;
     }
   }
   Tensor wide("input", ElementType::kFp64, matrix.shape);
@@ -555,4 +557,4 @@ Result<std::vector<Tensor>> Binding::to_runner(const Inputs& inputs) const {
   return out;
 }
 
-}  // namespace strata::platform::deployment
+}  // namespace strata::platform::inference

@@ -1,4 +1,4 @@
-#include "platform/deployment/convert.hpp"
+#include "platform/inference/convert.hpp"
 
 #include <charconv>
 
@@ -7,7 +7,7 @@
 #include "base/bytes.hpp"
 #include "base/text.hpp"
 
-namespace strata::platform::deployment {
+namespace strata::platform::inference {
 
 namespace {
 
@@ -135,6 +135,8 @@ Result<Tensor> convert_texts(const wire::ScoringArray& array, const std::vector<
     if (cell.kind == Cell::kText) {
       result.texts.push_back(texts[cell.text]);
     } else if (cell.kind == Cell::kMissing && (rules.may_miss || rules.texts_are_numbers)) {
+      result.missing.resize(array.cells.size());
+      result.missing[i] = 1;
       result.texts.emplace_back();
     } else {
       return bad_cell(array, i, texts, rules, what);
@@ -158,6 +160,7 @@ Result<Tensor> convert(const Tensor& from, ElementType to, std::string_view what
       }
     }
     result.texts = from.texts;
+    result.missing = from.missing;
     return result;
   }
   if (from.type == to) {
@@ -201,4 +204,4 @@ Result<Tensor> convert(const wire::ScoringArray& array, const std::vector<std::s
   return result;
 }
 
-}  // namespace strata::platform::deployment
+}  // namespace strata::platform::inference
