@@ -4,7 +4,9 @@
 
 #include "app/serve.hpp"
 #include "app/workers/worker_model.hpp"
+#include "app/workers/worker_python.hpp"
 #include "engines/processes/processes.hpp"
+#include "engines/python/python.hpp"
 #include "resources/orchestrator/orchestrator.hpp"
 
 namespace strata::app {
@@ -20,6 +22,7 @@ std::optional<int> run_worker(int argc, char** argv) {
     return orchestrator::run_agent(options);
   }
   if (word == engines::processes::kTryModel) return run_model_trial({argv + 2, argv + argc});
+  if (word == engines::python::kRunModel) return run_model_process({argv + 2, argv + argc});
   return std::nullopt;
 }
 

@@ -16,7 +16,7 @@
 #include "engines/onnxruntime/onnxruntime.hpp"
 #include "engines/processes/processes.hpp"
 #include "engines/xgboost/xgboost.hpp"
-#include "platform/deployment/model_trial.hpp"
+#include "platform/inference/model_trial.hpp"
 #include "runtime/loop.hpp"
 
 namespace strata::app {
@@ -25,7 +25,7 @@ namespace {
 
 using engines::processes::kMostReport;
 using engines::processes::kTrialReport;
-using platform::deployment::ModelEngine;
+using platform::inference::ModelEngine;
 
 #if defined(__SANITIZE_ADDRESS__)
 constexpr bool kSanitized = true;
@@ -65,13 +65,13 @@ Status try_model(const std::string& libraries, const std::string& directory,
   ModelEngine* const engines[] = {&lightgbm, &onnx, &xgboost};
   SystemFiles files;
   const SystemClock clock;
-  auto model = platform::deployment::open_model(files, engines, directory);
+  auto model = platform::inference::open_model(files, engines, directory);
   if (!model) return std::move(model).error();
   std::stop_source end;
   LoopGroup timer(1);
   timer.at(0).call_after(run_limit, [end]() mutable { end.request_stop(); });
   const auto micros =
-      platform::deployment::try_out(*model, files, clock, directory, end.get_token());
+      platform::inference::try_out(*model, files, clock, directory, end.get_token());
   if (micros) return {};
   if (micros.error().code != Code::kCancelled) return micros.error();
   return Error(Code::kDeadlineExceeded,
