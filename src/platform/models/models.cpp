@@ -234,12 +234,13 @@ Task<Result<Model>> Models::rename_model(const Caller& caller, std::string name,
   STRATA_CO_TRY(check_model_name(new_name, "new_name"));
   auto rename = [&](Writer& writer) -> Result<Model> {
     STRATA_TRY(require_model(writer, caller.project, name));
+    STRATA_TRY(refuse_where_protected(writer, caller.project, name, "renamed"));
     STRATA_TRY(take_name(writer, caller.project, name, new_name));
     STRATA_TRY(writer.execute(
         "UPDATE registered_models SET name = ?, updated_ms = ? WHERE project = ? AND name = ?",
         {new_name, now_ms(), caller.project.str(), name}));
     for (const auto* table : {"registered_model_tags", "model_versions", "model_version_tags",
-                              "model_aliases", "alias_moves"}) {
+                              "model_aliases", "alias_moves", "alias_requests"}) {
       STRATA_TRY(writer.execute(
           fmt::format("UPDATE {} SET name = ? WHERE project = ? AND name = ?", table),
           {new_name, caller.project.str(), name}));
@@ -271,6 +272,7 @@ Task<Result<Model>> Models::rename_model(const Caller& caller, std::string name,
 Task<Status> Models::delete_model(const Caller& caller, std::string name) {
   auto drop = [&](Writer& writer) -> Status {
     STRATA_TRY(require_model(writer, caller.project, name));
+    STRATA_TRY(refuse_where_protected(writer, caller.project, name, "deleted"));
     auto versions = writer.query(
         fmt::format("SELECT {} FROM model_versions e WHERE e.project = ? AND e.name = ? AND "
                     "e.deleted = 0",

@@ -16,104 +16,11 @@
 #include "kernel/identity/identity.hpp"
 #include "kernel/lineage/lineage.hpp"
 #include "kernel/records/records.hpp"
+#include "platform/models/model_types.hpp"
+#include "platform/models/protection.hpp"
 #include "platform/tracking/tracking.hpp"
 
 namespace strata::platform::models {
-
-using tracking::KeyValue;
-using tracking::Page;
-
-struct Alias {
-  std::string name;
-  std::int64_t version = 0;
-};
-
-struct ModelFile {
-  std::string path;  // within the model's directory
-  std::uint64_t size = 0;
-  std::string sha256;  // 64 hexadecimal digits
-};
-
-// An immutable version of a registered model.
-struct Version {
-  std::string name;
-  std::int64_t version = 0;
-  std::string description;
-  std::string source;        // as the client gave it
-  std::string download_uri;  // where its files lie
-  std::string run_id;
-  std::string run_link;
-  std::string model_id;  // the logged model that it is, if any
-  std::string owner;
-  std::string team;
-  std::string stage = "None";
-  std::string status = "READY";
-  std::string status_message;
-  std::string digest;  // "sha256:..." of what the model is; see room README
-  std::string
-      package_digest;  // "sha256:..." of all bytes; both empty when no files of ours belong to it
-  std::int64_t created_ms = 0;
-  std::int64_t updated_ms = 0;
-  std::vector<KeyValue> tags;
-  std::vector<std::string> aliases;
-};
-
-struct Model {
-  std::string name;
-  std::string description;
-  std::string owner;
-  std::string team;
-  std::int64_t created_ms = 0;
-  std::int64_t updated_ms = 0;
-  std::vector<KeyValue> tags;
-  std::vector<Alias> aliases;
-  std::vector<Version> latest;  // the newest version of each stage
-};
-
-// One change of an alias; versions are absent where it did not exist before or was removed.
-struct AliasMove {
-  std::string alias;
-  std::optional<std::int64_t> from;
-  std::optional<std::int64_t> to;
-  std::string digest;
-  std::string actor;
-  Instant time;
-};
-
-struct VersionDraft {
-  std::string name;
-  std::string source;
-  std::string run_id;
-  std::string run_link;
-  std::string model_id;
-  std::string description;
-  std::vector<KeyValue> tags;
-};
-
-struct ModelSearch {
-  std::string filter;
-  std::vector<std::string> order_by;
-  std::int64_t max_results = 100;
-  std::string page_token;
-};
-
-// What a models:/ address stands for just now, with everything needed to load it.
-struct Resolved {
-  std::string name;          // registered name, or the logged model's id
-  std::int64_t version = 0;  // 0 for a logged model that is not registered
-  std::string digest;
-  std::string package_digest;
-  std::string run_id;
-  std::string model_id;
-  std::string owner;
-  std::string root;              // path of the directory in the artifact store
-  std::vector<ModelFile> files;  // by path
-  std::string moved_by;          // who let the alias name it; empty without an alias
-};
-
-inline constexpr std::int64_t kMaxModelsPerPage = 1000;
-inline constexpr std::int64_t kMaxVersionsPerPage = 200'000;
-inline constexpr std::size_t kMaxModelFiles = 10'000;
 
 struct Origin;  // private to the room
 struct Package;
@@ -129,8 +36,9 @@ std::string package_digest(const std::vector<ModelFile>& files);
 // files are listed with their SHA-256 when it is created, can no longer be changed through this
 // server, and open() gives no other bytes than those; an alias names exactly one version at any
 // time; every move is recorded with its actor, and published as event "alias.moved" (subject
-// "model:NAME"; data alias, from, to, digest) in the same commit. Errors of all methods: kNotFound;
-// kInvalidArgument naming the field. Never blocks. Spec: MLflow Model Registry REST API 2.0.
+// "model:NAME"; data alias, from, to, digest, approved_by) in the same commit. Errors of all
+// methods: kNotFound; kInvalidArgument naming the field. Never blocks. Spec: MLflow Model Registry
+// REST API 2.0.
 class Models {
  public:
   Models(kernel::Records& records, const kernel::Identity& identity, kernel::Audit& audit,
@@ -177,15 +85,59 @@ class Models {
                                                      std::vector<std::string> stages);
   Task<Result<std::vector<ModelFile>>> version_files(const kernel::Caller& caller, std::string name,
                                                      std::int64_t number);
+  // Made when the version is registered; for versions older than that, when it is first asked for.
+  // Errors: kConflict when the version has no files on this server.
+  Task<Result<Manifest>> manifest(const kernel::Caller& caller, std::string name,
+                                  std::int64_t number);
 
+  // A version from a package of another server. begin_import() gives a place of its own, which
+  // takes files until finish_import() makes a version of exactly those that were claimed, and the
+  // model if there is none; what is not finished within a day is taken away by a later import.
+  // Errors: kResourceExhausted for more than kMaxOpenImports.
+  Task<Result<std::int64_t>> begin_import(const kernel::Caller& caller, std::string name);
+  // Errors: kNotFound when that import is not open.
+  Task<Result<tracking::ArtifactInfo>> put_import(const kernel::Caller& caller, std::string name,
+                                                  std::int64_t import, std::string path,
+                                                  ByteSource& body);
+  // Errors: kChecksumMismatch naming the file that is missing, too many or another one.
+  Task<Result<Version>> finish_import(const kernel::Caller& caller, std::string name,
+                                      std::int64_t import, ImportClaim claim);
+  Task<Status> abort_import(const kernel::Caller& caller, std::string name, std::int64_t import);
+
+  // A protected alias does not move by these two: a request is kept, and the answer is kConflict
+  // with its id. The same asked again is the same request. `override_reason` is kept with a move to
+  // a version whose questions are bad, which kConflict refuses without one.
   Task<Status> set_alias(const kernel::Caller& caller, std::string name, std::string alias,
-                         std::int64_t number);
+                         std::int64_t number, std::string override_reason = "");
   Task<Status> delete_alias(const kernel::Caller& caller, std::string name, std::string alias);
   Task<Result<Version>> version_by_alias(const kernel::Caller& caller, std::string name,
                                          std::string alias);
   // Newest first.
   Task<Result<std::vector<AliasMove>>> alias_history(const kernel::Caller& caller,
                                                      std::string name);
+
+  // Lets an alias, also one that is not there yet, move only when a second person approves: never
+  // who asked, whatever token is used; an approver by then, or an administrator. A change of a
+  // protection, and its end, are requests of their own. A request is for exactly what it names: it
+  // is outdated once the alias moved, and expires after kRequestLifetime. A model with a protected
+  // alias is not renamed or deleted, nor the version that such an alias names.
+  Task<Result<Protection>> protect_alias(const kernel::Caller& caller, std::string name,
+                                         std::string alias, ProtectionDraft draft);
+  Task<Status> unprotect_alias(const kernel::Caller& caller, std::string name, std::string alias);
+  Task<Result<std::vector<Protection>>> protections(const kernel::Caller& caller, std::string name);
+  // Newest first.
+  Task<Result<std::vector<AliasRequest>>> alias_requests(const kernel::Caller& caller,
+                                                         RequestFilter filter);
+  // Does what was asked for. Errors: kPermissionDenied (no second person, no approver), kConflict
+  // (decided, expired, outdated, or questions that are bad and were not overridden).
+  Task<Result<AliasRequest>> approve(const kernel::Caller& caller, std::int64_t id,
+                                     std::string reason);
+  // For approvers, and for who asked, to take it back.
+  Task<Result<AliasRequest>> refuse(const kernel::Caller& caller, std::int64_t id,
+                                    std::string reason);
+  // Asked before a version may be named by an alias that requires good questions. Set once, before
+  // any call.
+  void on_gate(PromotionGate gate) { gate_ = std::move(gate); }
 
   // "models:/NAME@alias", "models:/NAME/3", "models:/NAME/latest" or "models:/m-...". Errors:
   // kConflict when the version has no files on this server.
@@ -199,14 +151,37 @@ class Models {
   std::int64_t now_ms() const { return clock_.now().millis(); }
   Task<Result<Origin>> find_origin(const kernel::Caller& caller, const VersionDraft& draft);
   Task<Result<Package>> read_package(const kernel::Caller& caller, std::string root);
+  Task<Status> describe_package(const kernel::Caller& caller, std::string root, Package& package);
   Result<Version> write_version(kernel::Writer& writer, const kernel::Caller& caller,
                                 const VersionDraft& draft, const Origin& origin,
                                 const Package& package);
+  Status require_import(kernel::Reader& reader, const ProjectId& project, std::string_view name,
+                        std::int64_t import);
+  Task<Status> drop_import(const kernel::Caller& caller, std::int64_t import);
+  Task<Status> sweep_imports(const kernel::Caller& caller);
   Status hold_files(kernel::Writer& writer, const kernel::Caller& caller, const Version& version);
   Status report_version(kernel::Writer& writer, const kernel::Caller& caller,
                         const Version& version);
   Status move_alias(kernel::Writer& writer, const kernel::Caller& caller, std::string_view name,
-                    std::string_view alias, std::optional<std::int64_t> to);
+                    std::string_view alias, std::optional<std::int64_t> to,
+                    const AliasRequest* approved);
+  Result<std::string> approver_of(const std::string& text) const;
+  Result<AliasRequest> add_request(kernel::Writer& writer, const kernel::Caller& caller,
+                                   AliasRequest request);
+  Status announce(kernel::Writer& writer, const kernel::Caller& caller, std::string_view action,
+                  std::string_view event, const AliasRequest& request);
+  Result<AliasRequest> load_request(kernel::Reader& reader, const kernel::Caller& caller,
+                                    std::int64_t id);
+  Status may_approve(const kernel::Caller& caller, const AliasRequest& request,
+                     const Protection& protection) const;
+  Result<std::string> outdated(kernel::Reader& reader, const kernel::Caller& caller,
+                               const AliasRequest& request) const;
+  Status apply(kernel::Writer& writer, const kernel::Caller& caller, const AliasRequest& request);
+  Status close(kernel::Writer& writer, const AliasRequest& request);
+  Task<Result<AliasRequest>> decide(const kernel::Caller& caller, std::int64_t id, bool approve,
+                                    std::string reason, Json objections);
+  Task<Result<Json>> objections(const kernel::Caller& caller, const std::string& name,
+                                const std::string& alias, std::int64_t version);
   Status drop_version(kernel::Writer& writer, const kernel::Caller& caller, const Version& version);
 
   kernel::Records& records_;
@@ -216,6 +191,7 @@ class Models {
   kernel::Lineage& lineage_;
   tracking::Tracking& tracking_;
   const Clock& clock_;
+  PromotionGate gate_;
 };
 
 }  // namespace strata::platform::models

@@ -3,6 +3,7 @@
 #include "base/bytes.hpp"
 #include "base/digest.hpp"
 #include "base/text.hpp"
+#include "platform/models/package.hpp"
 #include "platform/models/rows.hpp"
 #include "wire/mlflow/mlflow_artifact.hpp"
 
@@ -297,6 +298,50 @@ Task<Result<Package>> Models::read_package(const Caller& caller, std::string roo
     break;
   }
   co_return package;
+}
+
+Task<Status> Models::describe_package(const Caller& caller, std::string root, Package& package) {
+  std::map<std::string, std::string, std::less<>> texts;
+  for (const auto& file : package.files) {
+    if (std::ranges::find(kDescribing, file.path) == kDescribing.end()) continue;
+    if (file.size > kMaxDescribing) continue;
+    auto opened = co_await tracking_.store().open(caller, root + "/" + file.path);
+    if (!opened) co_return std::move(opened).error();
+    auto text = co_await read_all(*opened->body, kMaxDescribing);
+    if (!text) co_return std::move(text).error();
+    if (to_hex(sha256(*text)) != file.sha256) {
+      co_return Error(
+          Code::kConflict,
+          fmt::format("'{}' changed while the version was registered; try again", file.path));
+    }
+    texts.emplace(file.path, *std::move(text));
+  }
+  package.manifest = package_manifest(package.files, package.digest, package.package_digest, texts);
+  co_return Status();
+}
+
+Task<Result<Manifest>> Models::manifest(const Caller& caller, std::string name,
+                                        std::int64_t number) {
+  auto found = co_await version(caller, name, number);
+  if (!found) co_return std::move(found).error();
+  auto load = [&](Reader& reader) -> Result<std::string> {
+    return load_package(reader, caller.project, found->package_digest);
+  };
+  auto text = co_await records_.read(load);
+  if (!text) co_return std::move(text).error();
+  if (text->empty()) {
+    auto resolved = co_await resolve(caller, fmt::format("models:/{}/{}", name, number));
+    if (!resolved) co_return std::move(resolved).error();
+    Package package{std::move(resolved->files), resolved->digest, resolved->package_digest, ""};
+    STRATA_CO_TRY(co_await describe_package(caller, resolved->root, package));
+    auto save = [&](kernel::Writer& writer) -> Result<std::string> {
+      STRATA_TRY(save_package(writer, caller.project, package.package_digest, package.manifest));
+      return load_package(writer, caller.project, package.package_digest);
+    };
+    text = co_await records_.write(save);
+    if (!text) co_return std::move(text).error();
+  }
+  co_return Manifest{content_digest(*text), *std::move(text)};
 }
 
 Task<Result<Resolved>> Models::resolve(const Caller& caller, std::string uri) {

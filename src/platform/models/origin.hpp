@@ -17,6 +17,7 @@ struct Package {
   std::vector<ModelFile> files;
   std::string digest;
   std::string package_digest;
+  std::string manifest;  // empty until it was described
 };
 
 }  // namespace strata::platform::models

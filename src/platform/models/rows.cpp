@@ -157,6 +157,24 @@ Result<std::vector<ModelFile>> load_manifest(Reader& reader, const ProjectId& pr
   return files;
 }
 
+Result<std::string> load_package(Reader& reader, const ProjectId& project,
+                                 std::string_view package_digest) {
+  auto row =
+      reader.first("SELECT manifest FROM model_packages WHERE project = ? AND package_digest = ?",
+                   {project.str(), package_digest});
+  if (!row) return std::move(row).error();
+  return *row ? (*row)->text(0) : std::string();
+}
+
+Status save_package(kernel::Writer& writer, const ProjectId& project,
+                    std::string_view package_digest, std::string_view manifest) {
+  STRATA_TRY(
+      writer.execute("INSERT INTO model_packages (project, package_digest, manifest) VALUES (?, ?, "
+                     "?) ON CONFLICT DO NOTHING",
+                     {project.str(), package_digest, manifest}));
+  return {};
+}
+
 Status check_model_name(std::string_view name, std::string_view field) {
   if (trim(name).empty())
     return invalid(std::string(field),

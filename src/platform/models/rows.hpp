@@ -31,6 +31,21 @@ Status require_model(kernel::Reader& reader, const ProjectId& project, std::stri
 Result<std::vector<ModelFile>> load_manifest(kernel::Reader& reader, const ProjectId& project,
                                              std::string_view package_digest);
 
+Result<std::optional<Protection>> load_protection(kernel::Reader& reader, const ProjectId& project,
+                                                  std::string_view name, std::string_view alias);
+Result<std::vector<Protection>> load_protections(kernel::Reader& reader, const ProjectId& project,
+                                                 std::string_view name);
+// Errors: kConflict when the model has a protected alias; `doing` is "deleted" or the like.
+Status refuse_where_protected(kernel::Reader& reader, const ProjectId& project,
+                              std::string_view name, std::string_view doing);
+
+// The manifest of the package; empty when it was not described yet.
+Result<std::string> load_package(kernel::Reader& reader, const ProjectId& project,
+                                 std::string_view package_digest);
+// Keeps what is there: a package has one manifest for ever.
+Status save_package(kernel::Writer& writer, const ProjectId& project,
+                    std::string_view package_digest, std::string_view manifest);
+
 Status check_model_name(std::string_view name, std::string_view field);
 Status check_alias(std::string_view alias);
 Status check_tag(const KeyValue& tag);

@@ -5,7 +5,7 @@ namespace strata::platform::models {
 std::span<const kernel::Migration> Models::migrations() {
   // model_names outlives its model: it is what keeps version numbers from being given twice.
   // Its heir is the name that the model moved to; only that model may take the name again.
-  static constexpr std::array<kernel::Migration, 2> kMigrations = {{{"models", 1, R"sql(
+  static constexpr std::array<kernel::Migration, 5> kMigrations = {{{"models", 1, R"sql(
 CREATE TABLE registered_models (project TEXT NOT NULL, name TEXT NOT NULL, description TEXT NOT
   NULL, owner TEXT NOT NULL, team TEXT NOT NULL, created_ms INTEGER NOT NULL, updated_ms INTEGER
   NOT NULL, PRIMARY KEY (project, name));
@@ -32,6 +32,29 @@ CREATE TABLE model_manifests (project TEXT NOT NULL, package_digest TEXT NOT NUL
 )sql"},
                                                                     {"models", 2, R"sql(
 ALTER TABLE model_names ADD COLUMN heir TEXT NOT NULL DEFAULT '';
+)sql"},
+                                                                    {"models", 3, R"sql(
+CREATE TABLE alias_protections (project TEXT NOT NULL, name TEXT NOT NULL, alias TEXT NOT NULL,
+  approvers TEXT NOT NULL, questions INTEGER NOT NULL, actor TEXT NOT NULL, time_us INTEGER NOT
+  NULL, PRIMARY KEY (project, name, alias));
+CREATE TABLE alias_requests (id INTEGER PRIMARY KEY, project TEXT NOT NULL, name TEXT NOT NULL,
+  alias TEXT NOT NULL, action TEXT NOT NULL, from_version INTEGER, to_version INTEGER, digest TEXT
+  NOT NULL, requester TEXT NOT NULL, requester_id TEXT NOT NULL, time_us INTEGER NOT NULL,
+  expires_us INTEGER NOT NULL, state TEXT NOT NULL, decided_by TEXT NOT NULL, decided_us INTEGER,
+  reason TEXT NOT NULL, override TEXT NOT NULL, settings TEXT NOT NULL);
+CREATE INDEX alias_requests_by_model ON alias_requests (project, name, state);
+ALTER TABLE alias_moves ADD COLUMN approved_by TEXT NOT NULL DEFAULT '';
+ALTER TABLE alias_moves ADD COLUMN request INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE alias_moves ADD COLUMN override TEXT NOT NULL DEFAULT '';
+)sql"},
+                                                                    {"model_packages", 1, R"sql(
+CREATE TABLE model_packages (project TEXT NOT NULL, package_digest TEXT NOT NULL, manifest TEXT NOT
+  NULL, PRIMARY KEY (project, package_digest));
+)sql"},
+                                                                    {"model_packages", 2, R"sql(
+CREATE TABLE model_imports (project TEXT NOT NULL, number INTEGER NOT NULL, name TEXT NOT NULL,
+  actor TEXT NOT NULL, created_ms INTEGER NOT NULL, state TEXT NOT NULL, PRIMARY KEY (project,
+  number));
 )sql"}}};
   return kMigrations;
 }

@@ -1,3 +1,4 @@
+#include "base/bytes.hpp"
 #include "base/text.hpp"
 #include "platform/models/origin.hpp"
 #include "platform/models/rows.hpp"
@@ -63,6 +64,8 @@ Task<Result<Version>> Models::create_version(const Caller& caller, VersionDraft 
     auto read = co_await read_package(caller, *origin->root);
     if (!read) co_return std::move(read).error();
     package = std::move(*read);
+    if (!package.files.empty())
+      STRATA_CO_TRY(co_await describe_package(caller, *origin->root, package));
   }
   auto create = [&](Writer& writer) {
     return write_version(writer, caller, draft, *origin, package);
@@ -97,6 +100,7 @@ Result<Version> Models::write_version(Writer& writer, const Caller& caller,
         "INSERT INTO model_manifests (project, package_digest, files) VALUES (?, ?, ?) "
         "ON CONFLICT DO NOTHING",
         {caller.project.str(), package.package_digest, manifest_json(package.files).dump()}));
+    STRATA_TRY(save_package(writer, caller.project, package.package_digest, package.manifest));
   }
   auto version = load_version(writer, caller.project, draft.name, *number);
   if (!version) return version;
@@ -204,8 +208,17 @@ Task<Result<Version>> Models::transition_stage(const Caller& caller, std::string
 }
 
 Status Models::drop_version(Writer& writer, const Caller& caller, const Version& version) {
-  for (const auto& alias : version.aliases)
-    STRATA_TRY(move_alias(writer, caller, version.name, alias, std::nullopt));
+  for (const auto& alias : version.aliases) {
+    const auto protection = load_protection(writer, caller.project, version.name, alias);
+    if (!protection) return protection.error();
+    if (*protection) {
+      return Error(Code::kConflict,
+                   fmt::format("the protected alias '{}' names version {} of model '{}': move it, "
+                               "which a second person approves, before you delete the version",
+                               alias, version.version, printable(version.name)));
+    }
+    STRATA_TRY(move_alias(writer, caller, version.name, alias, std::nullopt, nullptr));
+  }
   STRATA_TRY(writer.execute(
       "UPDATE model_versions SET deleted = 1, stage = 'Deleted_Internal', description = '', source "
       "= "
@@ -287,7 +300,8 @@ Task<Result<std::vector<ModelFile>>> Models::version_files(const Caller& caller,
 }
 
 Status Models::move_alias(Writer& writer, const Caller& caller, std::string_view name,
-                          std::string_view alias, std::optional<std::int64_t> to) {
+                          std::string_view alias, std::optional<std::int64_t> to,
+                          const AliasRequest* approved) {
   auto row =
       writer.first("SELECT version FROM model_aliases WHERE project = ? AND name = ? AND alias = ?",
                    {caller.project.str(), name, alias});
@@ -313,12 +327,15 @@ Status Models::move_alias(Writer& writer, const Caller& caller, std::string_view
       "SELECT COALESCE(MAX(number), 0) FROM alias_moves WHERE project = ? AND name = ?",
       {caller.project.str(), name});
   if (!last) return std::move(last).error();
-  STRATA_TRY(
-      writer.execute("INSERT INTO alias_moves (project, name, number, alias, from_version, "
-                     "to_version, digest, actor, "
-                     "time_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                     {caller.project.str(), name, (*last)->integer(0) + 1, alias, from, to, digest,
-                      caller.user_name, clock_.now().micros}));
+  STRATA_TRY(writer.execute(
+      "INSERT INTO alias_moves (project, name, number, alias, from_version, "
+      "to_version, digest, actor, time_us, approved_by, request, override) VALUES "
+      "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      {caller.project.str(), name, (*last)->integer(0) + 1, alias, from, to, digest,
+       approved != nullptr ? approved->requester : caller.user_name, clock_.now().micros,
+       approved != nullptr ? caller.user_name : "", approved != nullptr ? approved->id : 0,
+       approved != nullptr && !approved->override_of.is_null() ? approved->override_of.dump()
+                                                               : ""}));
   STRATA_TRY(
       writer.execute("UPDATE registered_models SET updated_ms = ? WHERE project = ? AND name = ?",
                      {now_ms(), caller.project.str(), name}));
@@ -326,29 +343,15 @@ Status Models::move_alias(Writer& writer, const Caller& caller, std::string_view
                             {"from", from ? Json(*from) : Json()},
                             {"to", to ? Json(*to) : Json()},
                             {"digest", Json(digest)}});
+  if (approved != nullptr) {
+    data.set("request", Json(approved->id));
+    data.set("requested_by", Json(approved->requester));
+    data.set("approved_by", Json(caller.user_name));
+    if (!approved->override_of.is_null()) data.set("override", approved->override_of);
+  }
   STRATA_TRY(audit_.record(writer, caller, "alias.move", fmt::format("model:{}", name), data));
   return events_.publish(writer, caller.project, "alias.moved", fmt::format("model:{}", name),
                          data);
-}
-
-Task<Status> Models::set_alias(const Caller& caller, std::string name, std::string alias,
-                               std::int64_t number) {
-  STRATA_CO_TRY(check_alias(alias));
-  auto set = [&](Writer& writer) -> Status {
-    STRATA_TRY(require_model(writer, caller.project, name));
-    auto version = load_version(writer, caller.project, name, number);
-    if (!version) return std::move(version).error();
-    return move_alias(writer, caller, name, alias, number);
-  };
-  co_return co_await records_.write(set);
-}
-
-Task<Status> Models::delete_alias(const Caller& caller, std::string name, std::string alias) {
-  auto drop = [&](Writer& writer) -> Status {
-    STRATA_TRY(require_model(writer, caller.project, name));
-    return move_alias(writer, caller, name, alias, std::nullopt);
-  };
-  co_return co_await records_.write(drop);
 }
 
 Task<Result<std::vector<AliasMove>>> Models::alias_history(const Caller& caller, std::string name) {
@@ -356,15 +359,21 @@ Task<Result<std::vector<AliasMove>>> Models::alias_history(const Caller& caller,
   auto load = [&](Reader& reader) -> Result<std::vector<AliasMove>> {
     STRATA_TRY(require_model(reader, caller.project, name));
     auto rows = reader.query(
-        "SELECT alias, from_version, to_version, digest, actor, time_us FROM alias_moves WHERE "
-        "project = ? "
-        "AND name = ? ORDER BY number DESC LIMIT ?",
+        "SELECT alias, from_version, to_version, digest, actor, time_us, approved_by, request, "
+        "override FROM alias_moves WHERE project = ? AND name = ? ORDER BY number DESC LIMIT ?",
         {caller.project.str(), name, kMaxMoves});
     if (!rows) return std::move(rows).error();
     std::vector<AliasMove> moves;
     for (const auto& row : *rows) {
+      Json override_of;
+      if (const auto text = row.text(8); !text.empty()) {
+        auto parsed = parse_json(text);
+        if (!parsed) return parsed.error().wrap("a kept move cannot be read");
+        override_of = *std::move(parsed);
+      }
       moves.push_back({row.text(0), row.maybe_integer(1), row.maybe_integer(2), row.text(3),
-                       row.text(4), Instant{row.integer(5)}});
+                       row.text(4), Instant{row.integer(5)}, row.text(6), row.integer(7),
+                       std::move(override_of)});
     }
     return moves;
   };

@@ -98,6 +98,26 @@ Effect sequential_test(const Contrast& contrast, const Question& question, const
   return out;
 }
 
+double sequential_evidence(const Contrast& contrast, const Question& question,
+                           const Tuning& tuning) {
+  if (!contrast.defined || contrast.variance() <= 0) return 0;
+  const bool greater = question.alternative == Alternative::kGreater;
+  const double beyond = (contrast.estimate - question.null_value) * (greater ? 1 : -1);
+  if (beyond <= 0) return 0;
+  const double ratio =
+      mixture_variance(tuning) * (contrast.count_control + contrast.count_treatment);
+  return std::max(0.0, one_sided_evidence(beyond / std::sqrt(contrast.variance()), ratio));
+}
+
+double sequential_evidence(const Proportion& control, const Proportion& treatment,
+                           const Question& question) {
+  if (control.count < 1 || treatment.count < 1) return 0;
+  const double estimate = treatment.successes / treatment.count - control.successes / control.count;
+  const bool greater = question.alternative == Alternative::kGreater;
+  if ((estimate - question.null_value) * (greater ? 1 : -1) <= 0) return 0;
+  return std::max(0.0, log_evidence(Scale::kAbsolute, control, treatment, question.null_value));
+}
+
 Effect sequential_test(Scale scale, const Proportion& control, const Proportion& treatment,
                        const Question& question) {
   if (control.count < 1 || treatment.count < 1) {

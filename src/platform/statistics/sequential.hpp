@@ -26,4 +26,12 @@ Effect sequential_test(const Contrast& contrast, const Question& question, const
 Effect sequential_test(Scale scale, const Proportion& control, const Proportion& treatment,
                        const Question& question);
 
+// The logarithm of the evidence of both tests against the null value, one-sided, without an
+// interval: for whoever looks after every unit. At -log(alpha) the test's p-value is alpha. 0 while
+// the effect lies on the side of the null hypothesis, or is undefined.
+double sequential_evidence(const Contrast& contrast, const Question& question,
+                           const Tuning& tuning);
+double sequential_evidence(const Proportion& control, const Proportion& treatment,
+                           const Question& question);
+
 }  // namespace strata::platform::statistics

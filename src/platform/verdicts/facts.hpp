@@ -25,6 +25,8 @@ struct OwnerFacts {
   bool in_team = false;
   std::optional<Person> mover;  // who let the alias name this version
   std::string alias;
+  std::string approved_by{};      // the second person, where one had to
+  std::string override_reason{};  // of a move that was made although questions were bad
 };
 
 // An endpoint that follows what is asked about.
@@ -36,6 +38,11 @@ struct Replica {
   std::string version;  // that answers; digest of all bytes that it loaded
   std::string package_digest;
   std::int64_t deployment = 0;
+};
+
+struct SignatureFacts {
+  signing::SignatureCheck check;
+  bool required = false;  // by the project
 };
 
 struct Column {
@@ -112,6 +119,7 @@ struct Facts {
   Instant created;
   OwnerFacts owner;
   std::vector<Replica> replicas;
+  SignatureFacts signature;
   FeatureFacts features;
   CodeFacts code;
   DataFacts data;

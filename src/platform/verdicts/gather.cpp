@@ -98,6 +98,8 @@ Task<Status> Verdicts::Gatherer::add_mover(const Caller& caller, const std::stri
     if (move.alias != alias) continue;
     facts.owner.alias = alias;
     facts.owner.mover = person(move.actor);
+    facts.owner.approved_by = move.approved_by;
+    facts.owner.override_reason = move.override_of.text("reason");
     break;
   }
   co_return Status();
@@ -122,6 +124,19 @@ void Verdicts::Gatherer::add_replicas(const Caller& caller, const std::string& s
     }
     out.facts.replicas.push_back(std::move(replica));
   }
+}
+
+Task<Status> Verdicts::Gatherer::add_signature(const Caller& caller, const models::Version& version,
+                                               Gathered& out) {
+  out.subjects.insert("signing:project");
+  if (version.package_digest.empty()) co_return Status();
+  const auto trust = co_await ports_.signatures.trust(caller);
+  if (!trust) co_return trust.error();
+  out.facts.signature.required = trust->required;
+  const auto record = co_await ports_.signatures.signature(caller, version.name, version.version);
+  if (!record) co_return record.error();
+  out.facts.signature.check = record->check;
+  co_return Status();
 }
 
 Task<Result<Verdicts::Gatherer::Described>> Verdicts::Gatherer::describe(
@@ -374,6 +389,7 @@ Task<Result<Gathered>> Verdicts::Gatherer::gather(const Caller& caller, const mo
   facts.package_digest = version->package_digest;
   facts.created = Instant::from_millis(version->created_ms);
   add_replicas(caller, subject, out);
+  STRATA_CO_TRY(co_await add_signature(caller, *version, out));
   auto described = co_await describe(caller, *version);
   if (!described) co_return std::move(described).error();
   facts.features.has_signature = described->has_signature;

@@ -39,6 +39,8 @@ class Verdicts::Gatherer {
   OwnerFacts owner_of(const models::Model& model) const;
   Task<Status> add_mover(const kernel::Caller& caller, const std::string& alias, Facts& facts);
   void add_replicas(const kernel::Caller& caller, const std::string& subject, Gathered& out) const;
+  Task<Status> add_signature(const kernel::Caller& caller, const models::Version& version,
+                             Gathered& out);
   Task<Result<Described>> describe(const kernel::Caller& caller, const models::Version& version);
   Task<Status> add_run(const kernel::Caller& caller, const models::Version& version, Facts& facts);
   Task<Status> add_upstream(const kernel::Caller& caller, Gathered& out);

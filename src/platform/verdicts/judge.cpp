@@ -104,6 +104,15 @@ Answer judge_owner(const OwnerFacts& facts) {
       found.add(Verdict::kGood, "owner.moved_by",
                 fmt::format("{} let '{}' name this version", mover.name, facts.alias));
     }
+    if (!facts.approved_by.empty()) {
+      found.add(Verdict::kGood, "owner.approved_by",
+                fmt::format("{} approved that move", facts.approved_by));
+    }
+    if (!facts.override_reason.empty()) {
+      found.add(Verdict::kWarning, "owner.overridden",
+                fmt::format("'{}' was moved although questions were bad, for this reason: {}",
+                            facts.alias, facts.override_reason));
+    }
   }
   return found.take();
 }
@@ -152,8 +161,34 @@ void judge_replica(const Facts& facts, const Replica& replica, Findings& found) 
             refs);
 }
 
+void judge_signature(const SignatureFacts& facts, Findings& found) {
+  const auto& check = facts.check;
+  const std::string by = check.signer.empty() ? "" : " by " + check.signer;
+  switch (check.state) {
+    case signing::SignatureState::kValid:
+      found.add(Verdict::kGood, "binary.signed", fmt::format("these bytes are signed{}", by));
+      return;
+    case signing::SignatureState::kInvalid:
+      found.add(Verdict::kBad, "binary.bad_signature",
+                fmt::format("the signature{} does not hold: {}", by, check.reason));
+      return;
+    case signing::SignatureState::kUntrusted:
+      found.add(
+          facts.required ? Verdict::kBad : Verdict::kWarning, "binary.untrusted_signature",
+          fmt::format("it is signed{}, whom the project does not trust: {}", by, check.reason));
+      return;
+    case signing::SignatureState::kNone:
+      if (facts.required)
+        found.add(Verdict::kBad, "binary.unsigned",
+                  "it is not signed, and the project asks for signatures; sign it with 'strata "
+                  "model sign'");
+      return;
+  }
+}
+
 Answer judge_binary(const Facts& facts) {
   Findings found;
+  judge_signature(facts.signature, found);
   for (const auto& replica : facts.replicas)
     judge_replica(facts, replica, found);
   if (facts.replicas.empty())

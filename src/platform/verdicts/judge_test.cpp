@@ -59,6 +59,25 @@ TEST(Judge, LetsAPromiseOfFreshnessLapseAtItsTimeAndNotBefore) {
             Verdict::kGood);
 }
 
+TEST(Judge, AsksForASignatureWhereTheProjectDoes) {
+  using signing::SignatureState;
+  auto facts = sound();
+  const auto judged = [&](SignatureState state, bool required) {
+    facts.signature = {{state, "ada", "why"}, required};
+    const auto report = judge(facts, kNow).report;
+    for (const auto question :
+         {Question::kOwner, Question::kFeatures, Question::kCode, Question::kData})
+      EXPECT_EQ(report.answer(question).verdict, Verdict::kGood);
+    return report.answer(Question::kBinary).verdict;
+  };
+  EXPECT_EQ(judged(SignatureState::kNone, false), Verdict::kGood);
+  EXPECT_EQ(judged(SignatureState::kNone, true), Verdict::kBad);
+  EXPECT_EQ(judged(SignatureState::kValid, true), Verdict::kGood);
+  EXPECT_EQ(judged(SignatureState::kUntrusted, false), Verdict::kWarning);
+  EXPECT_EQ(judged(SignatureState::kUntrusted, true), Verdict::kBad);
+  EXPECT_EQ(judged(SignatureState::kInvalid, false), Verdict::kBad);
+}
+
 TEST(Judge, LetsTheWorstEvidenceDecideAndShowsItFirst) {
   auto facts = sound();
   facts.owner.mover->disabled = true;
@@ -68,6 +87,20 @@ TEST(Judge, LetsTheWorstEvidenceDecideAndShowsItFirst) {
   EXPECT_EQ(answer.verdict, Verdict::kBad);
   EXPECT_EQ(answer.evidence.front().code, "owner.disabled");
   EXPECT_EQ(answer.evidence.back().code, "owner.mover_gone");
+}
+
+TEST(Judge, SaysWhoApprovedAMoveAndWhyItWasMadeAgainstTheQuestions) {
+  auto facts = sound();
+  facts.owner.approved_by = "cleo";
+  const auto approved = judge(facts, kNow).report.answer(Question::kOwner);
+  EXPECT_EQ(approved.verdict, Verdict::kGood);
+  EXPECT_EQ(approved.evidence.back().code, "owner.approved_by");
+  EXPECT_THAT(approved.evidence.back().text, HasSubstr("cleo"));
+  facts.owner.override_reason = "the boss said so";
+  const auto overridden = judge(facts, kNow).report.answer(Question::kOwner);
+  EXPECT_EQ(overridden.verdict, Verdict::kWarning);
+  EXPECT_EQ(overridden.evidence.front().code, "owner.overridden");
+  EXPECT_THAT(overridden.evidence.front().text, HasSubstr("the boss said so"));
 }
 
 TEST(Judge, TellsAnEndpointThatFollowsFromOneThatCannot) {

@@ -22,6 +22,7 @@
 #include "kernel/records/records.hpp"
 #include "platform/deployment/deployment.hpp"
 #include "platform/models/models.hpp"
+#include "platform/signing/signing.hpp"
 #include "platform/tracking/tracking.hpp"
 #include "resources/workflow/workflow.hpp"
 #include "runtime/clock.hpp"
@@ -103,6 +104,7 @@ class Verdicts {
     resources::workflow::Workflows& flows;
     tracking::Tracking& tracking;
     models::Models& models;
+    signing::Signatures& signatures;
     deployment::Endpoints& endpoints;
   };
   explicit Verdicts(Ports ports);
