@@ -46,6 +46,8 @@ class BodyHold {
   // kTooLarge for a body that would never find any. Both give back all that was held.
   Status grow(std::uint64_t bytes);
   void release();
+  // Another one, empty, that takes from the same memory.
+  BodyHold beside() const { return memory_ == nullptr ? BodyHold() : BodyHold(*memory_); }
   // Whether grow() found no room.
   bool refused() const { return refused_; }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -26,6 +28,10 @@ constexpr std::size_t kMethods = 7;
 std::string_view method_name(Method method);
 
 using Pairs = std::vector<std::pair<std::string, std::string>>;
+
+// What a prediction is about (a customer, a flight): while a release runs, all requests of one
+// entity are answered by the same version.
+inline constexpr std::string_view kEntity = "Strata-Entity";
 
 // Header fields in their order; names compare without case (RFC 9110).
 class Headers {
@@ -54,10 +60,13 @@ struct Request {
   std::string request_id;
   std::string trace_id;  // W3C trace context
   bool secure = false;   // came over TLS
-  Instant time;          // when its head was complete
+  bool http2 = false;
+  Instant time;  // when its head was complete
   // Until when its body must be here; the pipeline sets it once the route is known.
   std::chrono::steady_clock::time_point body_deadline =
       std::chrono::steady_clock::time_point::max();
+  // How long its body may be silent, where the route says so (HTTP/2); else what the port allows.
+  std::chrono::milliseconds body_silence{0};
   ByteSource* body = nullptr;
   BodyHold held;  // what of its body was read into memory; see read_whole
   // Has `gone` called once when the peer has gone before it got an answer; see
@@ -87,6 +96,11 @@ struct Response {
   int status = 200;
   Headers headers;
   std::variant<std::string, FileSlice, std::unique_ptr<ByteSource>> body;
+  // What follows the body over HTTP/2 (RFC 9113 section 8.1), asked once when all of it was taken.
+  std::function<Headers()> trailers;
+  // The status in log and metrics where `status` does not tell what became of the request, as it
+  // stands in the trailers; 0 where it does.
+  int counted_as = 0;
 
   static Response text(int status, std::string body,
                        std::string_view type = "text/plain; charset=utf-8");
@@ -105,6 +119,12 @@ class Authorized {
   std::string param(std::string_view name) const { return request_->param(name); }
   ByteSource& body() const { return *request_->body; }
   std::uint64_t body_limit() const { return body_limit_; }
+  // For who keeps parts of a body that has no end: takes from the memory of all bodies.
+  BodyHold hold() const { return request_->held.beside(); }
+  // The body must be here by then, if that is before what the route says.
+  void body_until(std::chrono::steady_clock::time_point then) const {
+    request_->body_deadline = std::min(request_->body_deadline, then);
+  }
   // For work that is in vain without somebody to tell: `gone` is called on this connection's loop,
   // at most once, within about a second of the peer's end, until the answer begins. Call it after
   // the body was read.
@@ -147,6 +167,8 @@ using Handler = std::function<Task<Response>(const Authorized&)>;
 struct Limits {
   std::uint64_t body = 1 << 20;                // bytes of the decoded request body
   std::chrono::milliseconds deadline{30'000};  // from the complete head to the end of the body
+  // For bodies that speak now and then, over HTTP/2: how long they may be silent.
+  std::chrono::milliseconds silence{0};
 };
 
 // What the OpenAPI document says of a route. Schemas are JSON Schema texts; the request schema is

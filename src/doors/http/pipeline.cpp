@@ -91,6 +91,7 @@ Task<Response> Pipeline::run(Request& request, Outcome& outcome) {
   outcome.bound = &bound;
   request.params = std::move(matched->params);
   request.body_deadline = clock_.steady() + bound.route.limits.deadline;
+  request.body_silence = bound.route.limits.silence;
   kernel::Caller caller;
   if (bound.route.permission != kernel::Permission::kPublic) {
     auto known = co_await bound.door->authenticate(request, identity_);
@@ -157,8 +158,9 @@ void Pipeline::account(const Request& request, const Response& response, const O
                        std::chrono::steady_clock::time_point began) {
   const double seconds = std::chrono::duration<double>(clock_.steady() - began).count();
   Meter& meter = outcome.bound != nullptr ? meters_[outcome.bound->index] : meters_.back();
+  const int status = response.counted_as != 0 ? response.counted_as : response.status;
   latency_.observe(seconds);
-  counter(meter, response.status).add();
+  counter(meter, status).add();
   if (!log::enabled(log::Level::kInfo)) return;
   log::Line(log::Level::kInfo, "http.request")
       .text("time", to_rfc3339(request.time))
@@ -166,7 +168,7 @@ void Pipeline::account(const Request& request, const Response& response, const O
       .text("method", method_name(request.method))
       .text("path", request.path)
       .text("operation", meter.operation)
-      .number("status", static_cast<std::int64_t>(response.status))
+      .number("status", static_cast<std::int64_t>(status))
       .text("user", outcome.user)
       .text("peer", request.peer)
       .number("ms", seconds * 1000)

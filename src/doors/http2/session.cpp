@@ -151,6 +151,10 @@ struct Session::Callbacks {
     if (!stream.piece.empty()) return static_cast<ssize_t>(count);
     if (stream.last_piece) {
       *flags |= NGHTTP2_DATA_FLAG_EOF;
+      if (stream.trailers) {
+        *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+        of(user).submit_trailers(stream);
+      }
       stream.all_sent = true;
     }
     stream.sent.open();
@@ -166,6 +170,7 @@ Session::Session(http::Transport& transport, std::string peer,
       context_(context),
       loop_(*Loop::current()),
       active_at_(context.clock.steady()),
+      heard_at_(active_at_),
       cheap_left_(kCheapFrames),
       cheap_at_(active_at_) {
   nghttp2_session_callbacks* calls = nullptr;
@@ -219,6 +224,8 @@ Task<void> Session::run(std::string begun) {
   while (!dead_) {
     const auto got = co_await transport_.read_some(buffer, kForever);
     if (!got || *got == 0) break;
+    heard_at_ = context_.clock.steady();
+    asked_ = false;
     if (!finished_) feed({buffer.data(), *got});
   }
   dead_ = true;
@@ -272,6 +279,8 @@ void Session::drain() {
 // Once the peer knows that nothing new is wanted, what it had begun by then is all there is.
 void Session::say_last_word() {
   if (std::exchange(last_word_, true)) return;
+  for (const auto& [id, stream] : streams_)
+    stream->stop_listening();
   nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
                         nghttp2_session_get_last_proc_stream_id(session_), NGHTTP2_NO_ERROR,
                         nullptr, 0);
@@ -290,10 +299,20 @@ void Session::tick() {
   if (slow_head) nghttp2_session_terminate_session(session_, NGHTTP2_ENHANCE_YOUR_CALM);
   if (now - active_at_ > context_.idle_deadline)
     nghttp2_session_terminate_session(session_, NGHTTP2_NO_ERROR);
+  look_for_peer(now);
   if (drains_ && now - drains_since_ > kNotice) say_last_word();
   if (finished_ && now - finished_at_ > kLinger) transport_.abort();
   work_.open();
   timer_ = loop_.call_after(kTick, [this] { tick(); });
+}
+
+// An open stream may be silent for long; that its peer is there shows in the answer to a ping,
+// which RFC 9113 section 6.7 wants at once.
+void Session::look_for_peer(SteadyTime now) {
+  const auto silent = now - heard_at_;
+  if (handled_ == 0 || silent <= context_.idle_deadline) return;
+  if (!std::exchange(asked_, true)) nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr);
+  if (silent > context_.idle_deadline + context_.io_deadline) transport_.abort();
 }
 
 void Session::reset(const Stream& stream, std::uint32_t code) {
@@ -318,6 +337,7 @@ Task<void> Session::handle(std::shared_ptr<Stream> stream) {
   auto& request = stream->request;
   request.peer = peer_;
   request.secure = context_.secure;
+  request.http2 = true;
   request.time = context_.clock.now();
   request.body = stream.get();
   const auto sound = complete(*stream);
@@ -364,7 +384,7 @@ bool Session::submit(Stream& stream, const Response& response, bool with_body) {
   fields.emplace_back("date", to_http_date(context_.clock.now()));
   const auto length = http::length_of(response);
   const bool bodyless = response.status == 204 || response.status == 304;
-  if (!own_length && length && !bodyless)
+  if (!own_length && length && !bodyless && !response.trailers)
     fields.emplace_back("content-length", std::to_string(*length));
   std::vector<nghttp2_nv> raw;
   raw.reserve(fields.size());
@@ -378,6 +398,19 @@ bool Session::submit(Stream& stream, const Response& response, bool with_body) {
                                            with_body ? &provider : nullptr);
   work_.open();
   return done == 0;
+}
+
+// Called while the last piece is being framed, so the trailers follow it.
+void Session::submit_trailers(Stream& stream) {
+  std::vector<std::pair<std::string, std::string>> fields;
+  const auto trailers = stream.trailers();
+  for (const auto& [name, value] : trailers.all())
+    fields.emplace_back(to_lower(name), std::string(trim(value)));
+  std::vector<nghttp2_nv> raw;
+  raw.reserve(fields.size());
+  for (auto& [name, value] : fields)
+    raw.push_back(field_of(name, value));
+  nghttp2_submit_trailer(session_, stream.id, raw.data(), raw.size());
 }
 
 // The answer's parts are copied into frames as the peer has room for them, so they live until then.
@@ -399,6 +432,7 @@ Task<void> Session::answer(Stream& stream, Response& response) {
     co_return;
   }
   if (bodyless) co_return;
+  stream.trailers = std::move(response.trailers);
   if (const auto* text = std::get_if<std::string>(&response.body)) {
     co_await send_piece(stream, *text, true);
   } else if (auto* slice = std::get_if<http::FileSlice>(&response.body)) {

@@ -40,12 +40,15 @@ class Session {
   Status complete(Stream& stream) const;
   Task<void> answer(Stream& stream, http::Response& response);
   bool submit(Stream& stream, const http::Response& response, bool with_body);
+  void submit_trailers(Stream& stream);
   Task<void> send_piece(Stream& stream, std::string_view piece, bool last);
   Task<void> send_file(Stream& stream, http::FileSlice& slice);
   Task<void> send_source(Stream& stream, ByteSource& source);
   void reset(const Stream& stream, std::uint32_t code);
   void tick();
   void say_last_word();
+  // Asks a peer that has been silent whether it is still there, and breaks with one that is not.
+  void look_for_peer(SteadyTime now);
   // Counts a frame that costs the peer less than us.
   void count_cheap_frame();
 
@@ -66,6 +69,8 @@ class Session {
   bool last_word_ = false;
   SteadyTime head_began_{};  // of the head that is not complete; zero when there is none
   SteadyTime active_at_;     // when there was a stream last
+  SteadyTime heard_at_;      // when the peer sent something last
+  bool asked_ = false;       // whether it is there, since then
   SteadyTime finished_at_{};
   SteadyTime drains_since_{};
   double cheap_left_;

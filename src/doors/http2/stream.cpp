@@ -30,10 +30,16 @@ Task<Result<std::string_view>> Stream::next() {
     if (ended_) co_return std::string_view();
     if (closed)
       co_return Error(Code::kUnavailable, "the connection broke before the body was complete");
+    if (stops_) {
+      Error stops(Code::kUnavailable, "the server is stopping");
+      stops.retry = true;
+      co_return stops;
+    }
     const auto now = clock_.steady();
     if (late_ || now >= request.body_deadline)
       co_return Error(Code::kDeadlineExceeded, "the body took longer than is allowed here");
-    patience_ends_ = std::min(request.body_deadline, now + io_deadline_);
+    const auto patience = request.body_silence.count() > 0 ? request.body_silence : io_deadline_;
+    patience_ends_ = std::min(request.body_deadline, now + patience);
     co_await arrived_.wait();
     patience_ends_.reset();
   }

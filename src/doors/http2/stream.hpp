@@ -62,7 +62,8 @@ class Stream final : public ByteSource {
   std::string_view piece;
   bool last_piece = false;
   bool all_sent = false;
-  SteadyTime sent_at{};  // when something of the piece went out last
+  std::function<http::Headers()> trailers;  // of the answer, if it has any
+  SteadyTime sent_at{};                     // when something of the piece went out last
   Gate sent;
   std::function<void()> gone;  // called once when the peer ends the stream
 
@@ -86,6 +87,12 @@ class Stream final : public ByteSource {
     arrived_.open();
     sent.open();
     if (auto tell = std::exchange(gone, {})) tell();
+  }
+  // The server stops: a body that speaks now and then says nothing more.
+  void stop_listening() {
+    if (request.body_silence.count() == 0) return;
+    stops_ = true;
+    arrived_.open();
   }
   // Ends a wait for the body that has lasted too long.
   void look_at(SteadyTime now) {
@@ -111,6 +118,7 @@ class Stream final : public ByteSource {
   std::optional<SteadyTime> patience_ends_;
   bool ended_ = false;
   bool late_ = false;
+  bool stops_ = false;
   bool discards_ = false;
 };
 

@@ -96,6 +96,7 @@ class ConstantEngine final : public ModelEngine {
     const ModelInterface& interface() const override { return interface_; }
     inline static std::atomic<int> busy{0};
     inline static std::atomic<bool> released{false};
+    inline static std::atomic<double> held_values{-7};  // what holds up version 2 until then
     // An input of -1 keeps it busy until it is stopped; one of -2, as a long node of a graph does,
     // until it is released, whatever it is told.
     Result<std::vector<Tensor>> run(std::span<const Tensor> inputs,
@@ -111,6 +112,7 @@ class ConstantEngine final : public ModelEngine {
         released.wait(false);
         return Error(Code::kCancelled, "stopped");
       }
+      if (!x.empty() && value_ == 20 && x[0] == held_values) released.wait(false);
       Tensor out("predict", ElementType::kFp64, {static_cast<std::int64_t>(x.size())});
       const auto values = out.allocate<double>(x.size());
       for (std::size_t i = 0; i < x.size(); ++i)
@@ -539,6 +541,151 @@ TEST_F(EndpointsTest, A_run_ends_at_its_time_with_its_endpoint_and_with_the_serv
   Server server(folder_, source_);
   outcome(server, [&] { server.endpoints.drain(std::chrono::milliseconds(1)); });
   EXPECT_EQ(server.last, Code::kUnavailable);
+}
+
+// Counts what it is told.
+class CountingObserver final : public ArmObserver {
+ public:
+  void answered(const Exchange& exchange) override {
+    ++counts.at(static_cast<std::size_t>(exchange.route));
+  }
+  void crowded_out(Route) override { ++crowded; }
+  void rejected(Route) override { ++refused; }
+  void shadowed(const Exchange& live, const Exchange& shadow) override {
+    if (shadow.failure.empty())
+      difference = shadow.outputs[0].as<double>()[0] - live.outputs[0].as<double>()[0];
+    ++counts.at(static_cast<std::size_t>(shadow.route));
+  }
+  void shadow_dropped() override { ++dropped; }
+  std::array<std::atomic<int>, 4> counts{};
+  std::atomic<int> crowded{0}, refused{0}, dropped{0};
+  std::atomic<double> difference{0};
+};
+
+TEST_F(EndpointsTest, Another_share_moves_no_entity_but_those_that_it_adds) {
+  std::map<Route, int> before;
+  for (int i = 0; i < 20'000; ++i) {
+    const auto bucket = bucket_of("r1", "entity-" + std::to_string(i));
+    ASSERT_LT(bucket, kBuckets);
+    for (const std::uint32_t share : {100U, 1'000U, 5'000U, 8'000U, 10'000U}) {
+      const Route smaller = route_of(bucket, share / 2);
+      const Route larger = route_of(bucket, share);
+      if (smaller == Route::kCanary) EXPECT_EQ(larger, Route::kCanary);
+    }
+    ++before[route_of(bucket, 1'000)];
+  }
+  EXPECT_NEAR(before[Route::kCanary], 2'000, 200);
+  EXPECT_NEAR(before[Route::kControl], 2'000, 200);
+  EXPECT_EQ(route_of(0, 0), Route::kLive);
+  EXPECT_EQ(route_of(kBuckets - 1, kBuckets), Route::kCanary);
+  EXPECT_EQ(route_of(kBuckets - 1, 9'000), Route::kControl);
+  // The first eight bytes of SHA-256("r1\nflight 7"), as any other program computes them.
+  EXPECT_EQ(bucket_of("r1", "flight 7"), 5722U);
+}
+
+TEST_F(EndpointsTest, A_candidate_answers_its_share_until_it_is_taken_away) {
+  Server server(folder_, source_);
+  server.create_two();
+  const auto& project = server.admin.project;
+  auto loaded = sync_wait(server.endpoints.load_candidate(project, "e", {"m", "", "2"}));
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  auto observer = std::make_shared<CountingObserver>();
+  const auto version_of = [&](const std::string& entity) {
+    const auto model = server.endpoints.choose(project, "e", "", entity);
+    EXPECT_TRUE(model);
+    Tensor x("x", ElementType::kFp64, {1});
+    x.allocate<double>(1)[0] = 1;
+    std::vector<Tensor> tensors;
+    tensors.push_back(std::move(x));
+    auto inputs = (*model)->binding->bind(std::move(tensors));
+    EXPECT_TRUE(inputs);
+    const auto answer = sync_wait(server.endpoints.predict(*model, *std::move(inputs)));
+    EXPECT_TRUE(answer);
+    EXPECT_EQ(answer->outputs()[0].as<double>()[0], (*model)->identity->version == "1" ? 11 : 21);
+    return (*model)->identity->version;
+  };
+  EXPECT_EQ(version_of("anyone"), "1");  // what is loaded answers nothing by that
+  ASSERT_TRUE(server.endpoints.set_arms(project, "e", {"r1", *loaded, 2'500, false, observer}));
+  int canary = 0;
+  for (int i = 0; i < 400; ++i) {
+    const std::string entity = std::to_string(i);
+    const bool expected = bucket_of("r1", entity) < 2'500;
+    EXPECT_EQ(version_of(entity), expected ? "2" : "1");
+    if (expected) ++canary;
+  }
+  EXPECT_EQ(observer->counts[static_cast<std::size_t>(Route::kCanary)], canary);
+  EXPECT_GT(observer->counts[static_cast<std::size_t>(Route::kControl)], 0);
+  EXPECT_EQ((*server.endpoints.find(project, "e"))->identity->version, "1");
+  EXPECT_EQ((*server.endpoints.choose(project, "e", "1", "0"))->identity->version, "1");
+  const auto other = server.endpoints.set_arms(project, "e", {"r2", *loaded, 1, false, observer});
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().code, Code::kConflict);
+  server.endpoints.clear_arms(project, "e", "r2");
+  EXPECT_TRUE(server.endpoints.get(server.admin, "e")->arms);
+  // All of it, and back: a swap of the routing each.
+  ASSERT_TRUE(server.endpoints.set_arms(project, "e", {"r1", *loaded, kBuckets, false, observer}));
+  EXPECT_EQ(version_of("anyone"), "2");
+  EXPECT_EQ(version_of(""), "2");
+  server.endpoints.clear_arms(project, "e", "r1");
+  EXPECT_EQ(version_of("anyone"), "1");
+  ASSERT_TRUE(server.log.flush());
+  const auto listed = server.log.newest("default", "e", 1000);
+  ASSERT_TRUE(listed);
+  int logged = 0;
+  for (const auto& prediction : listed->predictions) {
+    if (prediction.route != "canary") continue;
+    EXPECT_EQ(prediction.version, "2");
+    ++logged;
+  }
+  EXPECT_EQ(logged, canary + 2);
+}
+
+TEST_F(EndpointsTest, A_shadow_is_asked_apart_and_dropped_before_it_holds_anyone_up) {
+  Server server(folder_, source_);
+  server.create_two();
+  const auto& project = server.admin.project;
+  const auto loaded = sync_wait(server.endpoints.load_candidate(project, "e", {"m", "", "2"}));
+  ASSERT_TRUE(loaded);
+  auto observer = std::make_shared<CountingObserver>();
+  ASSERT_TRUE(server.endpoints.set_arms(project, "e", {"r1", *loaded, 0, true, observer}));
+  const auto ask = [&](double value) {
+    const auto model = server.endpoints.choose(project, "e", "", "");
+    Tensor x("x", ElementType::kFp64, {1});
+    x.allocate<double>(1)[0] = value;
+    std::vector<Tensor> tensors;
+    tensors.push_back(std::move(x));
+    auto inputs = (*model)->binding->bind(std::move(tensors));
+    const auto answer = sync_wait(server.endpoints.predict(*model, *std::move(inputs)));
+    EXPECT_TRUE(answer);
+    return answer ? answer->outputs()[0].as<double>()[0] : 0;
+  };
+  auto& shadowed = observer->counts[static_cast<std::size_t>(Route::kShadow)];
+  EXPECT_EQ(ask(1), 11);
+  while (shadowed < 1)
+    std::this_thread::yield();
+  EXPECT_EQ(observer->difference, 10);
+  const auto answered = server.endpoints.get(server.admin, "e")->answered;
+  EXPECT_EQ(answered, 1U);  // a shadow is no request of the endpoint
+  // While the shadow's thread is held up, the live version answers on, and what does not fit into
+  // the queue is dropped.
+  using Runner = ConstantEngine::Runner;
+  Runner::released = false;
+  Runner::held_values = 7;
+  for (int i = 0; i < 400; ++i)
+    EXPECT_EQ(ask(i == 0 ? 7 : 1), i == 0 ? 17 : 11);
+  EXPECT_GT(observer->dropped, 100);
+  Runner::released = true;
+  Runner::released.notify_all();
+  while (shadowed + observer->dropped < 401)
+    std::this_thread::yield();
+  Runner::held_values = -7;
+  server.endpoints.clear_arms(project, "e", "r1");
+  ASSERT_TRUE(server.log.flush());
+  const auto listed = server.log.newest("default", "e", 1000);
+  ASSERT_TRUE(listed);
+  const auto shadows =
+      std::ranges::count(listed->predictions, "shadow", &predictions::Prediction::route);
+  EXPECT_EQ(shadows, shadowed);
 }
 
 }  // namespace

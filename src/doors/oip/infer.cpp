@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "base/text.hpp"
+#include "doors/oip/describe.hpp"
 #include "doors/oip/oip.hpp"
 #include "wire/inference/oip.hpp"
 
@@ -25,18 +26,6 @@ Result<std::optional<std::size_t>> header_length(const http::Request& request) {
   return std::optional<std::size_t>(static_cast<std::size_t>(*length));
 }
 
-// Decodes the request and fits it to the model, which changes nothing yet.
-Result<platform::deployment::Inputs> bind(const platform::deployment::LiveModel& model,
-                                          wire::OipRequest& request) {
-  const auto& outputs = model.binding->contract().outputs;
-  for (const auto& ask : request.outputs) {
-    const bool known = std::any_of(outputs.begin(), outputs.end(),
-                                   [&](const auto& spec) { return spec.name == ask.name; });
-    if (!known) return wire::unknown_output(ask.name);
-  }
-  return model.binding->bind(std::move(request.inputs));
-}
-
 // The model took too long: that is the server's fault, where a slow body (408) is the client's.
 Response unanswered(const Error& error) {
   Response response = error_response(error);
@@ -46,12 +35,24 @@ Response unanswered(const Error& error) {
 
 }  // namespace
 
+Result<platform::inference::Inputs> bind(const platform::deployment::LiveModel& model,
+                                         wire::OipRequest& request) {
+  const auto& outputs = model.binding->contract().outputs;
+  for (const auto& ask : request.outputs) {
+    const bool known = std::any_of(outputs.begin(), outputs.end(),
+                                   [&](const auto& spec) { return spec.name == ask.name; });
+    if (!known) return wire::unknown_output(ask.name);
+  }
+  return model.binding->bind(std::move(request.inputs));
+}
+
 Task<Response> infer(const Authorized& call, Endpoints& endpoints) {
   const auto model =
-      endpoints.find(call.caller().project, call.param("name"), call.param("version"));
+      endpoints.choose(call.caller().project, call.param("name"), call.param("version"),
+                       call.request().headers.get(http::kEntity));
   if (!model) co_return error_response(model.error());
   const auto refuse = [&](const Error& error) {
-    (*model)->meters->refused.add();
+    platform::deployment::count_refused(**model);
     return error_response(error);
   };
   const auto length = header_length(call.request());

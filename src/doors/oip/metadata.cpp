@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "base/bytes.hpp"
+#include "doors/oip/describe.hpp"
 #include "doors/oip/oip.hpp"
 
 namespace strata::doors::oip {
@@ -13,40 +14,11 @@ using platform::deployment::LiveModel;
 
 namespace {
 
-// What the platform is called by those who read this field.
-std::string platform_of(const LiveModel& model) {
-  return model.flavor == "onnx" ? "onnxruntime_onnx" : model.flavor;
-}
-
 Json shape_json(const std::vector<std::int64_t>& shape) {
   Json out = Json::array();
   for (const auto dimension : shape)
     out.push(dimension);
   return out;
-}
-
-struct Port {
-  std::string name;
-  wire::ElementType type;
-  std::vector<std::int64_t> shape;
-};
-
-std::vector<Port> inputs_of(const LiveModel& model) {
-  std::vector<Port> ports;
-  const auto& contract = model.binding->contract();
-  ports.reserve(contract.columns.size() + contract.tensors.size());
-  for (const auto& column : contract.columns)
-    ports.push_back({column.name, column.element, {-1, 1}});
-  for (const auto& tensor : contract.tensors)
-    ports.push_back({tensor.name, tensor.type, tensor.shape});
-  return ports;
-}
-
-std::vector<Port> outputs_of(const LiveModel& model) {
-  std::vector<Port> ports;
-  for (const auto& tensor : model.binding->contract().outputs)
-    ports.push_back({tensor.name, tensor.type, tensor.shape});
-  return ports;
 }
 
 Json metadata_json(const std::vector<Port>& ports) {
@@ -89,12 +61,48 @@ Result<std::shared_ptr<const LiveModel>> model_of(const Authorized& call,
 
 }  // namespace
 
+std::string platform_of(const LiveModel& model) {
+  return model.flavor == "onnx" ? "onnxruntime_onnx" : model.flavor;
+}
+
+std::vector<Port> inputs_of(const LiveModel& model) {
+  std::vector<Port> ports;
+  const auto& contract = model.binding->contract();
+  ports.reserve(contract.columns.size() + contract.tensors.size());
+  for (const auto& column : contract.columns)
+    ports.push_back({column.name, column.element, {-1, 1}});
+  for (const auto& tensor : contract.tensors)
+    ports.push_back({tensor.name, tensor.type, tensor.shape});
+  return ports;
+}
+
+std::vector<Port> outputs_of(const LiveModel& model) {
+  std::vector<Port> ports;
+  for (const auto& tensor : model.binding->contract().outputs)
+    ports.push_back({tensor.name, tensor.type, tensor.shape});
+  return ports;
+}
+
+IndexEntry index_entry(const EndpointInfo& endpoint) {
+  const bool live = endpoint.live != nullptr;
+  return {endpoint.name, live ? endpoint.live->identity->version : endpoint.wanted_version,
+          live ? "READY" : "UNAVAILABLE", endpoint.error};
+}
+
+// What a client of a repository asks for is done by moving the alias.
+Error not_moved(std::string_view name) {
+  return {Code::kUnsupported,
+          fmt::format("models are not loaded or unloaded by hand: endpoint '{0}' follows the "
+                      "reference that it was created with; move that alias in the model registry "
+                      "to change what answers, or delete the endpoint with strata endpoint delete "
+                      "{0}",
+                      printable(name))};
+}
+
 Task<Response> server_metadata(const Authorized&) {
   Json extensions = Json::array();
-  for (const auto* name :
-       {"binary_tensor_data", "model_configuration", "statistics", "parameters"}) {
+  for (const auto name : kExtensions)
     extensions.push(name);
-  }
   co_return Response::json(
       Json::object({{"name", "strata"}, {"version", STRATA_VERSION}, {"extensions", extensions}}));
 }
@@ -109,26 +117,17 @@ Task<Response> list_models(const Authorized& call, Endpoints& endpoints) {
 Task<Response> repository_index(const Authorized& call, Endpoints& endpoints) {
   Json index = Json::array();
   for (const auto& endpoint : endpoints.list(call.caller())) {
-    const bool live = endpoint.live != nullptr;
-    index.push(Json::object(
-        {{"name", endpoint.name},
-         {"version", live ? endpoint.live->identity->version : endpoint.wanted_version},
-         {"state", live ? "READY" : "UNAVAILABLE"},
-         {"reason", endpoint.error}}));
+    const auto entry = index_entry(endpoint);
+    index.push(Json::object({{"name", entry.name},
+                             {"version", entry.version},
+                             {"state", entry.state},
+                             {"reason", entry.reason}}));
   }
   co_return Response::json(index);
 }
 
-// What a client of a repository asks for is done by moving the alias.
 Task<Response> refuse_to_move(const Authorized& call, Endpoints&) {
-  const std::string name = printable(call.param("name"));
-  co_return error_response(
-      Error(Code::kUnsupported,
-            fmt::format("models are not loaded or unloaded by hand: endpoint '{0}' follows the "
-                        "reference that it was created with; move that alias in the model "
-                        "registry to change what answers, or delete the endpoint with strata "
-                        "endpoint delete {0}",
-                        name)));
+  co_return error_response(not_moved(call.param("name")));
 }
 
 Task<Response> model_metadata(const Authorized& call, Endpoints& endpoints) {

@@ -39,10 +39,42 @@ constexpr Type kTypes[] = {
     {"AuditEntry",
      "sequence: integer, time: string, project: string, actor: string, action: string, target: "
      "string, "
-     "detail: {any}"},
+     "detail: {any}, hash: string"},
     {"AuditEntries", "entries: AuditEntry[]"},
+    {"AuditHead", "sequence: integer, hash: string"},
+    {"AuditFinding", "kind: string, sequence: integer, message: string"},
+    {"AuditCheck", "sound: boolean, entries: integer, head: AuditHead, finding: AuditFinding|null"},
     {"Event", "sequence: integer, time: string, type: string, subject: string, data: {any}"},
     {"Events", "events: Event[]"},
+    {"MonitorReference", "kind: string, source: string, rows: integer, made: string"},
+    {"MonitorSettings",
+     "reference: string|null, window: string, threshold: number, minimum_rows: integer, "
+     "false_alarms: number"},
+    {"Monitor",
+     "endpoint: string, reference: MonitorReference|null, settings: MonitorSettings, "
+     "alarms: string[]"},
+    {"Monitors", "monitors: Monitor[]"},
+    {"BinCounts", "label: string, reference: integer, current: integer"},
+    {"MonitoredFeature",
+     "name: string, kind: string, alarm?: boolean, defined: boolean, reason?: string, "
+     "reference_rows?: integer, current_rows?: integer, psi?: number, jensen_shannon?: number, "
+     "chi_squared?: number, degrees_of_freedom?: number, p_value?: number, "
+     "kolmogorov_smirnov?: number|null, kolmogorov_smirnov_p_value?: number, "
+     "wasserstein?: number|null, missing_reference?: number, missing_current?: number, "
+     "unseen?: number, mean_reference?: number|null, mean_current?: number|null, "
+     "bins?: BinCounts[]"},
+    {"MonitorReport",
+     "endpoint: string, reference: MonitorReference|null, settings: MonitorSettings, "
+     "alarms: string[], version: string|null, since: string, until: string, rows: integer, "
+     "failed: integer, features: MonitoredFeature[]"},
+    {"MonitorStep",
+     "time: string, defined: boolean, reason?: string, reference_rows: integer, "
+     "current_rows: integer, psi?: number, p_value?: number, missing_current?: number, "
+     "mean_reference?: number|null, mean_current?: number|null"},
+    {"MonitorSeries",
+     "endpoint: string, feature: string, version: string|null, step_seconds: integer, "
+     "steps: MonitorStep[]"},
+    {"ComparedColumns", "columns: MonitoredFeature[]"},
     {"Users", "users: User[]"},
     {"Tokens", "tokens: Token[]"},
     {"Disk", "device: string, holds: string, total_bytes: integer, free_bytes: integer"},
@@ -118,7 +150,22 @@ constexpr Type kTypes[] = {
      "aliases: string[], tags: {string}, metrics?: {number}"},
     {"AliasMove",
      "alias: string, from: integer|null, to: integer|null, digest: string, actor: string, "
-     "time: string"},
+     "time: string, approved_by: string|null, request: integer|null, override: AliasOverride|null"},
+    {"ModelSide", "model: string, version: integer, digest: string, package_digest: string"},
+    {"ModelChange", "section: string, change: string, name: string, a: any, b: any"},
+    {"ModelDiff",
+     "a: ModelSide, b: ModelSide, equal: boolean, same_files: boolean, hidden: string[], "
+     "changes: ModelChange[]"},
+    {"AliasOverride", "reason: string, questions: any"},
+    {"Protection",
+     "alias: string, approvers: string[], questions: boolean, protected_by: string, time: string"},
+    {"Protections", "protections: Protection[]"},
+    {"AliasRequest",
+     "id: integer, model: string, alias: string, action: string, from: integer|null, "
+     "to: integer|null, digest: string, requested_by: string, time: string, expires: string, "
+     "state: string, decided_by: string|null, decided: string|null, reason: string|null, "
+     "override: AliasOverride|null, settings: any"},
+    {"AliasRequests", "requests: AliasRequest[]"},
     {"Model",
      "name: string, description: string, owner: string, team: string, created: string, "
      "updated: string, latest_version: integer|null, aliases: {integer}, tags: {string}, "
@@ -126,6 +173,31 @@ constexpr Type kTypes[] = {
     {"Models", "models: Model[], next_page_token: string|null"},
     {"ModelFile", "path: string, size: integer, sha256: string"},
     {"ModelFiles", "digest: string, package_digest: string, files: ModelFile[]"},
+    {"OpenDependency", "file: string, line: integer|null, text: string, why: string"},
+    {"Dependencies",
+     "from: string, lock: string[], lock_digest: string, complete: boolean, open: "
+     "OpenDependency[]"},
+    {"PackageField", "name: string, type: string, required?: boolean, shape?: integer[]"},
+    {"PackageParam", "name: string, type: string, list: boolean"},
+    {"PackageSignature", "inputs: PackageField[], outputs: PackageField[], params: PackageParam[]"},
+    {"PackageRuntime", "python: string|null, flavors: string[], mlflow_version: string|null"},
+    {"PackageHardware", "accelerator: string|null, disk_bytes: integer"},
+    {"PackageManifest",
+     "format: string, digest: string, package_digest: string, files: ModelFile[], signature: "
+     "PackageSignature|null, dependencies: Dependencies|null, runtime: PackageRuntime, hardware: "
+     "PackageHardware, problems: string[]"},
+    {"ModelPackage",
+     "name: string, version: integer, manifest_digest: string, served_by: string|null, manifest: "
+     "PackageManifest"},
+    {"ModelImport", "import: integer"},
+    {"ImportedVersion", "name: string, version: integer, digest: string, package_digest: string"},
+    {"ModelSignature",
+     "state: string, signer: string|null, reason: string|null, added_by: string|null, added: "
+     "string|null, bundle: object|null"},
+    {"TrustedKey",
+     "name: string, kind: string, fingerprint: string, subject: string|null, pem: string, "
+     "added_by: string, added: string"},
+    {"Trust", "required: boolean, keys: TrustedKey[]"},
     {"ModelOwner", "name: string, owner: string, team: string"},
     {"Evidence", "verdict: string, code: string, text: string, refs: string[]"},
     {"Question", "question: string, text: string, verdict: string, evidence: Evidence[]"},
@@ -137,22 +209,77 @@ constexpr Type kTypes[] = {
      "questions: Question[], at: string|null, since: string|null, answered: Answered[]"},
     {"LiveModel",
      "model: string, version: string, digest: string, deployment: integer, flavor: string, "
-     "loaded: string, moved_by: string|null, micros_per_row: number"},
+     "why: string|null, processes: ModelProcesses|null, loaded: string, moved_by: string|null, "
+     "micros_per_row: number"},
+    {"Replicas", "least: integer, most: integer, idle_seconds: integer"},
+    {"ModelProcesses",
+     "wanted: integer, starting: integer, idle: integer, busy: integer, waiting: integer, "
+     "ended: integer, last_end: string|null, memory_bytes: integer, memory_limit_bytes: integer"},
+    {"ModelOutput", "output: string"},
     {"SignatureField", "name: string, type: string, required?: boolean, shape?: string"},
     {"Signature", "inputs: SignatureField[], outputs: SignatureField[]"},
     {"RequestCounts", "since: string, answered: integer, refused: integer, failed: integer"},
     {"Endpoint",
      "name: string, model: string, owner: string, created: string, state: string, "
-     "wanted_version: string, error: string|null, overdue_runs: integer, live: LiveModel|null, "
-     "signature: Signature|null, requests: RequestCounts"},
+     "wanted_version: string, error: string|null, overdue_runs: integer, replicas: Replicas, "
+     "live: LiveModel|null, signature: Signature|null, requests: RequestCounts"},
     {"Endpoints", "endpoints: Endpoint[]"},
     {"PredictionRow", "row: integer, inputs: any, outputs: any"},
     {"Prediction",
      "id: string, time: string, endpoint: string, model: string, version: string, "
      "digest: string, deployment: integer, latency_us: integer, status: string, "
+     "route: string, "
      "row_count: integer, rows: PredictionRow[]"},
     {"Predictions",
      "predictions: Prediction[], unreadable_files: integer, next_page_token: string|null"},
+    {"Flag",
+     "name: string, version: integer, state: string, description: string, default: any, "
+     "rules: any[], digest: string, by: string, reason: string, updated: string, "
+     "deleted?: boolean"},
+    {"Flags", "flags: Flag[], next_page_token: string|null"},
+    {"FlagVersions", "versions: Flag[]"},
+    {"FlagPart",
+     "name: string, version: integer, definition: any, digest: string, by: string, "
+     "reason: string, updated: string, deleted?: boolean"},
+    {"FlagGroups", "groups: FlagPart[], next_page_token: string|null"},
+    {"FlagHoldouts", "holdouts: FlagPart[], next_page_token: string|null"},
+    {"FlagKey",
+     "id: string, key: string, name: string, remote: boolean, by: string, created: string, "
+     "revoked: string|null"},
+    {"FlagKeys", "keys: FlagKey[]"},
+    {"FlagEvaluation",
+     "value: any, on: boolean, off: boolean, source: string, ruleId: string, experiment?: any, "
+     "experimentResult?: any"},
+    {"FlagExperiment",
+     "name: string, flag: string, flag_version: integer, experiment: string, attribute: string, "
+     "hypothesis: string, state: string, plan: any, metrics: any[], digest: string, by: string, "
+     "started: string, stopped: string|null, stopped_by: string, reason: string"},
+    {"FlagExperiments", "experiments: FlagExperiment[], next_page_token: string|null"},
+    {"ReportUnits", "total: integer, multi_exposed: integer, arms: any[]"},
+    {"ReportMetric", "name: string, matured: integer, immature: integer, sql: string"},
+    {"ExperimentReport",
+     "experiment: FlagExperiment, summary: string[], decision: any, units: ReportUnits, "
+     "metrics: ReportMetric[], warnings: string[]"},
+    {"ReleaseStep", "percent: number, sample: integer"},
+    {"ReleasePlan",
+     "endpoint: string, model: string, alias: string, version: string, digest: string, "
+     "live: string, live_digest: string, shadow_sample: integer, steps: ReleaseStep[], "
+     "limits: {number}, drain_seconds: integer"},
+    {"ReleaseGate", "gate: string, verdict: string, reason: string, numbers: {any}"},
+    {"PlannedRelease", "plan: ReleasePlan, gates: ReleaseGate[]"},
+    {"ReleaseFinding",
+     "metric: string, unit: string, control: number, candidate: number, effect: number, "
+     "limit: number, p_value: number, needed: number, requests_control: number, "
+     "requests_candidate: number, within: boolean"},
+    {"ReleaseEdge",
+     "number: integer, time: string, actor: string, event: string, from: string, to: string, "
+     "percent: number, reason: string, evidence: any"},
+    {"Release",
+     "id: string, endpoint: string, model: string, version: string, live: string, stage: string, "
+     "percent: number, paused: boolean, held: string|null, actor: string, created: string, "
+     "updated: string, plan: ReleasePlan, gates: ReleaseGate[], findings: ReleaseFinding[], "
+     "shadows_dropped: integer, edges: ReleaseEdge[]"},
+    {"Releases", "releases: Release[], next_page_token: string|null"},
     {"LineageNode",
      "ref: string, kind: string, name: string, version: string, digest: string, owner: string, "
      "time: string, facts: {any}"},
@@ -178,6 +305,8 @@ constexpr std::pair<std::string_view, std::string_view> kAnswers[] = {
     {"enableUser", R"({"$ref":"#/components/schemas/User"})"},
     {"listTokens", R"({"$ref":"#/components/schemas/Tokens"})"},
     {"createToken", R"({"$ref":"#/components/schemas/IssuedToken"})"},
+    {"getAuditHead", R"({"$ref":"#/components/schemas/AuditHead"})"},
+    {"verifyAudit", R"({"$ref":"#/components/schemas/AuditCheck"})"},
     {"listAudit", R"({"$ref":"#/components/schemas/AuditEntries"})"},
     {"getTimeline", R"({"$ref":"#/components/schemas/AuditEntries"})"},
     {"listEvents", R"({"$ref":"#/components/schemas/Events"})"},
@@ -202,14 +331,69 @@ constexpr std::pair<std::string_view, std::string_view> kAnswers[] = {
     {"listModels", R"({"$ref":"#/components/schemas/Models"})"},
     {"getModel", R"({"$ref":"#/components/schemas/Model"})"},
     {"listModelFiles", R"({"$ref":"#/components/schemas/ModelFiles"})"},
+    {"getModelPackage", R"({"$ref":"#/components/schemas/ModelPackage"})"},
+    {"beginModelImport", R"({"$ref":"#/components/schemas/ModelImport"})"},
+    {"putImportedFile", R"({"$ref":"#/components/schemas/ModelFile"})"},
+    {"finishModelImport", R"({"$ref":"#/components/schemas/ImportedVersion"})"},
+    {"getModelSignature", R"({"$ref":"#/components/schemas/ModelSignature"})"},
+    {"putModelSignature", R"({"$ref":"#/components/schemas/ModelSignature"})"},
+    {"getTrust", R"({"$ref":"#/components/schemas/Trust"})"},
+    {"requireSignatures", R"({"$ref":"#/components/schemas/Trust"})"},
+    {"trustKey", R"({"$ref":"#/components/schemas/Trust"})"},
+    {"distrustKey", R"({"$ref":"#/components/schemas/Trust"})"},
     {"setModelAlias", R"({"$ref":"#/components/schemas/ModelVersion"})"},
     {"explainModel", R"({"$ref":"#/components/schemas/Explanation"})"},
+    {"diffModels", R"({"$ref":"#/components/schemas/ModelDiff"})"},
+    {"protectModelAlias", R"({"$ref":"#/components/schemas/Protection"})"},
+    {"listProtections", R"({"$ref":"#/components/schemas/Protections"})"},
+    {"listAliasRequests", R"({"$ref":"#/components/schemas/AliasRequests"})"},
+    {"approveAliasRequest", R"({"$ref":"#/components/schemas/AliasRequest"})"},
+    {"refuseAliasRequest", R"({"$ref":"#/components/schemas/AliasRequest"})"},
     {"setModelOwner", R"({"$ref":"#/components/schemas/ModelOwner"})"},
+    {"listMonitors", R"({"$ref":"#/components/schemas/Monitors"})"},
+    {"getMonitor", R"({"$ref":"#/components/schemas/MonitorReport"})"},
+    {"getMonitorSeries", R"({"$ref":"#/components/schemas/MonitorSeries"})"},
+    {"changeMonitor", R"({"$ref":"#/components/schemas/Monitor"})"},
+    {"compareColumns", R"({"$ref":"#/components/schemas/ComparedColumns"})"},
     {"createEndpoint", R"({"$ref":"#/components/schemas/Endpoint"})"},
     {"listEndpoints", R"({"$ref":"#/components/schemas/Endpoints"})"},
     {"getEndpoint", R"({"$ref":"#/components/schemas/Endpoint"})"},
+    {"scaleEndpoint", R"({"$ref":"#/components/schemas/Endpoint"})"},
+    {"readEndpointOutput", R"({"$ref":"#/components/schemas/ModelOutput"})"},
     {"listPredictions", R"({"$ref":"#/components/schemas/Predictions"})"},
     {"getPrediction", R"({"$ref":"#/components/schemas/Prediction"})"},
+    {"listFlags", R"({"$ref":"#/components/schemas/Flags"})"},
+    {"getFlag", R"({"$ref":"#/components/schemas/Flag"})"},
+    {"setFlag", R"({"$ref":"#/components/schemas/Flag"})"},
+    {"deleteFlag", R"({"$ref":"#/components/schemas/Flag"})"},
+    {"setFlagState", R"({"$ref":"#/components/schemas/Flag"})"},
+    {"listFlagVersions", R"({"$ref":"#/components/schemas/FlagVersions"})"},
+    {"evaluateFlag", R"({"$ref":"#/components/schemas/FlagEvaluation"})"},
+    {"listFlagGroups", R"({"$ref":"#/components/schemas/FlagGroups"})"},
+    {"getFlagGroup", R"({"$ref":"#/components/schemas/FlagPart"})"},
+    {"setFlagGroup", R"({"$ref":"#/components/schemas/FlagPart"})"},
+    {"deleteFlagGroup", R"({"$ref":"#/components/schemas/FlagPart"})"},
+    {"listFlagHoldouts", R"({"$ref":"#/components/schemas/FlagHoldouts"})"},
+    {"getFlagHoldout", R"({"$ref":"#/components/schemas/FlagPart"})"},
+    {"setFlagHoldout", R"({"$ref":"#/components/schemas/FlagPart"})"},
+    {"deleteFlagHoldout", R"({"$ref":"#/components/schemas/FlagPart"})"},
+    {"listFlagKeys", R"({"$ref":"#/components/schemas/FlagKeys"})"},
+    {"createFlagKey", R"({"$ref":"#/components/schemas/FlagKey"})"},
+    {"revokeFlagKey", R"({"$ref":"#/components/schemas/FlagKey"})"},
+    {"startExperiment", R"({"$ref":"#/components/schemas/FlagExperiment"})"},
+    {"listFlagExperiments", R"({"$ref":"#/components/schemas/FlagExperiments"})"},
+    {"getFlagExperiment", R"({"$ref":"#/components/schemas/FlagExperiment"})"},
+    {"stopExperiment", R"({"$ref":"#/components/schemas/FlagExperiment"})"},
+    {"reportExperiment", R"({"$ref":"#/components/schemas/ExperimentReport"})"},
+    {"startRelease", R"({"$ref":"#/components/schemas/Release"})"},
+    {"planRelease", R"({"$ref":"#/components/schemas/PlannedRelease"})"},
+    {"listReleases", R"({"$ref":"#/components/schemas/Releases"})"},
+    {"getRelease", R"({"$ref":"#/components/schemas/Release"})"},
+    {"pauseRelease", R"({"$ref":"#/components/schemas/Release"})"},
+    {"resumeRelease", R"({"$ref":"#/components/schemas/Release"})"},
+    {"promoteRelease", R"({"$ref":"#/components/schemas/Release"})"},
+    {"overrideReleaseGates", R"({"$ref":"#/components/schemas/Release"})"},
+    {"rollBackRelease", R"({"$ref":"#/components/schemas/Release"})"},
     {"why", R"({"$ref":"#/components/schemas/LineageGraph"})"},
     {"impact", R"({"$ref":"#/components/schemas/LineageGraph"})"},
 };

@@ -14,17 +14,61 @@ using kernel::Permission;
 using platform::deployment::EndpointInfo;
 using platform::deployment::Endpoints;
 using platform::deployment::LiveModel;
-using platform::deployment::Prediction;
+using platform::deployment::Replicas;
+using platform::predictions::Prediction;
 
 namespace {
 
 constexpr std::int64_t kMaxWaitSeconds = 20;
+constexpr std::string_view kScaleSchema = R"({
+  "type": "object", "required": ["least", "most"], "additionalProperties": false,
+  "properties": {
+    "least": {"type": "integer", "minimum": 0, "maximum": 16},
+    "most": {"type": "integer", "minimum": 1, "maximum": 16},
+    "idle_seconds": {"type": "integer", "minimum": 1, "maximum": 604800}
+  }})";
 constexpr std::string_view kCreateSchema = R"({
   "type": "object", "required": ["name", "model"], "additionalProperties": false,
   "properties": {
     "name": {"type": "string", "minLength": 1, "maxLength": 63},
-    "model": {"type": "string", "description": "models:/NAME@ALIAS or models:/NAME/VERSION"}
+    "model": {"type": "string", "description": "models:/NAME@ALIAS or models:/NAME/VERSION"},
+    "replicas": {
+      "type": "object", "additionalProperties": false,
+      "properties": {
+        "least": {"type": "integer", "minimum": 0, "maximum": 16},
+        "most": {"type": "integer", "minimum": 1, "maximum": 16},
+        "idle_seconds": {"type": "integer", "minimum": 1, "maximum": 604800}
+      }}
   }})";
+
+Json replicas_json(const Replicas& replicas) {
+  return Json::object({{"least", replicas.least},
+                       {"most", replicas.most},
+                       {"idle_seconds", replicas.idle.count()}});
+}
+
+Replicas replicas_from(const Json& body) {
+  Replicas replicas;
+  replicas.least = static_cast<int>(body.integer("least", replicas.least));
+  replicas.most = static_cast<int>(body.integer("most", std::max(1, replicas.least)));
+  replicas.idle = std::chrono::seconds(body.integer("idle_seconds", replicas.idle.count()));
+  return replicas;
+}
+
+Json processes_json(const LiveModel& live) {
+  const auto* processes = live.runner->processes();
+  if (processes == nullptr) return {};
+  const auto info = processes->info();
+  return Json::object({{"wanted", info.wanted},
+                       {"starting", info.starting},
+                       {"idle", info.idle},
+                       {"busy", info.busy},
+                       {"waiting", info.waiting},
+                       {"ended", info.ended},
+                       {"last_end", info.last_end.empty() ? Json() : Json(info.last_end)},
+                       {"memory_bytes", info.memory_bytes},
+                       {"memory_limit_bytes", info.memory_limit_mb << 20U}});
+}
 
 Json live_json(const LiveModel& live) {
   const auto& identity = *live.identity;
@@ -33,6 +77,8 @@ Json live_json(const LiveModel& live) {
                        {"digest", identity.digest},
                        {"deployment", identity.deployment},
                        {"flavor", live.flavor},
+                       {"why", live.why.empty() ? Json() : Json(live.why)},
+                       {"processes", processes_json(live)},
                        {"loaded", to_rfc3339(live.loaded)},
                        {"moved_by", live.moved_by.empty() ? Json() : Json(live.moved_by)},
                        {"micros_per_row", live.micros_per_row}});
@@ -68,6 +114,7 @@ Json endpoint_json(const EndpointInfo& info) {
                            {"wanted_version", info.wanted_version},
                            {"error", info.error.empty() ? Json() : Json(info.error)},
                            {"overdue_runs", info.overdue_runs},
+                           {"replicas", replicas_json(info.replicas)},
                            {"live", info.live ? live_json(*info.live) : Json()},
                            {"signature", info.live ? signature_json(*info.live) : Json()}});
   out.set("requests", Json::object({{"since", to_rfc3339(info.counted_from)},
@@ -91,6 +138,7 @@ Json prediction_json(const Prediction& prediction) {
                        {"deployment", prediction.deployment},
                        {"latency_us", prediction.latency_us},
                        {"status", prediction.status},
+                       {"route", prediction.route},
                        {"row_count", prediction.row_count},
                        {"rows", rows}});
 }
@@ -98,8 +146,8 @@ Json prediction_json(const Prediction& prediction) {
 Task<Response> create_endpoint(const Authorized& call, Endpoints& endpoints) {
   const auto body = co_await call.read_json();
   if (!body) co_return error_response(body.error(), call.request());
-  const auto made =
-      co_await endpoints.create(call.caller(), body->text("name"), body->text("model"));
+  const auto made = co_await endpoints.create(
+      call.caller(), body->text("name"), body->text("model"), replicas_from((*body)["replicas"]));
   if (!made) co_return error_response(made.error(), call.request());
   co_return Response::json(endpoint_json(*made), 201);
 }
@@ -118,6 +166,23 @@ Task<Response> get_endpoint(const Authorized& call, Endpoints& endpoints) {
       co_await endpoints.settled(call.caller(), call.param("name"), std::chrono::seconds(*wait));
   if (!info) co_return error_response(info.error(), call.request());
   co_return Response::json(endpoint_json(*info));
+}
+
+Task<Response> scale_endpoint(const Authorized& call, Endpoints& endpoints) {
+  const auto body = co_await call.read_json();
+  if (!body) co_return error_response(body.error(), call.request());
+  const auto scaled =
+      co_await endpoints.scale(call.caller(), call.param("name"), replicas_from(*body));
+  if (!scaled) co_return error_response(scaled.error(), call.request());
+  co_return Response::json(endpoint_json(*scaled));
+}
+
+Task<Response> read_output(const Authorized& call, Endpoints& endpoints) {
+  const auto info = endpoints.get(call.caller(), call.param("name"));
+  if (!info) co_return error_response(info.error(), call.request());
+  const auto* processes = info->live ? info->live->runner->processes() : nullptr;
+  co_return Response::json(
+      Json::object({{"output", processes == nullptr ? std::string() : processes->output()}}));
 }
 
 Task<Response> delete_endpoint(const Authorized& call, Endpoints& endpoints) {
@@ -187,6 +252,17 @@ std::vector<Route> endpoint_routes(Endpoints& endpoints, BlockingPool& pool) {
                           .tag = "endpoints",
                           .query_parameters = "wait:integer:answer when no model is being loaded, "
                                               "after so many seconds at the latest"});
+  routes.emplace_back(Method::kPut, "/api/v1/endpoints/{name}/replicas", Permission::kEndpointWrite,
+                      Limits{}, with(&scale_endpoint),
+                      Doc{.operation = "scaleEndpoint",
+                          .summary = "How many processes a model in Python may have",
+                          .tag = "endpoints",
+                          .request_schema = kScaleSchema});
+  routes.emplace_back(Method::kGet, "/api/v1/endpoints/{name}/output", Permission::kEndpointRead,
+                      Limits{}, with(&read_output),
+                      Doc{.operation = "readEndpointOutput",
+                          .summary = "What the processes of its model wrote last",
+                          .tag = "endpoints"});
   routes.emplace_back(Method::kDelete, "/api/v1/endpoints/{name}", Permission::kEndpointWrite,
                       Limits{}, with(&delete_endpoint),
                       Doc{.operation = "deleteEndpoint",

@@ -79,7 +79,10 @@ Json move_json(const platform::models::AliasMove& move) {
                        {"to", move.to ? Json(*move.to) : Json()},
                        {"digest", Json(move.digest)},
                        {"actor", Json(move.actor)},
-                       {"time", Json(to_rfc3339(move.time))}});
+                       {"time", Json(to_rfc3339(move.time))},
+                       {"approved_by", move.approved_by.empty() ? Json() : Json(move.approved_by)},
+                       {"request", move.request == 0 ? Json() : Json(move.request)},
+                       {"override", move.override_of}});
 }
 
 std::string quoted(std::string_view name) {
@@ -182,8 +185,9 @@ Task<Response> set_alias(const Authorized& call, Models& models) {
   if (!body) co_return error_response(body.error(), call.request());
   const auto model = co_await model_of(call, models);
   if (!model) co_return error_response(model.error(), call.request());
-  const auto done = co_await models.set_alias(call.caller(), call.param("name"),
-                                              call.param("alias"), body->integer("version"));
+  const auto done =
+      co_await models.set_alias(call.caller(), call.param("name"), call.param("alias"),
+                                body->integer("version"), body->text("override"));
   if (!done) co_return error_response(done.error(), call.request());
   const auto version =
       co_await models.version_by_alias(call.caller(), call.param("name"), call.param("alias"));
@@ -202,7 +206,8 @@ Task<Response> delete_alias(const Authorized& call, Models& models) {
 
 constexpr std::string_view kAliasSchema =
     R"json({"type":"object","required":["version"],"additionalProperties":false,
-  "properties":{"version":{"type":"integer","minimum":1}}})json";
+  "properties":{"version":{"type":"integer","minimum":1},
+  "override":{"type":"string","maxLength":2000}}})json";
 
 }  // namespace
 

@@ -39,7 +39,8 @@ Json entries_json(const std::vector<kernel::AuditEntry>& entries) {
                             {"actor", entry.actor},
                             {"action", entry.action},
                             {"target", entry.target},
-                            {"detail", entry.detail}}));
+                            {"detail", entry.detail},
+                            {"hash", entry.hash}}));
   }
   return list;
 }

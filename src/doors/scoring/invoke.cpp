@@ -12,8 +12,8 @@ namespace strata::doors::scoring {
 
 using http::Authorized;
 using http::Response;
-using platform::deployment::Contract;
 using platform::deployment::Endpoints;
+using platform::inference::Contract;
 using wire::Tensor;
 
 namespace {
@@ -128,6 +128,7 @@ namespace {
 
 constexpr std::array<std::string_view, 2> kTypes = {"application/json", "text/csv"};
 constexpr std::size_t kCsv = 1;
+constexpr std::string_view kVariant = "X-Amzn-SageMaker-Target-Variant";
 
 Response not_acceptable(std::string message) {
   Response response =
@@ -139,7 +140,7 @@ Response not_acceptable(std::string message) {
 // Headers of SageMaker's runtime that choose among things of which an endpoint here has one.
 Status check_target(const Authorized& call, const std::string& version) {
   const auto& headers = call.request().headers;
-  const auto variant = headers.get("X-Amzn-SageMaker-Target-Variant");
+  const auto variant = headers.get(kVariant);
   if (!variant.empty() && variant != version) {
     return invalid("TargetVariant",
                    fmt::format("the endpoint '{}' has no variant '{}'; it has '{}'",
@@ -169,10 +170,15 @@ Status check_target(const Authorized& call, const std::string& version) {
 }  // namespace
 
 Task<Response> invoke(const Authorized& call, Endpoints& endpoints) {
-  const auto model = endpoints.find(call.caller().project, call.param("name"));
+  const auto& headers = call.request().headers;
+  // Who names a variant means what is live, or errs.
+  const bool pinned = !headers.get(kVariant).empty();
+  const auto model = pinned ? endpoints.find(call.caller().project, call.param("name"))
+                            : endpoints.choose(call.caller().project, call.param("name"), "",
+                                               headers.get(http::kEntity));
   if (!model) co_return error_response(model.error());
   const auto refuse = [&](const Error& error) {
-    (*model)->meters->refused.add();
+    platform::deployment::count_refused(**model);
     return error_response(error);
   };
   if (const auto right = check_target(call, (*model)->identity->version); !right)
@@ -180,7 +186,7 @@ Task<Response> invoke(const Authorized& call, Endpoints& endpoints) {
   const auto accept = call.request().headers.get("Accept");
   const auto media = wire::choose_media(accept, kTypes);
   if (!media) {
-    (*model)->meters->refused.add();
+    platform::deployment::count_refused(**model);
     co_return not_acceptable(fmt::format(
         "Accept: '{}' allows neither application/json nor text/csv", printable(accept)));
   }

@@ -38,7 +38,7 @@ Task<http::Response> invoke(const http::Authorized& call,
                             platform::deployment::Endpoints& endpoints);
 
 // {"predictions": ...} in the form that mlflow's own server gives for this kind of model.
-std::string predictions_json(const platform::deployment::Contract& contract, std::size_t rows,
+std::string predictions_json(const platform::inference::Contract& contract, std::size_t rows,
                              std::span<const wire::Tensor> outputs);
 // One line for each row without a header, as SageMaker's clients read it. Each output must have a
 // first dimension of `rows`.

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "doors/http/http.hpp"
+#include "platform/release/release.hpp"
+
+namespace strata::doors::releases {
+
+// How the API that the routes join shows an error.
+using ErrorForm = std::function<http::Response(const Error&, const http::Request&)>;
+
+// /api/v1/releases. A release changes what an endpoint answers, so it takes endpoint:write, and to
+// start one model:write as well, since it ends with a move of the alias.
+std::vector<http::Route> release_routes(platform::release::Releases& releases,
+                                        ErrorForm error_form);
+
+}  // namespace strata::doors::releases
