@@ -36,6 +36,10 @@ struct Limits {
   int sql_threads = 0;             // 0: one for each core
   int running_per_user = 0;
   std::chrono::seconds model_run{60};
+  std::string python_interpreter, python_index_url, python_find_links;
+  std::string python_environment;     // where models that need Python find what they need
+  std::int64_t python_memory_mb = 0;  // of one of their processes; 0: what fits the machine
+  int python_spare = 1;
 };
 
 // What every part of the server is built from. Owned by the composition root, outlives all parts.

@@ -11,6 +11,7 @@
 #include "app/core.hpp"
 #include "app/data_dir.hpp"
 #include "base/log.hpp"
+#include "doors/governance/audit_routes.hpp"
 #include "doors/http/openapi.hpp"
 #include "doors/http/server.hpp"
 #include "doors/http2/http2.hpp"
@@ -174,6 +175,7 @@ class Application {
                                   kernel::EventBus::migrations(), kernel::Lineage::migrations()}) {
       STRATA_TRY(records_->migrate(migrations));
     }
+    STRATA_TRY(audit_->seal());
     STRATA_TRY(identity_->load());
     return ensure_admin();
   }
@@ -222,23 +224,26 @@ class Application {
     loops_ = std::make_unique<LoopGroup>(
         std::max(1U, std::min(8U, std::thread::hardware_concurrency())));
     const auto& values = settings_.values;
-    core_.emplace(
-        Core{{data_, executable_path(), engine_libraries()},
-             {values.integer("sql.memory") >> 20, static_cast<int>(values.integer("sql.threads")),
-              static_cast<int>(values.integer("tasks.running_per_user")),
-              std::chrono::seconds(values.integer("endpoints.timeout"))},
-             clock_,
-             random_,
-             files_,
-             *loops_,
-             pool_,
-             scope_,
-             metrics_,
-             *records_,
-             *identity_,
-             *audit_,
-             *events_,
-             *lineage_});
+    core_.emplace(Core{
+        {data_, executable_path(), engine_libraries()},
+        {values.integer("sql.memory") >> 20, static_cast<int>(values.integer("sql.threads")),
+         static_cast<int>(values.integer("tasks.running_per_user")),
+         std::chrono::seconds(values.integer("endpoints.timeout")),
+         values.text("python.interpreter"), values.text("python.index_url"),
+         values.text("python.find_links"), values.text("python.environment"),
+         values.integer("python.memory") >> 20, static_cast<int>(values.integer("python.spare"))},
+        clock_,
+        random_,
+        files_,
+        *loops_,
+        pool_,
+        scope_,
+        metrics_,
+        *records_,
+        *identity_,
+        *audit_,
+        *events_,
+        *lineage_});
     const auto readiness = [this]() -> Status {
       if (ready_.load()) return {};
       return Error(Code::kUnavailable, "the server is starting or stopping");
@@ -249,6 +254,7 @@ class Application {
     rest_.add(doors::rest::operation_routes(metrics_, readiness, document));
     rest_.add(doors::rest::identity_routes(*identity_, *audit_, data_to_name(data_)));
     rest_.add(doors::rest::tenant_routes(*identity_));
+    rest_.add(doors::governance::audit_routes(*audit_, &doors::rest::error_response));
     auto parts = make_parts(*core_, rest_);
     if (!parts) return std::move(parts).error();
     parts_ = *std::move(parts);

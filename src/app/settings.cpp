@@ -45,6 +45,21 @@ constexpr Setting kSettings[] = {
      "tasks of one user that may run at the same time", "", 1, 100'000},
     {"endpoints.timeout", Kind::kInteger, "60",
      "seconds that one run of an endpoint's model may take", "", 1, 3600},
+    {"python.environment", Kind::kText, "build",
+     "what models that need Python run with: build makes an environment of each model's own "
+     "requirements; the folder of a virtual environment that has them, or a Python; off for none"},
+    {"python.interpreter", Kind::kText, "python3", "the Python that environments are made of"},
+    {"python.index_url", Kind::kText, "",
+     "package index that environments are built from; without it pip's own default"},
+    {"python.find_links", Kind::kText, "",
+     "folder of wheels that environments are built from, instead of an index"},
+    {"python.memory", Kind::kBytes, "",
+     "memory of one process that runs a model in Python, such as 2GiB; without it a quarter of the "
+     "machine's, 1 GiB at least",
+     "", std::int64_t{64} << 20, std::int64_t{1} << 50},
+    {"python.spare", Kind::kInteger, "1",
+     "processes of a model in Python that stand ready to take the place of one that ends", "", 0,
+     4},
 };
 
 // Variables of ours that are no settings of a server: what clients read, and what a step is given.

@@ -56,6 +56,10 @@ class ApiClient {
   Status stream(std::string_view method, const std::string& path, const std::string& body,
                 std::string_view accept, const std::function<bool(std::string_view)>& on_piece);
 
+  // Sends `length` bytes that come in pieces, until an empty one.
+  Result<Json> upload(const std::string& path, std::uint64_t length,
+                      std::function<Result<std::string_view>()> next);
+
   // How long a request may stay without progress; a minute unless set.
   void limit_waiting(std::chrono::milliseconds limit) { limit_ = limit; }
 

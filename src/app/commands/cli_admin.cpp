@@ -18,12 +18,6 @@ const std::vector<std::pair<std::string, std::string>> kTokenColumns = {
     {"id", "ID"},           {"user", "USER"},      {"access_key_id", "ACCESS KEY ID"},
     {"project", "PROJECT"}, {"scope", "SCOPE"},    {"created", "CREATED"},
     {"expires", "EXPIRES"}, {"revoked", "REVOKED"}};
-const std::vector<std::pair<std::string, std::string>> kAuditColumns = {{"time", "TIME"},
-                                                                        {"project", "PROJECT"},
-                                                                        {"actor", "ACTOR"},
-                                                                        {"action", "ACTION"},
-                                                                        {"target", "TARGET"}};
-
 void show(CliContext& context, const Json& answer, std::string_view items,
           const std::vector<std::pair<std::string, std::string>>& columns) {
   if (context.structured()) {
@@ -128,38 +122,11 @@ void add_token_commands(CLI::App& app, CliContext& context) {
   });
 }
 
-void add_audit_command(CLI::App& app, CliContext& context) {
-  static std::string actor, action, target, in;
-  static int limit = 100;
-  auto* audit = app.add_subcommand("audit", "Who changed what, newest first");
-  audit->add_option("--actor", actor, "Only what this user did");
-  audit->add_option("--action", action, "Only this action, for example token.create");
-  audit->add_option("--target", target, "Only targets that begin so, for example model:flights");
-  audit->add_option("--in", in, "Only this project, and what names none");
-  audit->add_option("--limit", limit, "At most so many entries, 1 to 1000");
-  audit->callback([&context] {
-    context.with_client([&](ApiClient& client) -> Status {
-      std::string path = fmt::format("/api/v1/audit?limit={}", limit);
-      for (const auto& [name, value] : {std::pair("actor", &actor),
-                                        {"action", &action},
-                                        {"target", &target},
-                                        {"project", &in}}) {
-        if (!value->empty()) path += fmt::format("&{}={}", name, encode_segment(*value));
-      }
-      const auto entries = client.get(path);
-      if (!entries) return entries.error();
-      context.print(*entries, "entries", kAuditColumns);
-      return {};
-    });
-  });
-}
-
 }  // namespace
 
 void add_admin_commands(CLI::App& app, CliContext& context) {
   add_user_commands(app, context);
   add_token_commands(app, context);
-  add_audit_command(app, context);
 }
 
 }  // namespace strata::app

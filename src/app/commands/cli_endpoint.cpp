@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "app/commands/cells.hpp"
+#include "app/commands/platform/cli_workers.hpp"
 #include "base/time.hpp"
 #include "runtime/clock.hpp"
 
@@ -65,20 +66,28 @@ Result<Json> wait_until_ready(ApiClient& client, const std::string& path,
 }
 
 void add_create(CLI::App& endpoint, CliContext& context) {
-  static std::string name, model;
+  static std::string name, model, workers, idle;
   static std::string timeout = "10m";
   static bool wait = false;
   auto* create = endpoint.add_subcommand("create", "Serve a model and follow its alias");
   create->add_option("name", name, "Name of the endpoint")->required();
   create->add_option("--model", model, "models:/NAME@ALIAS or models:/NAME/VERSION")->required();
+  create->add_option("--workers", workers,
+                     "Processes of a model in Python: 2, 1..4, or 0..2 to sleep when nobody asks");
+  create->add_option("--idle", idle, "When the last one sleeps with 0..N, for example 5m");
   create->add_flag("--wait", wait, "Return when the endpoint answers, or fail with the reason");
   create->add_option("--timeout", timeout, "How long to wait, for example 90s");
   create->callback([&context] {
     context.with_client([&](ApiClient& client) -> Status {
       const auto limit = parse_duration(timeout);
       if (!limit) return invalid("timeout", "--timeout: " + limit.error().message);
-      auto made =
-          client.post("/api/v1/endpoints", Json::object({{"name", name}, {"model", model}}));
+      Json body = Json::object({{"name", name}, {"model", model}});
+      if (!workers.empty() || !idle.empty()) {
+        auto replicas = parse_workers(workers.empty() ? "1" : workers, idle);
+        if (!replicas) return replicas.error();
+        body.set("replicas", *std::move(replicas));
+      }
+      auto made = client.post("/api/v1/endpoints", body);
       if (made && wait)
         made = wait_until_ready(client, "/api/v1/endpoints/" + encode_segment(name), *limit);
       if (!made) return made.error();
@@ -94,6 +103,7 @@ void add_endpoint_commands(CLI::App& app, CliContext& context) {
   auto* endpoint = app.add_subcommand("endpoint", "Models that answer requests");
   endpoint->require_subcommand(1);
   add_create(*endpoint, context);
+  add_worker_commands(*endpoint, context);
   endpoint->add_subcommand("list", "All endpoints")->callback([&context] {
     context.with_client([&](ApiClient& client) -> Status {
       const auto answer = client.get("/api/v1/endpoints");

@@ -20,7 +20,8 @@ const std::vector<std::pair<std::string, std::string>> kVersionColumns = {
     {"version", "VERSION"}, {"aliases", "ALIASES"}, {"digest", "DIGEST"},
     {"owner", "OWNER"},     {"run_id", "RUN"},      {"created", "CREATED"}};
 const std::vector<std::pair<std::string, std::string>> kMoveColumns = {
-    {"time", "TIME"}, {"alias", "ALIAS"}, {"from", "FROM"}, {"to", "TO"}, {"actor", "ACTOR"}};
+    {"time", "TIME"}, {"alias", "ALIAS"}, {"from", "FROM"},
+    {"to", "TO"},     {"actor", "ACTOR"}, {"approved_by", "APPROVED BY"}};
 
 // Names, and where they lead if that is known: "champion", "champion" with an arrow to 2.
 Json with_alias_names(const Json& item) {
@@ -72,10 +73,12 @@ Status show_model(CliContext& context, ApiClient& client, const std::string& nam
 }
 
 Status move_alias(CliContext& context, ApiClient& client, const std::string& name,
-                  const std::string& alias, std::int64_t version) {
+                  const std::string& alias, std::int64_t version, const std::string& reason) {
+  Json body = Json::object({{"version", Json(version)}});
+  if (!reason.empty()) body.set("override", reason);
   const auto moved = client.request(
       "PUT", "/api/v1/models/" + encode_segment(name) + "/aliases/" + encode_segment(alias),
-      Json::object({{"version", Json(version)}}).dump());
+      body.dump());
   if (!moved) return moved.error();
   const auto answer = parse_json(moved->body);
   if (!answer) return answer.error();
@@ -141,7 +144,7 @@ Status set_owner(CliContext& context, ApiClient& client, const std::string& mode
 }  // namespace
 
 void add_model_commands(CLI::App& app, CliContext& context) {
-  static std::string name, alias, at, user, team;
+  static std::string name, alias, at, user, team, reason;
   static std::int64_t version = 0;
   auto* model = app.add_subcommand("model", "Registered models, their versions and aliases");
   model->require_subcommand(1);
@@ -158,9 +161,11 @@ void add_model_commands(CLI::App& app, CliContext& context) {
   move->add_option("name", name, "Name of the model")->required();
   move->add_option("alias", alias, "Alias, for example champion")->required();
   move->add_option("version", version, "Number of the version")->required()->check(whole_number(1));
+  move->add_option("--override", reason, "Why, although questions are bad; it stays for ever");
   move->callback([&context] {
-    context.with_client(
-        [&](ApiClient& client) { return move_alias(context, client, name, alias, version); });
+    context.with_client([&](ApiClient& client) {
+      return move_alias(context, client, name, alias, version, reason);
+    });
   });
   auto* explain = model->add_subcommand(
       "explain", "Owner, binary, features, code and data of a model: a verdict each");

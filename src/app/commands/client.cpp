@@ -150,6 +150,26 @@ Result<Json> ApiClient::remove(const std::string& path) {
   return as_json(request("DELETE", path));
 }
 
+Result<Json> ApiClient::upload(const std::string& path, std::uint64_t length,
+                               std::function<Result<std::string_view>()> next) {
+  ClientRequest request;
+  request.method = "PUT";
+  request.url = url_ + path;
+  request.timeout = std::chrono::minutes(10);  // a disk may take its time to store a large file
+  request.headers = headers("application/json");
+  request.headers.emplace_back("Content-Type", "application/octet-stream");
+  request.body_length = length;
+  request.next_piece = std::move(next);
+  ApiAnswer answer;
+  const auto done = http_exchange(request, [&](const ClientAnswer&, std::string_view piece) {
+    answer.body += piece;
+    return true;
+  });
+  if (!done) return done.error();
+  if (done->status >= 400) return with_source(error_of(*done, answer.body));
+  return parse_json(answer.body);
+}
+
 Status ApiClient::stream(std::string_view method, const std::string& path, const std::string& body,
                          std::string_view accept,
                          const std::function<bool(std::string_view)>& on_piece) {

@@ -1,11 +1,14 @@
 #include "app/compose/compose_deployment.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "doors/oip/service.hpp"
 #include "doors/rest/endpoint_routes.hpp"
 
 namespace strata::app {
@@ -13,14 +16,37 @@ namespace strata::app {
 using platform::deployment::Endpoints;
 using platform::deployment::ModelRef;
 using platform::deployment::ModelSource;
-using platform::deployment::PredictionLog;
 using platform::deployment::ResolvedModel;
 using platform::models::Models;
+using platform::predictions::PredictionLog;
 
 namespace {
 
 constexpr std::chrono::milliseconds kDrain{2000};
 constexpr std::chrono::milliseconds kGiveUp{4500};
+
+// A quarter of the machine's memory, at least 1 GiB.
+std::int64_t python_memory_mb(std::int64_t set) {
+  if (set > 0) return set;
+  const auto pages = ::sysconf(_SC_PHYS_PAGES);
+  const auto page = ::sysconf(_SC_PAGESIZE);
+  if (pages <= 0 || page <= 0) return 2048;
+  return std::max<std::int64_t>(1024, pages * (page / 1024) / 1024 / 4);
+}
+
+engines::python::PythonOptions python_options(const Core& core) {
+  engines::python::PythonOptions options;
+  options.executable = core.paths.executable;
+  options.folder = core.paths.data + "/python";
+  options.environment = core.limits.python_environment;
+  options.building.folder = core.paths.data + "/environments";
+  options.building.interpreter = core.limits.python_interpreter;
+  options.building.index_url = core.limits.python_index_url;
+  options.building.find_links = core.limits.python_find_links;
+  options.memory_mb = python_memory_mb(core.limits.python_memory_mb);
+  options.spare = core.limits.python_spare;
+  return options;
+}
 
 }  // namespace
 
@@ -76,22 +102,27 @@ DeploymentPart::DeploymentPart(Core& core, Models& models)
       onnx_(core.paths.libraries + "/libonnxruntime.so.1"),
       xgboost_(core.paths.libraries + "/libxgboost.so"),
       trial_(core.paths.executable, core.paths.libraries, core.limits.model_run, core.clock),
+      python_(python_options(core), core.files, core.clock),
       log_(core.paths.data + "/predictions", core.files, core.clock, core.metrics),
-      endpoints_(Endpoints::Ports{core.records, core.identity, core.audit, core.events,
-                                  core.lineage, core.clock, core.random, core.files, core.pool,
-                                  core.loops, core.scope, core.metrics, *source_, log_, trial_},
-                 {&lightgbm_, &onnx_, &xgboost_}, core.paths.data + "/models",
-                 core.limits.model_run),
+      endpoints_(
+          Endpoints::Ports{core.records, core.identity, core.audit, core.events, core.lineage,
+                           core.clock, core.random, core.files, core.pool, core.loops, core.scope,
+                           core.metrics, *source_, log_, trial_, &python_},
+          {&lightgbm_, &onnx_, &xgboost_}, core.paths.data + "/models", core.limits.model_run),
       oip_(endpoints_),
-      scoring_(endpoints_) {}
+      scoring_(endpoints_),
+      grpc_(core.clock, core.identity) {
+  grpc_.add(doors::oip::inference_service(endpoints_));
+}
 
 Status DeploymentPart::prepare() {
   STRATA_TRY(core_.records.migrate(Endpoints::migrations()));
+  STRATA_TRY(python_.prepare());
   return log_.open();
 }
 
 std::vector<std::pair<Port, http::Door*>> DeploymentPart::doors() {
-  return {{Port::kHttp, &oip_}, {Port::kHttp, &scoring_}};
+  return {{Port::kHttp, &oip_}, {Port::kHttp, &scoring_}, {Port::kHttp, &grpc_}};
 }
 
 Status DeploymentPart::start() {
@@ -100,6 +131,7 @@ Status DeploymentPart::start() {
 }
 
 void DeploymentPart::drain() {
+  grpc_.drain();
   endpoints_.drain(kDrain);
   core_.loops.next().call_after(kGiveUp, [this] { give_up(); });
 }

@@ -3,12 +3,14 @@
 #include <memory>
 
 #include "app/core.hpp"
+#include "doors/grpc/grpc.hpp"
 #include "doors/oip/oip.hpp"
 #include "doors/rest/rest.hpp"
 #include "doors/scoring/scoring.hpp"
 #include "engines/lightgbm/lightgbm.hpp"
 #include "engines/onnxruntime/onnxruntime.hpp"
 #include "engines/processes/processes.hpp"
+#include "engines/python/python.hpp"
 #include "engines/xgboost/xgboost.hpp"
 #include "platform/deployment/deployment.hpp"
 #include "platform/models/models.hpp"
@@ -24,7 +26,7 @@ class DeploymentPart final : public Part {
   // Brings schema and log up. Blocks; before the doors open.
   Status prepare();
   platform::deployment::Endpoints& endpoints() { return endpoints_; }
-  platform::deployment::PredictionLog& predictions() { return log_; }
+  platform::predictions::PredictionLog& predictions() { return log_; }
 
   std::vector<std::pair<Port, http::Door*>> doors() override;
   Status start() override;
@@ -42,10 +44,12 @@ class DeploymentPart final : public Part {
   engines::onnxruntime::OnnxEngine onnx_;
   engines::xgboost::XgBoostEngine xgboost_;
   engines::processes::ProcessModelTrial trial_;
-  platform::deployment::PredictionLog log_;
+  engines::python::PythonHost python_;
+  platform::predictions::PredictionLog log_;
   platform::deployment::Endpoints endpoints_;
   doors::oip::OipDoor oip_;
   doors::scoring::ScoringDoor scoring_;
+  doors::grpc::GrpcDoor grpc_;
 };
 
 // Builds the part and adds its routes to `rest`. Blocks.

@@ -7,8 +7,8 @@ namespace strata::app {
 namespace {
 
 using doors::rest::PredictionOrigin;
-using platform::deployment::Prediction;
-using platform::deployment::PredictionLog;
+using platform::predictions::Prediction;
+using platform::predictions::PredictionLog;
 
 // What was asked and answered is shown to those who may read the endpoint's log; lineage alone
 // tells that it was.

@@ -1,5 +1,6 @@
 #include "app/compose/compose_tracking.hpp"
 
+#include "doors/governance/protection_routes.hpp"
 #include "doors/rest/model_routes.hpp"
 
 namespace strata::app {
@@ -32,6 +33,7 @@ Result<std::unique_ptr<TrackingPart>> make_tracking_part(Core& core, doors::rest
   auto part = std::make_unique<TrackingPart>(core, lake);
   STRATA_TRY(part->prepare(core));
   rest.add(doors::rest::model_routes(part->models(), part->tracking()));
+  rest.add(doors::governance::protection_routes(part->models(), &doors::rest::error_response));
   return part;
 }
 

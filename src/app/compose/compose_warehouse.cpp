@@ -66,7 +66,8 @@ Warehouse::SystemView WarehousePart::predictions_of(const ProjectId& project) {
                                                         {"digest", "VARCHAR"},
                                                         {"deployment", "BIGINT"},
                                                         {"latency_us", "BIGINT"},
-                                                        {"status", "VARCHAR"}}) {
+                                                        {"status", "VARCHAR"},
+                                                        {"route", "VARCHAR"}}) {
     view.columns.push_back({name, type});
   }
   view.files = [log = predictions_, project](bool fresh) {
@@ -97,6 +98,10 @@ Result<Warehouse*> WarehousePart::find_or_open(const ProjectId& project) {
                        std::move(system), cost_},
       engine_options(core_, project));
   if (predictions_ != nullptr) opened->add_system_view(predictions_of(project));
+  for (const auto& views : more_views_) {
+    for (auto& view : views(project))
+      opened->add_system_view(std::move(view));
+  }
   STRATA_TRY(opened->start());
   const std::lock_guard lock(mutex_);
   return by_project_.emplace(project, std::move(opened)).first->second.get();

@@ -22,7 +22,12 @@ class WarehousePart final : public Part {
 
   // Lets SQL read the predictions of the project as strata.predictions. Before start(); `log`
   // outlives this part's work.
-  void offer_predictions(platform::deployment::PredictionLog& log) { predictions_ = &log; }
+  void offer_predictions(platform::predictions::PredictionLog& log) { predictions_ = &log; }
+  // Lets SQL read what else a project has: called once for each project. Before start(); what it
+  // reads outlives this part's work.
+  using Views =
+      std::function<std::vector<storage::warehouse::Warehouse::SystemView>(const ProjectId&)>;
+  void offer_views(Views views) { more_views_.push_back(std::move(views)); }
   // The caller's, made at the first call for a project.
   Task<Result<storage::warehouse::Warehouse*>> of(const kernel::Caller& caller);
 
@@ -43,7 +48,8 @@ class WarehousePart final : public Part {
   Core& core_;
   storage::warehouse::LakeObjects objects_;
   std::function<double(std::chrono::microseconds)> cost_;
-  platform::deployment::PredictionLog* predictions_ = nullptr;
+  platform::predictions::PredictionLog* predictions_ = nullptr;
+  std::vector<Views> more_views_;
   std::mutex opening_;
   std::mutex mutex_;  // guards what follows
   bool closed_ = false;

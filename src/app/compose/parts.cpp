@@ -10,7 +10,14 @@
 #include "app/compose/compose_verdicts.hpp"
 #include "app/compose/compose_warehouse.hpp"
 #include "app/compose/compose_workflow.hpp"
+#include "app/compose/platform/compose_features.hpp"
+#include "app/compose/platform/compose_flags.hpp"
+#include "app/compose/platform/compose_monitoring.hpp"
+#include "app/compose/platform/compose_release.hpp"
+#include "app/compose/platform/compose_signing.hpp"
 #include "doors/experiments/statistics_routes.hpp"
+#include "doors/packages/import_routes.hpp"
+#include "doors/packages/package_routes.hpp"
 
 namespace strata::app {
 
@@ -36,19 +43,36 @@ Result<std::vector<std::unique_ptr<Part>>> make_parts(Core& core, doors::rest::R
   auto& predictions = (*deployment)->predictions();
   add_lineage(core, rest, predictions);
   (*warehouse)->offer_predictions(predictions);
+  auto monitoring = make_monitoring_part(core, rest, predictions, endpoints, **warehouse);
+  if (!monitoring) return std::move(monitoring).error();
+  auto flags = make_flags_part(core, rest, **warehouse);
+  if (!flags) return std::move(flags).error();
   parts.push_back(*std::move(lake));
   parts.push_back(*std::move(compute));
   parts.push_back(*std::move(warehouse));
   parts.push_back(*std::move(tracking));
   parts.push_back(*std::move(deployment));
+  parts.push_back(*std::move(monitoring));
   auto workflow = make_workflow_part(core, rest, node, runs);
   if (!workflow) return std::move(workflow).error();
-  auto verdicts =
-      make_verdicts_part(core, rest, objects, (*workflow)->workflows(), runs, models, endpoints);
+  auto signatures = make_signatures(core, rest, models);
+  if (!signatures) return std::move(signatures).error();
+  auto verdicts = make_verdicts_part(core, rest, objects, (*workflow)->workflows(), runs, models,
+                                     *std::move(signatures), endpoints);
   if (!verdicts) return std::move(verdicts).error();
+  auto release = make_release_part(core, rest, models, endpoints, (*verdicts)->verdicts());
+  if (!release) return std::move(release).error();
   parts.push_back(*std::move(workflow));
   parts.push_back(*std::move(verdicts));
+  auto features = make_features_part(core, rest);
+  if (!features) return std::move(features).error();
+  parts.push_back(*std::move(features));
+  parts.push_back(*std::move(release));
   rest.add(doors::experiments::statistics_routes(&doors::rest::error_response));
+  parts.push_back(*std::move(flags));
+  rest.add(
+      doors::packages::package_routes(models, endpoints.flavors(), &doors::rest::error_response));
+  rest.add(doors::packages::import_routes(models, &doors::rest::error_response));
   parts.push_back(make_events_part(core, rest));
   parts.push_back(make_ui_part());
   return parts;

@@ -50,6 +50,7 @@ Json report_json(const FsckReport& report) {
                        {"bytes", report.bytes},
                        {"orphans", report.orphans},
                        {"contents", report.contents},
+                       {"audit", report.audit ? kernel::report_json(*report.audit) : Json()},
                        {"findings", std::move(findings)}});
 }
 
@@ -59,12 +60,18 @@ std::string checked_text(const FsckReport& report) {
                      report.contents, report.contents == 1 ? "" : "s");
 }
 
-void run_fsck(CliContext& context) {
+void run_fsck(CliContext& context, const std::string& since) {
+  std::optional<kernel::ChainHead> kept;
+  if (!since.empty()) {
+    auto head = kernel::parse_head(since);
+    if (!head) return context.fail(head.error());
+    kept = *std::move(head);
+  }
   const auto report = [&] {
     Line line;
     return check_data(
         absolute_data_dir(context.data_dir),
-        [&](std::uint64_t done, std::uint64_t all) { line.draw("objects", done, all); });
+        [&](std::uint64_t done, std::uint64_t all) { line.draw("objects", done, all); }, kept);
   }();
   if (!report) return context.fail(report.error());
   if (context.structured()) {
@@ -134,8 +141,11 @@ void add_maintenance_commands(CLI::App& app, CliContext& context) {
   auto* backup = app.add_subcommand("backup", "Copy a data directory, in use or not, and check it");
   backup->add_option("--out", out, "New or empty directory for the copy")->required();
   backup->callback([&context] { run_backup(context, out); });
-  app.add_subcommand("fsck", "Check all that lies in a data directory that no server uses")
-      ->callback([&context] { run_fsck(context); });
+  static std::string since;
+  auto* fsck =
+      app.add_subcommand("fsck", "Check all that lies in a data directory that no server uses");
+  fsck->add_option("--since-head", since, "The audit log has only grown since this SEQUENCE:HASH");
+  fsck->callback([&context] { run_fsck(context, since); });
   static SettingSources sources;
   auto* doctor = app.add_subcommand("doctor", "What a server would miss on this machine");
   add_setting_flags(*doctor, sources.file, sources.flags);

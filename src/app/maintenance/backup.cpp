@@ -255,8 +255,8 @@ Result<BackupReport> backup_data(const std::string& data, const std::string& out
     progress("records", 0, 0);
     STRATA_TRY(backup.copy_records());
     progress("objects", 0, 0);
-    for (const auto* folder :
-         {"lake/packs", "lake/files", "flows", "tasks", "models", "credentials"})
+    for (const auto* folder : {"lake/packs", "lake/files", "flows", "tasks", "models",
+                               "credentials", "features/log", "exposures"})
       STRATA_TRY(backup.copy_tree(folder));
     STRATA_TRY(backup.copy_predictions());
     const auto checked = check_unused_data(

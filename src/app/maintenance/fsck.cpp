@@ -8,6 +8,8 @@
 #include "base/digest.hpp"
 #include "engines/files/file_blob_store.hpp"
 #include "engines/sqlite/sqlite_records.hpp"
+#include "kernel/audit/audit.hpp"
+#include "platform/streams/streams.hpp"
 #include "storage/lake/lake.hpp"
 
 namespace strata::app {
@@ -103,17 +105,21 @@ Status check_tables_and_predictions(Files& files, const std::string& data, FsckR
       return check_ends(files, path, "DUCK", 8, false, report);
     }));
   }
-  return each_file(data + "/predictions", [&](const fs::path& path) -> Status {
-    if (path.extension() != ".parquet") return {};
-    return check_ends(files, path, "PAR1", 0, true, report);
-  });
+  for (const auto& folder : {data + "/predictions", data + "/exposures"}) {
+    STRATA_TRY(each_file(folder, [&](const fs::path& path) -> Status {
+      if (path.extension() != ".parquet") return {};
+      return check_ends(files, path, "PAR1", 0, true, report);
+    }));
+  }
+  return {};
 }
 
 }  // namespace
 
 Result<FsckReport> check_unused_data(
     const std::string& data,
-    const std::function<void(std::uint64_t done, std::uint64_t all)>& progress) {
+    const std::function<void(std::uint64_t done, std::uint64_t all)>& progress,
+    std::optional<kernel::ChainHead> kept) {
   SystemFiles files;
   SystemRandom random;
   BlockingPool pool(1);
@@ -122,6 +128,11 @@ Result<FsckReport> check_unused_data(
   auto records = engines::sqlite::SqliteRecords::open(data + "/records.db", 1);
   if (!records) return std::move(records).error();
   STRATA_TRY(check_records(**records, report));
+  auto chain = kernel::Audit::verify_unused(**records, std::move(kept));
+  if (!chain) return std::move(chain).error();
+  report.audit = *std::move(chain);
+  if (report.audit && report.audit->finding)
+    report.findings.push_back("audit log: " + report.audit->finding->message);
   if (files.exists(data + "/lake/files")) {
     engines::files::FileBlobStore blobs(files, random, pool, data + "/lake");
     const Lake::CheckListener listener{
@@ -134,12 +145,15 @@ Result<FsckReport> check_unused_data(
   }
   STRATA_TRY(check_contents(files, data, report));
   STRATA_TRY(check_tables_and_predictions(files, data, report));
+  const auto log = platform::streams::Streams::check(files, data + "/features");
+  report.findings.insert(report.findings.end(), log.findings.begin(), log.findings.end());
   return report;
 }
 
 Result<FsckReport> check_data(
     const std::string& data,
-    const std::function<void(std::uint64_t done, std::uint64_t all)>& progress) {
+    const std::function<void(std::uint64_t done, std::uint64_t all)>& progress,
+    std::optional<kernel::ChainHead> kept) {
   SystemFiles files;
   if (!files.exists(data + "/records.db")) return not_found("there is no server's data in " + data);
   STRATA_TRY(files.make_dirs(data + "/run"));
@@ -151,7 +165,7 @@ Result<FsckReport> check_data(
                              data));
   }
   if (!lock) return lock.error();
-  return check_unused_data(data, progress);
+  return check_unused_data(data, progress, std::move(kept));
 }
 
 }  // namespace strata::app

@@ -8,7 +8,7 @@ namespace strata::app {
 
 struct CliContext;
 
-// `strata experiment analyze`
+// `strata experiment start|list|status|stop|report|analyze|plan`
 void add_experiment_commands(CLI::App& app, CliContext& context);
 
 }  // namespace strata::app

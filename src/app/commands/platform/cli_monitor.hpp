@@ -1,0 +1,14 @@
+#pragma once
+
+namespace CLI {
+class App;
+}
+
+namespace strata::app {
+
+struct CliContext;
+
+// `strata monitor list|show|set|compare`
+void add_monitor_commands(CLI::App& app, CliContext& context);
+
+}  // namespace strata::app
