@@ -1,4 +1,4 @@
-"""Pipelines, SQL, endpoints and lineage of a Strata server.
+"""Pipelines, SQL, endpoints, features and lineage of a Strata server.
 
 The server is found by the environment variables STRATA_URL and STRATA_TOKEN, which
 ``strata env`` prints and every step of a pipeline has.
@@ -17,6 +17,19 @@ from ._errors import (
     StrataError,
     UnavailableError,
 )
+from ._features import (
+    Entity,
+    OnDemandView,
+    Service,
+    Source,
+    View,
+    apply_features,
+    get_feature,
+    get_historical_features,
+    get_online_features,
+    plan_features,
+    push_features,
+)
 from ._flow import Flow, Step, flow, step
 from ._lineage import impact, why
 from ._run import Attempt, Run, StepStatus, get_run, runs
@@ -31,26 +44,37 @@ __all__ = [
     "ConfigurationError",
     "ConflictError",
     "Endpoint",
+    "Entity",
     "Flow",
     "FlowError",
     "InvalidArgumentError",
     "NotFoundError",
+    "OnDemandView",
     "PermissionDeniedError",
     "Prediction",
     "QueryResult",
     "Run",
     "RunFailedError",
+    "Service",
+    "Source",
     "Step",
     "StepStatus",
     "StrataError",
     "UnavailableError",
+    "View",
+    "apply_features",
     "connect",
     "endpoint",
     "flow",
+    "get_feature",
+    "get_historical_features",
+    "get_online_features",
     "get_run",
     "impact",
     "input",
     "output",
+    "plan_features",
+    "push_features",
     "runs",
     "sql",
     "step",
