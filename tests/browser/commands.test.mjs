@@ -9,7 +9,7 @@ import { after, before, it } from 'node:test';
 import { promisify } from 'node:util';
 import { launch, open, visit } from './browser.mjs';
 import { pages } from './pages.mjs';
-import { root, Server } from './server.mjs';
+import { python, root, Server } from './server.mjs';
 
 const run = promisify(execFile);
 const kNone = ['lineage']; // nothing is asked there yet
@@ -75,6 +75,15 @@ it('answers the commands of every page', async (test) => {
       }
     });
   }
+  await page.context().close();
+});
+
+it('calls the endpoint over gRPC as its page says', async () => {
+  const page = await open(browser, server);
+  await visit(page, server, '/endpoints/flights?code=1');
+  const { stdout } = await paste(`'${python}' - <<'END'\n${await commands_of(page, 'gRPC')}\nEND`);
+  assert.match(stdout, /model_name: "flights"/);
+  assert.match(stdout, /raw_output_contents/);
   await page.context().close();
 });
 

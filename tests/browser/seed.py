@@ -119,6 +119,8 @@ def serve(frame: pandas.DataFrame) -> str:
     deadline = time.monotonic() + 60
     while call("GET", "/api/v1/endpoints/flights")["live"] is None:
         assert time.monotonic() < deadline, "the endpoint did not become live"
+    # What the endpoint answers is compared with what the model was trained on.
+    call("PATCH", "/api/v1/monitors/flights", json={"reference": "SELECT * FROM flights"})
     rows = frame.drop(columns=["late"])
     prediction = ""
     for i in range(24):
@@ -139,6 +141,38 @@ def run_flow() -> str:
     return run["id"]
 
 
+def try_flag() -> None:
+    delays = (
+        "CREATE VIEW ml.delays AS SELECT hour, late, TIMESTAMPTZ '2013-01-01' AS day FROM flights"
+    )
+    call("POST", "/api/v1/sql", json={"sql": delays})
+    rules = [
+        {"id": "staff", "force": "green", "condition": {"plan": "staff"}},
+        {"key": "colour", "variations": ["grey", "blue"], "meta": [{"key": "old"}, {"key": "new"}]},
+    ]
+    flag = {"description": "Colour of the button", "default": "grey", "rules": rules}
+    body = {"definition": flag, "reason": "to try blue"}
+    call("PUT", "/api/v1/flags/button-colour", json=body)
+    plan = {
+        "name": "blue-button",
+        "flag": "button-colour",
+        "hypothesis": "A blue button sells more",
+        "sample": 4000,
+        "metrics": [
+            {
+                "name": "late flights",
+                "kind": "mean",
+                "table": "ml.delays",
+                "unit": "hour",
+                "time": "day",
+                "value": "late",
+                "window": "1d",
+            }
+        ],
+    }
+    call("POST", "/api/v1/experiments", json=plan)
+
+
 def main() -> None:
     random.seed(7)
     numbers = numpy.random.default_rng(7)
@@ -156,6 +190,7 @@ def main() -> None:
     runs = train(frame)
     call("POST", "/api/v1/users", json={"name": "ada", "team": "delays", "role": "member"})
     facts = {"runs": runs, "prediction": serve(frame), "flow_run": run_flow()}
+    try_flag()
     facts["experiment"] = mlflow.get_experiment_by_name("flights").experiment_id
     print(json.dumps(facts))
 

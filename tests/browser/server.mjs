@@ -12,7 +12,7 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 const binary = resolve(process.env.STRATA_BINARY ?? join(root, 'build/strata'));
-const python = process.env.STRATA_PYTHON ?? join(root, 'build/venv/bin/python');
+export const python = process.env.STRATA_PYTHON ?? join(root, 'build/venv/bin/python');
 
 // Resolves once `file` exists; rejects when the process ends before.
 function appears(file, process) {

@@ -39,11 +39,14 @@ export async function checked(page, server) {
   const routes = Object.entries(document.paths).flatMap(([path, item]) =>
     Object.entries(item).map(([method, operation]) => ({
       method: method.toUpperCase(),
+      parameters: path.split('{').length,
       // Only a key may hold slashes.
       pattern: new RegExp(`^${path.replaceAll('{key}', '.+').replaceAll(/\{\w+\}/g, '[^/]+')}$`),
       schema: operation.responses['2XX'].content?.['application/json']?.schema,
     })),
   );
+  // What is named in full comes before what a parameter would take.
+  routes.sort((a, b) => a.parameters - b.parameters);
   const found = [];
   page.on('requestfinished', async (request) => {
     const path = new URL(request.url()).pathname;

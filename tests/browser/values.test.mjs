@@ -76,6 +76,7 @@ it('keeps the whole part of numbers in lists, and all digits under the pointer',
     ],
     alias_history: [],
   });
+  await answer('**/api/v1/models/prices/protections', { protections: [] });
   await answer('**/api/v1/models/prices/explain', {
     model: 'prices',
     subject: '1',

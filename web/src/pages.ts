@@ -58,9 +58,31 @@ export const pages: PageRoute[] = [
     load: () => import('./pages/endpoints/Endpoint.svelte'),
   },
   {
+    pattern: '/monitors',
+    title: 'Monitors',
+    load: () => import('./pages/monitors/Monitors.svelte'),
+  },
+  {
+    pattern: '/monitors/{name}',
+    title: 'Monitor',
+    load: () => import('./pages/monitors/Monitor.svelte'),
+  },
+  {
     pattern: '/predictions/{id}',
     title: 'Prediction',
     load: () => import('./pages/endpoints/Prediction.svelte'),
+  },
+  { pattern: '/flags', title: 'Flags', load: () => import('./pages/flags/Flags.svelte') },
+  { pattern: '/flags/{name}', title: 'Flag', load: () => import('./pages/flags/FlagPage.svelte') },
+  {
+    pattern: '/experiments',
+    title: 'Experiments',
+    load: () => import('./pages/experiments/FlagExperiments.svelte'),
+  },
+  {
+    pattern: '/experiments/{name}',
+    title: 'Experiment report',
+    load: () => import('./pages/experiments/Report.svelte'),
   },
   {
     pattern: '/lineage',

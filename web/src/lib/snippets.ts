@@ -6,6 +6,7 @@ export interface Snippets {
   cli?: string;
   curl?: string;
   python?: string;
+  grpc?: string; // in Python too
 }
 
 // A text of several lines.
