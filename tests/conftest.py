@@ -16,7 +16,8 @@ os.environ.setdefault("BOTO_DISABLE_CRT", "true")
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     """A server shared by the tests of one session; each test uses names of its own."""
-    running = Server(tmp_path_factory.mktemp("strata")).start()
+    options = ("--python-environment", "off")  # tests/clients/python have it
+    running = Server(tmp_path_factory.mktemp("strata"), *options).start()
     yield running
     assert running.stop() == 0
     running.strata("stop", "--now", check=False)

@@ -74,6 +74,7 @@ class Oracle:
         self.versions: dict[str, list[str]] = {}  # acknowledged version numbers of each model
         self.users: set[str] = set()
         self.flow_runs: list[str] = []
+        self.audit_head = ""  # of the log as it was when last looked at
 
 
 class Client:
@@ -312,6 +313,14 @@ def check_models(client: Client, oracle: Oracle, dice: random.Random, everything
         assert aliases.get("live", ABSENT) in oracle.aliases.of(name).possible, name
 
 
+def check_audit(client: Client, oracle: Oracle) -> None:
+    """The log's chain is whole and has only grown since its head was last kept."""
+    params = {"since": oracle.audit_head} if oracle.audit_head else {}
+    report = client.call("GET", "/api/v1/audit/verify", params=params)
+    assert report["sound"], report
+    oracle.audit_head = f"{report['head']['sequence']}:{report['head']['hash']}"
+
+
 def check(server, oracle: Oracle, dice: random.Random, everything: bool) -> None:
     """Everything acknowledged is there; nothing is there that nobody wrote."""
     client = Client(server)
@@ -320,6 +329,7 @@ def check(server, oracle: Oracle, dice: random.Random, everything: bool) -> None
     check_models(client, oracle, dice, everything)
     known = client.call("GET", "/api/v1/users")
     assert oracle.users <= {user["name"] for user in known["users"]}
+    check_audit(client, oracle)
 
 
 def all_flow_runs(client: Client) -> list[str]:

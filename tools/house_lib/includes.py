@@ -6,6 +6,8 @@ from house_lib.floors import APP, DOORS, ENGINES, OUTER, House, Place
 from house_lib.tree import File, Finding, Tree
 
 _INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(<[^>\n]+>|"[^"\n]+")', re.M)
+# Doors that others may stand on: they carry protocols.
+CARRIERS = {f"{DOORS}/http", f"{DOORS}/grpc"}
 Includes = dict[str, list[tuple[int, str]]]
 
 
@@ -72,7 +74,7 @@ def _refusal(house: House, file: File, place: Place, target: File) -> tuple[str,
         if there.floor.order <= place.floor.order or target.name.startswith("memory_"):
             return None
     elif there.floor.name in OUTER and place.floor.name != APP:
-        if not (place.floor.name == DOORS and str(there) == f"{DOORS}/http"):
+        if not (place.floor.name == DOORS and str(there) in CARRIERS):
             return _outer_refusal(place, there)
     if there.floor.order > place.floor.order:
         return (f"{place} may not look up to {there}",

@@ -14,7 +14,7 @@ runtime
 kernel: records events
 storage: lake(blob_store.hpp) warehouse
 engines: sqlite files
-doors: http s3 rest
+doors: http grpc s3 rest
 app
 <fmt/>: everywhere
 <gtest/>: tests
@@ -118,6 +118,7 @@ INCLUDES = [
     ("engines/files/blobs.cpp", "doors/http/http.hpp", False),
     ("doors/s3/put.cpp", "storage/lake/lake.hpp", True),
     ("doors/s3/put.cpp", "doors/http/http.hpp", True),
+    ("doors/s3/put.cpp", "doors/grpc/grpc.hpp", True),
     ("doors/http/server.cpp", "doors/s3/routes.hpp", False),
     ("doors/rest/why.cpp", "doors/s3/routes.hpp", False),
     ("doors/s3/put.cpp", "engines/sqlite/db.hpp", False),

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import requests
-
+from serving_models import loop_graph
 from strata_server import Server
 
 TIMEOUT_S = 2
@@ -25,7 +25,9 @@ def hostile(tmp_path_factory):
     import mlflow
 
     folder = tmp_path_factory.mktemp("hostile")
-    running = Server(folder / "data", "--endpoints-timeout", str(TIMEOUT_S)).start()
+    # Without Python: what is refused here would run there, where it can be ended.
+    options = ("--endpoints-timeout", str(TIMEOUT_S), "--python-environment", "off")
+    running = Server(folder / "data", *options).start()
     previous = mlflow.get_tracking_uri()
     with pytest.MonkeyPatch.context() as patch:
         made = Hostile(running, mlflow, folder, patch)
@@ -176,42 +178,6 @@ def test_a_damaged_lightgbm_version_leaves_the_old_one_answering_also_after_a_cr
     hostile.point("trees", "1")
     hostile.settle("trees", until, lambda e: e["state"] == "ready")
     assert hostile.call("POST", "/endpoints/trees/invocations", json=body).json() == good
-
-
-def loop_graph(count, outputs=()):
-    """y = x after as many rounds as `count`, a node or a number, says."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    def info(name, kind, shape):
-        return helper.make_tensor_value_info(name, kind, shape)
-
-    body = helper.make_graph(
-        [
-            helper.make_node("Identity", ["ci"], ["co"]),
-            helper.make_node("Identity", ["vi"], ["vo"]),
-        ],
-        "body",
-        [
-            info("i", TensorProto.INT64, []),
-            info("ci", TensorProto.BOOL, []),
-            info("vi", TensorProto.INT64, [None, 1]),
-        ],
-        [info("co", TensorProto.BOOL, []), info("vo", TensorProto.INT64, [None, 1])],
-    )
-    fixed = [numpy_helper.from_array(np.array(True), "c")]
-    nodes = []
-    if isinstance(count, int):
-        fixed.append(numpy_helper.from_array(np.array(count, "i8"), "n"))
-    else:
-        nodes.append(count)
-    graph = helper.make_graph(
-        [*nodes, helper.make_node("Loop", ["n", "c", "x"], ["y"], body=body)],
-        "loop",
-        [info("x", TensorProto.INT64, [None, 1])],
-        [info("y", TensorProto.INT64, [None, 1])],
-        fixed,
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
 
 
 @pytest.fixture(scope="module")

@@ -210,6 +210,13 @@ def test_binary_sizes_must_add_up(linear, size, sent):
     assert answer.status_code == 400 and "error" in answer.json()
 
 
+def test_more_tensors_than_anybody_has_are_refused(linear):
+    one = {"name": "x", "shape": [1], "datatype": "FP32", "data": [1]}
+    answer = linear.infer({"inputs": [one | {"name": f"x{i}"} for i in range(20_000)]})
+    assert answer.status_code == 400
+    assert "20000 tensors" in answer.json()["error"]
+
+
 def test_a_good_binary_request_by_hand(linear):
     head = json.dumps(
         {

@@ -198,15 +198,21 @@ def test_ping_answers_when_the_endpoint_does(linear):
     assert linear.get("/endpoints/nobody/ping").status_code == 404
 
 
-def test_a_scikit_learn_model_is_refused_with_the_way_that_the_guide_shows(make_served):
+def test_where_no_python_is_known_a_scikit_learn_model_is_refused_with_the_ways_out(make_served):
     from sklearn.linear_model import LinearRegression
 
     served = make_served("sklearn")
-    served.point(served.log("sklearn", LinearRegression().fit([[0.0], [1.0]], [0.0, 2.0])))
+    served.point(
+        served.log(
+            "sklearn",
+            LinearRegression().fit([[0.0], [1.0]], [0.0, 2.0]),
+            input_example=np.array([[0.0]]),
+        )
+    )
     command = ("endpoint", "create", "sklearn", "--wait", "--model")
     refused = served.server.strata(*command, f"models:/{served.registered}@live", check=False)
     assert refused.returncode != 0
-    assert "skl2onnx" in refused.stderr and "docs/how-to/deploy-a-model.md" in refused.stderr
+    assert "python.environment" in refused.stderr and "onnx" in refused.stderr
     guide = (ROOT / "docs/how-to/deploy-a-model.md").read_text()
     shown = guide.partition("## A scikit-learn model")[2].split("```python\n")[1].split("```")[0]
     exec(compile(shown, "the guide", "exec"), {})
