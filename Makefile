@@ -108,6 +108,11 @@ fuzz: setup-build ## fuzzes the parsers (FUZZ=xml: only that one; SECONDS=60: of
 bench: build ## the measurements beside named peers (BENCH=NAME: only that one)
 	@$(PYTHON) bench/run.py
 
+.PHONY: bench-releases
+bench-releases: build/release/build.ninja ## bad releases stopped, and good ones left alone
+	@ninja -C build/release strata_releases
+	@build/release/strata_releases
+
 .PHONY: bench-build
 bench-build: build/release/build.ninja ## time of a cold build, and from a one-file edit to its green test
 	@tools/bench-build

@@ -1,4 +1,4 @@
-"""Predictions over the Open Inference Protocol's JSON, beside MLServer with the same model."""
+"""Predictions over the Open Inference Protocol, as JSON and over gRPC, beside MLServer's."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import os
 import pathlib
 import random
 
-from . import load
+from . import grpc_load, load
 from .peers import OFFLINE, MlServer
-from .processes import Strata, port_of
-from .report import Row, Rows
+from .processes import CannotRun, Strata, port_of
+from .report import Row, Rows, missing
 from .run import Run
 
 FEATURES = 10
@@ -58,6 +58,24 @@ def requests(port: int, headers: dict[str, str]) -> list[bytes]:
     return out
 
 
+def over_grpc(rows: Rows, run: Run, folder: pathlib.Path, strata, peer, row, expected) -> None:
+    """The same over gRPC, by another client: one message again and again."""
+    sides = []
+    for program, name, at, headers in (
+        (strata, "Strata", port_of(strata.http), strata.bearer),
+        (peer, peer.title, peer.grpc_port, {}),
+    ):
+        file = folder / f"{at}.message"
+        file.write_bytes(grpc_load.request(NAME, row))
+        grpc_load.check(at, NAME, row, headers, expected)
+        sides.append(grpc_load.Side(name, program, at, file, headers))
+    for connections, streams in ((1, 1), (4, 16)):
+        samples = grpc_load.interleave(*sides, connections, streams, run.seconds, run.repetitions)
+        plural = "connection" if connections == 1 else "connections"
+        calls = "call" if streams == 1 else "calls"
+        rows.loads(f"gRPC, one row, {connections} {plural} x {streams} {calls}", *samples)
+
+
 def inference(run: Run) -> list[Row]:
     rows = Rows("inference", f"{MlServer.title}, LightGBM runtime")
     folder = run.fresh("model")
@@ -79,6 +97,10 @@ def inference(run: Run) -> list[Row]:
             samples = load.interleave(*sides, connections, run.seconds, run.repetitions)
             plural = "connection" if connections == 1 else "connections"
             rows.loads(f"JSON, one row, {connections} {plural}", *samples)
+        try:
+            over_grpc(rows, run, folder, strata, peer, sample[:1], model.predict(sample[:1]))
+        except CannotRun as reason:
+            rows.append(missing(rows.bench, rows.peer, f"gRPC: {reason}"))
     finally:
         strata.stop()
         if peer is not None:

@@ -94,11 +94,11 @@ class MlServer(Program):
 
     def __init__(self, folder: pathlib.Path, model_file: pathlib.Path | None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.port = free_port()
+        self.port, self.grpc_port = free_port(), free_port()
         settings = {
             "host": "127.0.0.1",
             "http_port": self.port,
-            "grpc_port": free_port(),
+            "grpc_port": self.grpc_port,
             "metrics_port": free_port(),
         }
         (folder / "settings.json").write_text(json.dumps(settings))
