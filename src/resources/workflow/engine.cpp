@@ -194,6 +194,7 @@ void Engine::handle(std::vector<Item> items) {
                      std::make_move_iterator(some.end()));
     }
   }
+  dismiss_ended(actions);
   const Status committed = commit(actions, items);
   if (committed) {
     settle_ended(actions);
@@ -293,18 +294,27 @@ Status Engine::record(kernel::Writer& w, const scheduler::RecordTask& record) {
   return {};
 }
 
-// What ended needs neither credentials nor folders any more.
+// The attempt of a task that has ended, by its token.
+std::optional<std::string> Engine::ended_attempt(const Action& action) {
+  const auto* const t = std::get_if<scheduler::RecordTask>(&action);
+  if (t == nullptr || t->task.attempts.empty()) return std::nullopt;
+  const auto& last = t->task.attempts.back();
+  if (last.state != scheduler::AttemptState::kEnded) return std::nullopt;
+  return scheduler::Token{t->run, t->task.plan.step, last.number}.to_string();
+}
+
+// Before anyone can read that it ended: from then on its credentials hold no more. Its process is
+// gone, so they are missed by nobody when the commit fails.
+void Engine::dismiss_ended(const std::vector<Action>& actions) {
+  for (const Action& action : actions)
+    if (const auto token = ended_attempt(action)) ports_.identity.dismiss_task(*token);
+}
+
+// What ended needs no folders any more.
 void Engine::settle_ended(const std::vector<Action>& actions) {
   std::vector<std::string> tokens;
   for (const Action& action : actions) {
-    if (const auto* const t = std::get_if<scheduler::RecordTask>(&action)) {
-      if (t->task.attempts.empty() ||
-          t->task.attempts.back().state != scheduler::AttemptState::kEnded)
-        continue;
-      tokens.push_back(
-          scheduler::Token{t->run, t->task.plan.step, t->task.attempts.back().number}.to_string());
-      ports_.identity.dismiss_task(tokens.back());
-    }
+    if (auto token = ended_attempt(action)) tokens.push_back(*std::move(token));
     if (const auto* const r = std::get_if<scheduler::RecordRun>(&action);
         r != nullptr && r->run.ended()) {
       const std::lock_guard lock(mutex_);

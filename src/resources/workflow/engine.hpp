@@ -55,6 +55,8 @@ class Engine {
   Status record(kernel::Writer& w, const scheduler::RecordRun& record);
   Status record(kernel::Writer& w, const scheduler::RecordTask& record);
   void act(std::vector<scheduler::Action>& actions);
+  static std::optional<std::string> ended_attempt(const scheduler::Action& action);
+  void dismiss_ended(const std::vector<scheduler::Action>& actions);
   void settle_ended(const std::vector<scheduler::Action>& actions);
   void launch(scheduler::StartAttempt start);
   void prepare(const scheduler::StartAttempt& start);

@@ -46,8 +46,9 @@ def behave(model_input):
             import mmap
 
             held = mmap.mmap(-1, 3 << 30)
-            for at in range(0, 3 << 30, 4096):
-                held[at] = 1
+            part = b"1" * (16 << 20)
+            for at in range(0, 3 << 30, len(part)):
+                held[at : at + len(part)] = part
             threading.Event().wait(1000)
         if word == "raise":
             raise RuntimeError("the model is tired")
