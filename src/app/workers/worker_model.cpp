@@ -57,8 +57,16 @@ Status set_limits(std::int64_t cpu_seconds, std::int64_t memory_mb) {
   return {};
 }
 
-Status try_model(const std::string& libraries, const std::string& directory,
-                 std::chrono::seconds run_limit) {
+// The most that this process held; Linux counts it in KiB.
+std::uint64_t peak_memory() {
+  rusage used{};
+  if (::getrusage(RUSAGE_SELF, &used) != 0) return 0;
+  return static_cast<std::uint64_t>(used.ru_maxrss) << 10U;
+}
+
+// What is to be told of it; nothing unless it is probed.
+Result<std::string> try_model(const std::string& libraries, const std::string& directory,
+                              std::chrono::seconds run_limit, std::size_t probes) {
   engines::lightgbm::LightGbmEngine lightgbm(libraries + "/lib_lightgbm.so");
   engines::onnxruntime::OnnxEngine onnx(libraries + "/libonnxruntime.so.1");
   engines::xgboost::XgBoostEngine xgboost(libraries + "/libxgboost.so");
@@ -72,24 +80,38 @@ Status try_model(const std::string& libraries, const std::string& directory,
   timer.at(0).call_after(run_limit, [end]() mutable { end.request_stop(); });
   const auto micros =
       platform::inference::try_out(*model, files, clock, directory, end.get_token());
-  if (micros) return {};
-  if (micros.error().code != Code::kCancelled) return micros.error();
+  Status done = micros ? Status() : Status(micros.error());
+  std::string told;
+  if (done && probes > 0) {
+    auto report =
+        platform::inference::probe(*model->binding, *model->runner, probes, end.get_token());
+    if (report) {
+      report->memory_bytes = peak_memory();
+      told = report->to_text();
+    } else {
+      done = report.error();
+    }
+  }
+  if (done) return told;
+  if (done.error().code != Code::kCancelled) return done.error();
   return Error(Code::kDeadlineExceeded,
                fmt::format("the model gave no answer to what it was tried with within {} s "
                            "(endpoints.timeout)",
                            run_limit.count()));
 }
 
-Status run(std::span<char* const> arguments) {
-  if (arguments.size() != 5) return invalid("arguments", "the server starts this command itself");
+Result<std::string> run(std::span<char* const> arguments) {
+  if (arguments.size() != 6) return invalid("arguments", "the server starts this command itself");
   const auto run_seconds = to_int(arguments[2]);
   const auto cpu_seconds = to_int(arguments[3]);
   const auto memory_mb = to_int(arguments[4]);
-  if (!run_seconds || !cpu_seconds || !memory_mb)
+  const auto probes = to_int(arguments[5]);
+  if (!run_seconds || !cpu_seconds || !memory_mb || !probes)
     return invalid("arguments", "the server starts this command itself");
   STRATA_TRY(set_limits(*cpu_seconds, *memory_mb));
   try {
-    return try_model(arguments[0], arguments[1], std::chrono::seconds(*run_seconds));
+    return try_model(arguments[0], arguments[1], std::chrono::seconds(*run_seconds),
+                     static_cast<std::size_t>(*probes));
   } catch (const std::bad_alloc&) {
     return Error(
         Code::kResourceExhausted,
@@ -101,12 +123,14 @@ Status run(std::span<char* const> arguments) {
 
 int run_model_trial(std::span<char* const> arguments) {
   const auto done = run(arguments);
-  if (done) ::_exit(0);  // what the libraries would do at an orderly end says nothing of the model
-  const std::string report = fmt::format("{} {}", static_cast<int>(done.error().code),
-                                         printable(done.error().to_string(), kMostReport - 8));
-  const bool told =
-      ::write(kTrialReport, report.data(), report.size()) == static_cast<ssize_t>(report.size());
-  ::_exit(told ? 1 : 2);
+  const std::string report =
+      done ? *done
+           : fmt::format("{} {}", static_cast<int>(done.error().code),
+                         printable(done.error().to_string(), kMostReport - 8));
+  const bool told = report.empty() || ::write(kTrialReport, report.data(), report.size()) ==
+                                          static_cast<ssize_t>(report.size());
+  // At once: what the libraries would do at an orderly end says nothing of the model.
+  ::_exit(!told ? 2 : done ? 0 : 1);
 }
 
 }  // namespace strata::app

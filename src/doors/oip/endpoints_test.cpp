@@ -155,6 +155,10 @@ class ScriptedTrial final : public ModelTrial {
     --busy;
     return Error(Code::kCancelled, "stopped");
   }
+  Result<platform::inference::ProbeReport> probe(const std::string&, std::size_t,
+                                                 const std::stop_token&) override {
+    return Error(Code::kUnsupported, "this trial asks nothing");
+  }
   std::atomic<int> tried{0};
   std::atomic<int> busy{0};
 };

@@ -39,7 +39,7 @@ constexpr std::string_view kDraftSchema = R"({
     "drain_seconds": {"type": "integer", "minimum": 0, "maximum": 86400},
     "limits": {"type": "object", "additionalProperties": {"type": "number"},
       "description":
-      "alpha, errors, rejects, not_finite, latency_ratio, output_shift, disagreement"}
+        "by name; what stands in none of them keeps its default: GET of a release shows all"}
   }})";
 constexpr std::string_view kReasonSchema = R"({
   "type": "object", "additionalProperties": false,

@@ -76,6 +76,20 @@ Result<ExitStatus> wait(ChildProcess& child, const Clock& clock, std::chrono::se
 }  // namespace
 
 Status ProcessModelTrial::run(const std::string& directory, const std::stop_token& stop) {
+  const auto told = start(directory, 0, stop);
+  return told ? Status() : Status(told.error());
+}
+
+Result<platform::inference::ProbeReport> ProcessModelTrial::probe(const std::string& directory,
+                                                                  std::size_t count,
+                                                                  const std::stop_token& stop) {
+  const auto told = start(directory, count, stop);
+  if (!told) return told.error();
+  return platform::inference::ProbeReport::parse(*told);
+}
+
+Result<std::string> ProcessModelTrial::start(const std::string& directory, std::size_t probes,
+                                             const std::stop_token& stop) {
   const auto limit = kLoadLimit + run_limit_;
   int report[2];
   if (::pipe2(report, O_CLOEXEC) != 0) return from_errno(errno, "pipe2", "model trial");
@@ -86,7 +100,8 @@ Status ProcessModelTrial::run(const std::string& directory, const std::stop_toke
                directory,
                std::to_string(run_limit_.count()),
                std::to_string(limit.count()),
-               std::to_string(trial_memory_mb())};
+               std::to_string(trial_memory_mb()),
+               std::to_string(probes)};
   spec.descriptors = {{report[1], kTrialReport}};
   spec.inherit_output = false;
   spec.dies_with_parent = true;
@@ -101,7 +116,8 @@ Status ProcessModelTrial::run(const std::string& directory, const std::stop_toke
   ::close(report[0]);
   if (!ended) return ended.error();
   if (stop.stop_requested()) return Error(Code::kCancelled, "the trial was stopped");
-  return judge(*ended, text, limit);
+  STRATA_TRY(judge(*ended, text, limit));
+  return text;
 }
 
 }  // namespace strata::engines::processes

@@ -62,6 +62,25 @@ TEST_F(ProcessModelTrialTest, A_death_is_told_with_its_cause) {
   }
 }
 
+TEST_F(ProcessModelTrialTest, What_a_probe_reports_arrives_and_a_death_in_it_is_an_error) {
+  const auto probe = [&](const std::string& script) {
+    const std::string program = folder_ + "/program";
+    SystemFiles files;
+    EXPECT_TRUE(files.replace(program, "#!/bin/sh\n" + script + "\n", 0755));
+    return ProcessModelTrial(program, "/libraries", std::chrono::seconds(1), clock_)
+        .probe("/model", 7, {});
+  };
+  const auto told = probe(
+      "test \"$7\" = 7 && printf '{\"cases\": \"..n\", \"failure\": \"\", \"memory\": 4096}' >&3");
+  ASSERT_TRUE(told) << told.error().message;
+  EXPECT_EQ(told->cases, "..n");
+  EXPECT_EQ(told->memory_bytes, 4096U);
+  const auto died = probe("kill -SEGV $$");
+  ASSERT_FALSE(died);
+  EXPECT_NE(died.error().message.find("signal 11"), std::string::npos);
+  EXPECT_FALSE(probe("exit 0"));  // without a report nothing is known
+}
+
 TEST_F(ProcessModelTrialTest, It_is_killed_when_nobody_waits_for_it_any_more) {
   std::stop_source stop;
   std::thread later([&] {

@@ -150,6 +150,15 @@ Task<Result<std::shared_ptr<const LiveModel>>> Endpoints::load_candidate(Project
   co_return std::shared_ptr<const LiveModel>(*std::move(fresh));
 }
 
+Result<inference::ProbeReport> Endpoints::probe(const LiveModel& model, std::size_t count,
+                                                const std::stop_token& stop) {
+  auto* const processes = model.runner->processes();
+  if (processes == nullptr) return ports_.trial.probe(package_directory(model), count, stop);
+  auto report = inference::probe(*model.binding, *model.runner, count, stop);
+  if (report) report->memory_bytes = processes->info().memory_bytes;
+  return report;
+}
+
 std::string Endpoints::package_directory(const LiveModel& model) const {
   return cache_.directory(model.identity->package_digest);
 }

@@ -150,6 +150,10 @@ class Endpoints {
   void clear_arms(const ProjectId& project, std::string_view name, std::string_view release);
   // Where the files of a loaded version lie.
   std::string package_directory(const LiveModel& model) const;
+  // What the version makes of `count` legal requests, in a process that one of them may end.
+  // Blocks. Errors: those of ModelTrial::probe().
+  Result<inference::ProbeReport> probe(const LiveModel& model, std::size_t count,
+                                       const std::stop_token& stop);
 
   // `backing` keeps alive what the inputs look at. Errors: kResourceExhausted when the prediction
   // log cannot take more or too many wait, kUnavailable while overdue runs hold all that the

@@ -1,9 +1,13 @@
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <stop_token>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/result.hpp"
 #include "platform/inference/inference.hpp"
@@ -44,6 +48,33 @@ inline constexpr double kUnknownCost = 1e9;
 Result<double> try_out(const OpenModel& model, Files& files, const Clock& clock,
                        const std::string& directory, const std::stop_token& stop);
 
+// What a model made of requests that its signature allows and its training need not have had.
+struct ProbeReport {
+  // A letter for each request: '.' answered, 'f' failed, 'n' answered with NaN or infinity, 'd'
+  // answered twice with different bits.
+  std::string cases;
+  std::string failure;             // what it said to the first that failed, and which that was
+  std::uint64_t memory_bytes = 0;  // the most that its process held; 0 where it shares one
+
+  std::string to_text() const;
+  // Errors: kDataLoss for what to_text() did not write.
+  static Result<ProbeReport> parse(std::string_view text);
+};
+
+// A request of one row that the contract allows, always the same one for a number: ends of the
+// ranges of its types, values of all magnitudes, missing ones where they may be, texts of other
+// scripts and lengths, `categories` of the text columns. A column has the same value in all
+// contracts in which its name and type are the same, so that versions are asked alike.
+// Errors: those of Binding::bind().
+Result<Inputs> legal_request(const Binding& binding,
+                             std::span<const std::vector<std::string>> categories,
+                             std::uint64_t number);
+
+// Asks the model `count` legal requests, each twice. Blocks. Errors: kCancelled when it was
+// stopped.
+Result<ProbeReport> probe(const Binding& binding, const ModelRunner& runner, std::size_t count,
+                          const std::stop_token& stop);
+
 // The port that opens models which no engine opens in this process: their code runs in processes of
 // their own, where it harms nobody, so that they need no other trial.
 class ModelHost {
@@ -65,6 +96,10 @@ class ModelTrial {
   // kDeadlineExceeded or kResourceExhausted when the process died or passed its limits; kCancelled
   // when it was stopped.
   virtual Status run(const std::string& directory, const std::stop_token& stop) = 0;
+  // Opens the package and asks it `count` legal requests. Blocks, for a bounded time. Errors: as of
+  // run(), where the process died of one of them, too.
+  virtual Result<ProbeReport> probe(const std::string& directory, std::size_t count,
+                                    const std::stop_token& stop) = 0;
 };
 
 }  // namespace strata::platform::inference

@@ -166,6 +166,10 @@ Task<Result<std::vector<GateResult>>> Releases::look_at_gates(const kernel::Call
       gates.push_back(check_answers(*live, *candidate, asked, stop));
       gates.push_back(check_load(*live, *candidate, asked, plan.limits, ports_.clock, kLoadThreads,
                                  kLoadTime, stop));
+      const auto before = ports_.endpoints.probe(*live, kProbes, stop);
+      const auto now = ports_.endpoints.probe(*candidate, kProbes, stop);
+      gates.push_back(check_inputs(before, now));
+      gates.push_back(check_memory(before, now, plan.limits));
       return true;
     };
     co_await gates_.run(test);

@@ -23,6 +23,8 @@ constexpr Field kFields[] = {{"alpha", &Limits::alpha, 1e-9, 0.1},
                              {"rejects", &Limits::rejects, 0, 1},
                              {"not_finite", &Limits::not_finite, 0, 1},
                              {"latency_ratio", &Limits::latency_ratio, 1, 1000},
+                             {"tail_ratio", &Limits::tail_ratio, 1, 1000},
+                             {"memory_ratio", &Limits::memory_ratio, 1, 1000},
                              {"output_shift", &Limits::output_shift, 0.01, 1},
                              {"disagreement", &Limits::disagreement, 0.01, 1}};
 
@@ -52,7 +54,7 @@ Result<Limits> Limits::from_json(const Json& json) {
       return invalid("limits." + name,
                      "limits: '" + name +
                          "' is no limit; use alpha, errors, rejects, not_finite, latency_ratio, "
-                         "output_shift and disagreement");
+                         "tail_ratio, memory_ratio, output_shift and disagreement");
     }
     const double number = value.as_double();
     if (!value.is_number() || !(number >= field->low && number <= field->high)) {

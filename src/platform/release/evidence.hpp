@@ -19,6 +19,8 @@ struct Limits {
   double rejects = 0.01;       // the same, of requests that do not fit the signature
   double not_finite = 0.001;   // the same, of answers with NaN or infinity
   double latency_ratio = 1.5;  // of the geometric means, each over latency + kLatencyFloor
+  double tail_ratio = 2;       // of the 99th percentiles under the gates' load, likewise
+  double memory_ratio = 2;     // of the processes that gates try the versions in, + kMemoryFloor
   double output_shift = 0.15;  // by which the share of outputs in any bin may differ; 1: anything
   double disagreement = 0.1;   // of the shadow's answers, far from the live version's; 1: anything
 
@@ -29,6 +31,8 @@ struct Limits {
 
 // Below this a model's time is not what a caller waits for.
 inline constexpr double kLatencyFloorMicros = 1000;
+// Below this a model's memory is not what a machine runs short of.
+inline constexpr double kMemoryFloor = 64 << 20;
 
 enum class Ending : std::uint8_t { kAnswered, kFailed, kRejected };
 

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "base/bytes.hpp"
+#include "platform/statistics/distributions.hpp"
 #include "runtime/pool.hpp"
 #include "wire/pickle/pickle_scan.hpp"
 
@@ -94,20 +95,11 @@ Result<Outputs> ask(const LiveModel& model, const Inputs& inputs, const std::sto
 }
 
 bool same_bits(const Outputs& a, const Outputs& b) {
-  return std::ranges::equal(a, b, [](const Tensor& x, const Tensor& y) {
-    return x.type == y.type && x.shape == y.shape && x.texts == y.texts &&
-           std::ranges::equal(x.bytes(), y.bytes());
-  });
+  return std::ranges::equal(a, b, wire::same_bits);
 }
 
 bool finite(const Outputs& outputs) {
-  return std::ranges::all_of(outputs, [](const Tensor& tensor) {
-    if (tensor.type == ElementType::kFp32)
-      return std::ranges::all_of(tensor.as<float>(), [](float v) { return std::isfinite(v); });
-    if (tensor.type == ElementType::kFp64)
-      return std::ranges::all_of(tensor.as<double>(), [](double v) { return std::isfinite(v); });
-    return true;
-  });
+  return std::ranges::all_of(outputs, wire::all_finite);
 }
 
 // Whether all answers are alike.
@@ -128,6 +120,19 @@ struct Times {
     return micros[static_cast<std::size_t>(q * static_cast<double>(micros.size() - 1))];
   }
 };
+
+// Whether certainly more than a hundredth of the times is beyond the limit: a score test, at one in
+// a thousand. Few times say nothing of a hundredth.
+bool longer_tail(const std::vector<double>& micros, double limit) {
+  constexpr std::size_t kFew = 200;
+  constexpr double kShare = 0.01, kChance = 0.001;
+  if (micros.size() < kFew) return false;
+  const auto count = static_cast<double>(micros.size());
+  const auto beyond =
+      static_cast<double>(std::ranges::count_if(micros, [&](double v) { return v > limit; }));
+  const double z = (beyond - kShare * count) / std::sqrt(count * kShare * (1 - kShare));
+  return z > statistics::normal_tail_quantile(kChance);
+}
 
 }  // namespace
 
@@ -297,16 +302,21 @@ GateResult check_load(const LiveModel& live, const LiveModel& candidate,
       workers.submit([&load, i] { load(i * 37); });
     workers.stop();
   }
+  const double tail_live = of_live.quantile(0.99);
+  const double tail_limit =
+      limits.tail_ratio * (tail_live + kLatencyFloorMicros) - kLatencyFloorMicros;
+  const bool slow_tail = longer_tail(of_candidate.micros, tail_limit);
   const double before = of_live.quantile(0.5), now = of_candidate.quantile(0.5);
   const double ratio = (now + kLatencyFloorMicros) / (before + kLatencyFloorMicros);
   result.numbers = Json::object({{"threads", threads},
                                  {"requests", of_candidate.micros.size()},
                                  {"median_us_live", before},
                                  {"median_us_candidate", now},
-                                 {"p99_us_live", of_live.quantile(0.99)},
+                                 {"p99_us_live", tail_live},
                                  {"p99_us_candidate", of_candidate.quantile(0.99)},
                                  {"ratio", ratio},
-                                 {"limit", limits.latency_ratio}});
+                                 {"limit", limits.latency_ratio},
+                                 {"p99_us_limit", tail_limit}});
   if (of_candidate.micros.empty()) {
     note(result, Verdict::kFail, "it answered nothing under load");
   } else if (ratio > limits.latency_ratio) {
@@ -314,8 +324,78 @@ GateResult check_load(const LiveModel& live, const LiveModel& candidate,
          fmt::format("a request takes {:.0f} us where the live version takes "
                      "{:.0f}",
                      now, before));
+  } else if (slow_tail) {
+    note(result, Verdict::kFail,
+         fmt::format("its slowest hundredth of requests takes {:.0f} us and more, the live "
+                     "version's {:.0f}; the limit is {:.0f}",
+                     of_candidate.quantile(0.99), tail_live, tail_limit));
   } else {
     result.reason = fmt::format("{:.0f} us a request, the live version {:.0f}", now, before);
+  }
+  return result;
+}
+
+GateResult check_inputs(const Probed& live, const Probed& candidate) {
+  GateResult result{.gate = "inputs"};
+  if (!candidate) {
+    note(result, live ? Verdict::kFail : Verdict::kWarn,
+         fmt::format("legal requests could not be asked{}: {}", live ? "" : " of either version",
+                     printable(candidate.error().message, 300)));
+    return result;
+  }
+  if (!live)
+    note(result, Verdict::kWarn,
+         "the live version ended or overran its process, so nothing is compared");
+  std::int64_t failed = 0, infinite = 0, unsteady = 0;
+  for (std::size_t i = 0; i < candidate->cases.size(); ++i) {
+    const char now = candidate->cases[i];
+    const char before = live && i < live->cases.size() ? live->cases[i] : '.';
+    if (now == before || before == 'f') continue;  // nothing is expected where it fails itself
+    failed += now == 'f' ? 1 : 0;
+    infinite += now == 'n' ? 1 : 0;
+    unsteady += now == 'd' ? 1 : 0;
+  }
+  result.numbers = Json::object({{"requests", candidate->cases.size()},
+                                 {"failed", failed},
+                                 {"not_finite", infinite},
+                                 {"not_deterministic", unsteady}});
+  const auto worse = live ? Verdict::kFail : Verdict::kWarn;
+  if (failed > 0)
+    note(result, worse,
+         fmt::format("{} legal requests fail: {}", failed, printable(candidate->failure, 400)));
+  if (infinite > 0)
+    note(result, worse, fmt::format("{} legal requests get NaN or infinity", infinite));
+  if (unsteady > 0)
+    note(result, worse, fmt::format("{} legal requests get two different answers", unsteady));
+  if (result.reason.empty())
+    result.reason =
+        fmt::format("{} legal requests made up, answered as well as by the live version",
+                    candidate->cases.size());
+  return result;
+}
+
+GateResult check_memory(const Probed& live, const Probed& candidate, const Limits& limits) {
+  constexpr double kMega = 1 << 20;
+  GateResult result{.gate = "memory"};
+  const auto held = [](const Probed& probed) {
+    return probed ? static_cast<double>(probed->memory_bytes) : 0.0;
+  };
+  const double before = held(live), now = held(candidate);
+  if (before == 0 || now == 0) {
+    note(result, Verdict::kWarn, "the memory of one of the versions is not known");
+    return result;
+  }
+  const double ratio = (now + kMemoryFloor) / (before + kMemoryFloor);
+  result.numbers = Json::object({{"mebibytes_live", before / kMega},
+                                 {"mebibytes_candidate", now / kMega},
+                                 {"ratio", ratio},
+                                 {"limit", limits.memory_ratio}});
+  if (ratio > limits.memory_ratio) {
+    note(result, Verdict::kFail,
+         fmt::format("its process held {:.0f} MiB, the live version's {:.0f}", now / kMega,
+                     before / kMega));
+  } else {
+    result.reason = fmt::format("{:.0f} MiB, the live version {:.0f}", now / kMega, before / kMega);
   }
   return result;
 }

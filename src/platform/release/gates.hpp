@@ -54,11 +54,27 @@ GateResult check_answers(const deployment::LiveModel& live, const deployment::Li
                          std::span<const Sample> samples, const std::stop_token& stop);
 
 // Puts load on both models in turns, with `threads` threads of its own for at most `time`. Fails
-// when the candidate's median time is beyond the limit of the plan, as that of requests will be.
+// when the candidate's median time is beyond the limit of the plan, as that of requests will be, or
+// certainly more than one in a hundred of its answers takes longer than the live version's slowest
+// hundredth by the limit of the tail.
 GateResult check_load(const deployment::LiveModel& live, const deployment::LiveModel& candidate,
                       std::span<const Sample> samples, const Limits& limits, const Clock& clock,
                       std::size_t threads, std::chrono::milliseconds time,
                       const std::stop_token& stop);
+
+// What a version made of legal requests; or why nothing is known: it ended or overran its process.
+using Probed = Result<inference::ProbeReport>;
+// The requests that each version is asked.
+inline constexpr std::size_t kProbes = 200;
+
+// Compares what both versions made of the same legal requests. Fails when one of them ended the
+// candidate's process, or where the candidate fails, gives NaN or infinity or two answers, and the
+// live version does not.
+GateResult check_inputs(const Probed& live, const Probed& candidate);
+
+// Fails when the candidate's process held more memory than the live version's by the limit of the
+// plan, each over kMemoryFloor. Warns where either is not known.
+GateResult check_memory(const Probed& live, const Probed& candidate, const Limits& limits);
 
 // What the five questions about the candidate say; `report` is null where nothing is recorded.
 // Fails when one is bad.

@@ -181,6 +181,61 @@ TEST_F(ModelGatesTest, A_candidate_is_measured_against_the_live_version_under_th
   }
 }
 
+TEST_F(ModelGatesTest, A_long_tail_is_told_from_a_few_slow_requests) {
+  ManualClock clock{Instant{0}};
+  const auto taking = [&clock](int every) {  // each so manieth request takes long
+    return model([&clock, every](double x, int asked) {
+      clock.advance(std::chrono::microseconds(asked % every == 0 ? 30'000 : 2'000));
+      return x;
+    });
+  };
+  live_ = taking(1'000'000);
+  for (const auto& [every, fails] : {std::pair(500, false), std::pair(20, true)}) {
+    const auto candidate = taking(every);
+    const auto all = samples(candidate);
+    const auto result =
+        check_load(live_, candidate, all, Limits{}, clock, 1, std::chrono::seconds(8), {});
+    EXPECT_EQ(result.failed(), fails) << result.reason;
+  }
+}
+
+TEST(ReleaseGates, Legal_requests_fail_a_candidate_only_where_the_live_version_does_better) {
+  const auto report = [](const char* cases) {
+    return Probed(inference::ProbeReport{cases, "bad value (asked x=-1)", 0});
+  };
+  EXPECT_EQ(check_inputs(report("..fn"), report("..fn")).verdict, Verdict::kPass);
+  EXPECT_EQ(check_inputs(report("..fn"), report("....")).verdict, Verdict::kPass);
+  EXPECT_EQ(check_inputs(report("f..."), report("n...")).verdict, Verdict::kPass);
+  const std::vector<std::pair<const char*, const char*>> worse = {
+      {".f..", "1 legal requests fail: bad value (asked x=-1)"},
+      {".nn.", "2 legal requests get NaN"},
+      {"ddd.", "3 legal requests get two different"}};
+  for (const auto& [cases, reason] : worse) {
+    const auto result = check_inputs(report("...."), report(cases));
+    EXPECT_TRUE(result.failed()) << cases;
+    EXPECT_THAT(result.reason, HasSubstr(reason));
+  }
+  const Probed died = Error(Code::kDataLoss, "signal 11");
+  const auto dead = check_inputs(report("...."), died);
+  EXPECT_TRUE(dead.failed());
+  EXPECT_THAT(dead.reason, HasSubstr("signal 11"));
+  EXPECT_EQ(check_inputs(died, died).verdict, Verdict::kWarn);
+  EXPECT_EQ(check_inputs(died, report("....")).verdict, Verdict::kWarn);
+}
+
+TEST(ReleaseGates, More_memory_than_the_limit_allows_fails) {
+  const auto holding = [](std::uint64_t mebibytes) {
+    return Probed(inference::ProbeReport{"..", "", mebibytes << 20U});
+  };
+  EXPECT_EQ(check_memory(holding(100), holding(250), {}).verdict, Verdict::kPass);
+  const auto large = check_memory(holding(100), holding(300), {});
+  EXPECT_TRUE(large.failed());
+  EXPECT_THAT(large.reason, HasSubstr("held 300 MiB, the live version's 100"));
+  EXPECT_EQ(check_memory(holding(100), holding(300), Limits{.memory_ratio = 3}).verdict,
+            Verdict::kPass);
+  EXPECT_EQ(check_memory(holding(0), holding(300), {}).verdict, Verdict::kWarn);
+}
+
 TEST(ReleaseGates, A_pickle_that_would_run_a_command_fails_whatever_its_name) {
   const std::string folder = testing::TempDir() + "gates-" + SystemRandom().hex(8);
   SystemFiles files;

@@ -216,4 +216,25 @@ void append_element_json(std::string& out, const Tensor& tensor, std::size_t ind
   }
 }
 
+bool same_bits(const Tensor& a, const Tensor& b) {
+  if (a.type != b.type || a.shape != b.shape) return false;
+  if (a.type != ElementType::kText) return std::ranges::equal(a.bytes(), b.bytes());
+  if (a.texts != b.texts) return false;
+  for (std::size_t i = 0; i < a.texts.size(); ++i)
+    if (a.is_missing(i) != b.is_missing(i)) return false;
+  return true;
+}
+
+bool all_finite(const Tensor& tensor) {
+  if (tensor.type == ElementType::kFp16) {
+    return std::ranges::all_of(tensor.as<std::uint16_t>(),
+                               [](std::uint16_t v) { return std::isfinite(half_to_float(v)); });
+  }
+  if (tensor.type == ElementType::kFp32)
+    return std::ranges::all_of(tensor.as<float>(), [](float v) { return std::isfinite(v); });
+  if (tensor.type == ElementType::kFp64)
+    return std::ranges::all_of(tensor.as<double>(), [](double v) { return std::isfinite(v); });
+  return true;
+}
+
 }  // namespace strata::wire

@@ -133,6 +133,11 @@ decltype(auto) with_element(ElementType type, F&& f) {
   return f(double{});
 }
 
+// The same type, shape and elements, bit for bit; names may differ.
+bool same_bits(const Tensor& a, const Tensor& b);
+// No element is NaN or infinite; true of what cannot be.
+bool all_finite(const Tensor& tensor);
+
 // A tensor's raw form: numbers little endian one behind the other, texts each behind their length
 // in 4 bytes. Spec: the binary tensor data extension of the Open Inference Protocol.
 std::size_t raw_bytes(const Tensor& tensor);

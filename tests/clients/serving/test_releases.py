@@ -7,6 +7,7 @@ import json
 import threading
 
 import numpy as np
+import pandas as pd
 import pytest
 import requests
 from served import wait_until
@@ -127,7 +128,7 @@ def test_a_good_challenger_goes_through_gates_shadow_and_canary_to_the_alias(
     )
     assert [gate["verdict"] for gate in planned["gates"] if gate["gate"] != "questions"] == [
         "pass"
-    ] * 5
+    ] * 7
     served.mlflow.MlflowClient().set_registered_model_alias(served.registered, "challenger", "2")
     begun = release(
         served, "start", served.name, "--model", f"models:/{served.registered}@challenger", *QUICK
@@ -243,6 +244,51 @@ def test_gates_refuse_what_clients_could_not_use_until_a_person_says_why(
     kept = status(served)["edges"]
     assert kept[1]["event"] == "overridden" and kept[1]["actor"] == "admin"
     assert kept[-1]["event"] == "harm" and kept[-1]["reason"].startswith("rejects")
+
+
+def graph_of(*operators: str):
+    """y = the last operator of ... of the first operator of x, one double each."""
+    from onnx import TensorProto, helper
+
+    names = ["x", *[f"v{i}" for i in range(1, len(operators))], "y"]
+    graph = helper.make_graph(
+        [
+            helper.make_node(operator, [names[i]], [names[i + 1]])
+            for i, operator in enumerate(operators)
+        ],
+        "graph",
+        [helper.make_tensor_value_info("x", TensorProto.DOUBLE, [None, 1])],
+        [helper.make_tensor_value_info("y", TensorProto.DOUBLE, [None, 1])],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+def test_a_legal_request_that_nobody_sent_yet_stops_a_candidate(make_served, until):
+    from mlflow.models import infer_signature
+
+    served = make_served("release")
+    frame = pd.DataFrame({"x": [1.0, 2.0]})
+    signature = infer_signature(frame, pd.DataFrame({"y": [1.0, 2.0]}))
+    served.log("onnx", graph_of("Abs"), signature=signature)
+    served.log("onnx", graph_of("Abs", "Log"), signature=signature)  # of 0 minus infinity
+    served.log("onnx", graph_of("Abs", "Neg"), signature=signature)
+    served.point("1")
+    served.create()
+    for x in range(1, 41):
+        answer = served.invoke({"dataframe_records": [{"x": float(x)}]})
+        assert answer.status_code == 200, answer.text
+
+    def gates_of(version: str) -> dict:
+        model = f"models:/{served.registered}/{version}"
+        planned = release(served, "plan", served.name, "--model", model, *QUICK)
+        return {gate["gate"]: gate for gate in planned["gates"]}
+
+    bad, good = gates_of("2"), gates_of("3")
+    assert bad["answers"]["verdict"] == "pass"  # the recorded requests show nothing
+    assert bad["inputs"]["verdict"] == "fail" and "NaN or infinity" in bad["inputs"]["reason"]
+    assert bad["inputs"]["numbers"]["not_finite"] > 0
+    assert good["inputs"]["verdict"] == "pass" and good["memory"]["verdict"] == "pass"
+    assert good["memory"]["numbers"]["mebibytes_candidate"] > 1
 
 
 def test_a_person_pauses_resumes_promotes_and_rolls_back(make_versions, table, until):

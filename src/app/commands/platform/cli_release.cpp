@@ -131,7 +131,8 @@ void add_draft(CLI::App& command, Options& options) {
                      "Answers of the shadow before the canary; 0: none");
   command.add_option("--steps", options.steps, "PERCENT:SAMPLE,... of the canary");
   command.add_option("--limit", options.limits,
-                     "NAME=NUMBER: errors, rejects, not_finite, latency_ratio, output_shift, "
+                     "NAME=NUMBER: errors, rejects, not_finite, latency_ratio, tail_ratio, "
+                     "memory_ratio, output_shift, "
                      "disagreement, alpha");
   command.add_option("--drain", options.drain, "Seconds that the version before is kept at hand");
 }
