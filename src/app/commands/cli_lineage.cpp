@@ -78,10 +78,96 @@ Status show(CliContext& context, const Result<Json>& graph, bool upstream) {
   return {};
 }
 
+std::string full_name(const Json& id) {
+  return fmt::format("{} {}", id.text("namespace"), id.text("name"));
+}
+
+std::string full_names(const Json& ids) {
+  std::string out;
+  for (const auto& id : ids.as_array())
+    out += (out.empty() ? "" : ", ") + full_name(id);
+  return out;
+}
+
+// One line of a table for a job, a run or a dataset.
+Json flat(const Json& item) {
+  Json out = item;
+  const Json& run = item["newest"].is_object() ? item["newest"] : item;
+  out.set("state", run.text("state"));
+  out.set("run", run.text("id"));
+  out.set("ended", run.text("ended"));
+  out.set("error", run.text("error"));
+  for (const std::string_view list : {"inputs", "outputs", "readers", "writers"}) {
+    if (item[list].is_array()) out.set(list, full_names(item[list]));
+  }
+  return out;
+}
+
+using Columns = std::vector<std::pair<std::string, std::string>>;
+
+Status print_list(CliContext& context, const Result<Json>& answer, std::string_view items,
+                  const Columns& columns) {
+  if (!answer) return answer.error();
+  context.print(*answer, items, columns, &flat);
+  return {};
+}
+
+// strata lineage jobs, runs and datasets: what runs elsewhere.
+void add_external_commands(CLI::App& app, CliContext& context) {
+  static std::string search, space, name;
+  auto* lineage = app.add_subcommand("lineage", "Jobs that run elsewhere, as OpenLineage tells");
+  lineage->require_subcommand(1);
+  auto* jobs = lineage->add_subcommand("jobs", "Jobs, with their newest run");
+  auto* datasets = lineage->add_subcommand("datasets", "What they read and wrote");
+  for (auto* command : {jobs, datasets})
+    command->add_option("search", search, "A part of the namespace or name");
+  jobs->callback([&context] {
+    context.with_client([&](ApiClient& client) {
+      return print_list(context,
+                        client.get("/api/v1/lineage/jobs?search=" + encode_segment(search)), "jobs",
+                        {{"namespace", "NAMESPACE"},
+                         {"name", "JOB"},
+                         {"state", "STATE"},
+                         {"ended", "ENDED"},
+                         {"run", "RUN"},
+                         {"outputs", "OUTPUTS"}});
+    });
+  });
+  datasets->callback([&context] {
+    context.with_client([&](ApiClient& client) {
+      return print_list(context,
+                        client.get("/api/v1/lineage/datasets?search=" + encode_segment(search)),
+                        "datasets",
+                        {{"namespace", "NAMESPACE"},
+                         {"name", "DATASET"},
+                         {"joins", "JOINS"},
+                         {"writers", "WRITTEN BY"},
+                         {"readers", "READ BY"}});
+    });
+  });
+  auto* runs = lineage->add_subcommand("runs", "Runs of one job, the newest first");
+  runs->add_option("namespace", space, "Of the job")->required();
+  runs->add_option("name", name, "Of the job")->required();
+  runs->callback([&context] {
+    context.with_client([&](ApiClient& client) {
+      return print_list(context,
+                        client.get("/api/v1/lineage/runs?namespace=" + encode_segment(space) +
+                                   "&name=" + encode_segment(name)),
+                        "runs",
+                        {{"id", "RUN"},
+                         {"state", "STATE"},
+                         {"started", "STARTED"},
+                         {"ended", "ENDED"},
+                         {"error", "ERROR"}});
+    });
+  });
+}
+
 }  // namespace
 
 void add_lineage_commands(CLI::App& app, CliContext& context) {
   static std::string id, ref;
+  add_external_commands(app, context);
   auto* why =
       app.add_subcommand("why", "What led to a prediction, endpoint, model, run, table or object");
   why->add_option(

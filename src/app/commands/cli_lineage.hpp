@@ -4,7 +4,7 @@
 
 namespace strata::app {
 
-// strata why ID and strata impact REF.
+// strata why ID, strata impact REF, strata lineage jobs|runs|datasets.
 void add_lineage_commands(CLI::App& app, CliContext& context);
 
 }  // namespace strata::app

@@ -1,5 +1,6 @@
 #include "app/compose/compose_lineage.hpp"
 
+#include "doors/openlineage/openlineage_routes.hpp"
 #include "doors/rest/lineage_routes.hpp"
 
 namespace strata::app {
@@ -50,6 +51,14 @@ void add_lineage(Core& core, doors::rest::RestDoor& rest, PredictionLog& log) {
     return find_prediction(log, core.pool, caller, std::move(id));
   };
   rest.add(doors::rest::lineage_routes(core.lineage, find));
+}
+
+Result<std::unique_ptr<ExternalLineagePart>> make_external_lineage_part(
+    Core& core, doors::rest::RestDoor& rest) {
+  STRATA_TRY(core.records.migrate(platform::external::ExternalLineage::migrations()));
+  auto part = std::make_unique<ExternalLineagePart>(core);
+  rest.add(doors::openlineage::openlineage_routes(part->external(), &doors::rest::error_response));
+  return part;
 }
 
 }  // namespace strata::app

@@ -31,11 +31,11 @@ Result<std::unique_ptr<VerdictsPart>> make_verdicts_part(
     Core& core, doors::rest::RestDoor& rest, storage::lake::Lake& lake,
     resources::workflow::Workflows& flows, platform::tracking::Tracking& tracking,
     platform::models::Models& models, std::unique_ptr<platform::signing::Signatures> signatures,
-    platform::deployment::Endpoints& endpoints) {
+    platform::deployment::Endpoints& endpoints, platform::external::ExternalLineage& external) {
   STRATA_TRY(core.records.migrate(Verdicts::migrations()));
   const Verdicts::Ports ports{core.records, core.identity, core.events, core.lineage, core.clock,
                               core.loops,   core.scope,    lake,        flows,        tracking,
-                              models,       *signatures,   endpoints};
+                              models,       *signatures,   endpoints,   external};
   auto part = std::make_unique<VerdictsPart>(core, ports, std::move(signatures));
   models.on_gate([&verdicts = part->verdicts(), &identity = core.identity](
                      const kernel::Caller& caller, std::string name, std::int64_t version) {

@@ -6,6 +6,7 @@
 #include "doors/rest/rest.hpp"
 #include "platform/comparison/comparison.hpp"
 #include "platform/deployment/deployment.hpp"
+#include "platform/external/external.hpp"
 #include "platform/models/models.hpp"
 #include "platform/signing/signing.hpp"
 #include "platform/tracking/tracking.hpp"
@@ -43,6 +44,6 @@ Result<std::unique_ptr<VerdictsPart>> make_verdicts_part(
     Core& core, doors::rest::RestDoor& rest, storage::lake::Lake& lake,
     resources::workflow::Workflows& flows, platform::tracking::Tracking& tracking,
     platform::models::Models& models, std::unique_ptr<platform::signing::Signatures> signatures,
-    platform::deployment::Endpoints& endpoints);
+    platform::deployment::Endpoints& endpoints, platform::external::ExternalLineage& external);
 
 }  // namespace strata::app

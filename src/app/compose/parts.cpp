@@ -57,12 +57,15 @@ Result<std::vector<std::unique_ptr<Part>>> make_parts(Core& core, doors::rest::R
   if (!workflow) return std::move(workflow).error();
   auto signatures = make_signatures(core, rest, models);
   if (!signatures) return std::move(signatures).error();
+  auto external = make_external_lineage_part(core, rest);
+  if (!external) return std::move(external).error();
   auto verdicts = make_verdicts_part(core, rest, objects, (*workflow)->workflows(), runs, models,
-                                     *std::move(signatures), endpoints);
+                                     *std::move(signatures), endpoints, (*external)->external());
   if (!verdicts) return std::move(verdicts).error();
   auto release = make_release_part(core, rest, models, endpoints, (*verdicts)->verdicts());
   if (!release) return std::move(release).error();
   parts.push_back(*std::move(workflow));
+  parts.push_back(*std::move(external));
   parts.push_back(*std::move(verdicts));
   auto features = make_features_part(core, rest);
   if (!features) return std::move(features).error();

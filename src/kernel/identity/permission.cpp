@@ -73,6 +73,9 @@ Permission permission_to_read(std::string_view ref) {
        {"flag_key", Permission::kFlagRead},
        {"flag_experiment", Permission::kFlagRead},
        {"release", Permission::kEndpointRead},
+       {"external_job", Permission::kLineageRead},
+       {"external_run", Permission::kLineageRead},
+       {"external_dataset", Permission::kLineageRead},
        {"node", Permission::kNodeRead}});
   const std::string_view kind = ref.substr(0, ref.find(':'));
   for (const auto& [name, permission] : kKinds) {

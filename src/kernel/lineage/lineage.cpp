@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/bytes.hpp"
+#include "kernel/lineage/states.hpp"
 #include "kernel/lineage/walk.hpp"
 
 namespace strata::kernel {
@@ -22,10 +23,15 @@ constexpr Migration kMigrations[] = {
      " time INTEGER NOT NULL, PRIMARY KEY (source, target, relation));"
      "CREATE INDEX lineage_edges_back ON lineage_edges (target);"}};
 
-constexpr std::array<std::string_view, 16> kKinds = {
-    "object",      "table",  "query",        "task",           "flow_run",   "run",
-    "dataset",     "model",  "logged_model", "endpoint",       "prediction", "commit",
-    "environment", "stream", "feature_view", "feature_service"};
+constexpr std::array<std::string_view, 18> kKinds = {"object",       "table",
+                                                     "query",        "task",
+                                                     "flow_run",     "run",
+                                                     "dataset",      "model",
+                                                     "logged_model", "endpoint",
+                                                     "prediction",   "commit",
+                                                     "environment",  "stream",
+                                                     "feature_view", "feature_service",
+                                                     "external_run", "external_dataset"};
 
 // The id of a node, made on the spot when an edge names one that nobody reported yet.
 Result<std::int64_t> node_id(Writer& writer, const ProjectId& project, const NodeRef& ref,
@@ -151,6 +157,35 @@ Task<Result<LineageNode>> Lineage::find(const ProjectId& project, const NodeRef&
     return read_lineage_node(**row);
   };
   co_return co_await records_.read(query);
+}
+
+Result<std::vector<NodeRef>> lineage_states(Reader& reader, const ProjectId& project,
+                                            const NodeRef& ref, Instant as_of, Instant not_before,
+                                            int limit) {
+  auto row = find_row(reader, project, {ref.kind, ref.name, ""}, as_of);
+  if (row && !*row) {
+    row = reader.first(
+        "SELECT kind, name, version FROM lineage_nodes WHERE project = ? AND kind = ? AND name = ? "
+        "ORDER BY time, id LIMIT 1",
+        {project.str(), ref.kind, ref.name});
+  }
+  if (!row) return row.error();
+  if (*row) return std::vector<NodeRef>{{(*row)->text(0), (*row)->text(1), (*row)->text(2)}};
+  if (ref.kind != "object") return std::vector<NodeRef>();
+  // '0' is the character that follows '/'.
+  const auto rows = reader.query(
+      "SELECT n.kind, n.name, n.version FROM lineage_nodes n WHERE n.project = ? AND n.kind = ? "
+      "AND "
+      "n.name > ? AND n.name < ? AND n.time >= ? AND n.time = (SELECT MAX(m.time) FROM "
+      "lineage_nodes m WHERE m.project = n.project AND m.kind = n.kind AND m.name = n.name AND "
+      "m.time <= ?) ORDER BY n.name LIMIT ?",
+      {project.str(), ref.kind, ref.name + "/", ref.name + "0", not_before.micros, as_of.micros,
+       limit});
+  if (!rows) return rows.error();
+  std::vector<NodeRef> out;
+  for (const auto& found : *rows)
+    out.push_back({found.text(0), found.text(1), found.text(2)});
+  return out;
 }
 
 Task<Result<NodeRef>> Lineage::named(const ProjectId& project, std::string_view text) {

@@ -8,6 +8,7 @@ namespace strata::kernel {
 namespace {
 
 constexpr std::string_view kWrote = "wrote";
+constexpr std::string_view kProduced = "produced";
 constexpr std::string_view kRead = "read";
 constexpr std::string_view kFed = "fed";
 constexpr std::string_view kTask = "task";
@@ -16,8 +17,8 @@ constexpr std::string_view kQuery = "query";
 // Things that happen once, at the time of the edges that lead into them; all others are states,
 // which last.
 bool happens(const NodeRef& ref) {
-  constexpr std::array<std::string_view, 5> kEvents = {"task", "flow_run", "run", "query",
-                                                       "prediction"};
+  constexpr std::array<std::string_view, 6> kEvents = {"task",  "flow_run",   "run",
+                                                       "query", "prediction", "external_run"};
   return std::find(kEvents.begin(), kEvents.end(), ref.kind) != kEvents.end();
 }
 
@@ -61,15 +62,17 @@ Status LineageWalk::visit(const Stop& stop) {
 }
 
 Status LineageWalk::visit_upstream(const Stop& stop, const std::vector<Edge>& edges) {
-  const Edge* writer = nullptr;  // the last before the window ends; the first of all if none is
-  if (stop.ref.kind == "object") {
-    for (const auto& edge : edges) {
-      if (edge.relation == kWrote && (writer == nullptr || edge.time < stop.window.end))
-        writer = &edge;
-    }
+  // The last before the window ends; the first of all if none is.
+  const Edge *writer = nullptr, *producer = nullptr;
+  for (const auto& edge : edges) {
+    const bool made = stop.ref.kind == "object" && edge.relation == kWrote;
+    if (!made && edge.relation != kProduced) continue;
+    const Edge*& last = made ? writer : producer;
+    if (last == nullptr || edge.time < stop.window.end) last = &edge;
   }
   for (const auto& edge : edges) {
     if (writer != nullptr && edge.relation == kWrote && &edge != writer) continue;
+    if (edge.relation == kProduced && &edge != producer) continue;
     if (stop.ref.kind == kTask && (edge.relation == kRead || edge.relation == kFed)) {
       const bool tells_no_data = stop.window.end == std::numeric_limits<std::int64_t>::min();
       if (tells_no_data || (edge.relation == kRead && edge.time >= stop.window.end)) continue;
@@ -108,8 +111,9 @@ Status LineageWalk::visit_downstream(const Stop& stop, const std::vector<Edge>& 
     Window window = happened || stop.ref.kind == kTask ? Window() : stop.window;
     if (edge.ref.kind == kTask && (edge.relation == kRead || edge.relation == kFed))
       window = {.begin = edge.relation == kRead ? edge.time : Window().begin, .read = true};
-    if (edge.ref.kind == "object" && edge.relation == kWrote) {
-      const auto next = next_writing(edge.id, edge.time);
+    const bool made = edge.ref.kind == "object" && edge.relation == kWrote;
+    if (made || edge.relation == kProduced) {
+      const auto next = next_writing(edge.id, edge.relation, edge.time);
       if (!next) return next.error();
       window = {edge.time, *next};
     }
@@ -180,11 +184,12 @@ Result<const std::vector<LineageWalk::Edge>*> LineageWalk::edges_of(std::int64_t
   return &edges_.emplace(id, std::move(edges)).first->second;
 }
 
-// When the object got the same content again, or never.
-Result<std::int64_t> LineageWalk::next_writing(std::int64_t object, std::int64_t after) {
+// When the thing got the same content again, or never.
+Result<std::int64_t> LineageWalk::next_writing(std::int64_t thing, const std::string& relation,
+                                               std::int64_t after) {
   const auto row = reader_.first(
       "SELECT min(time) FROM lineage_edges WHERE target = ? AND relation = ? AND time > ?",
-      {object, kWrote, after});
+      {thing, relation, after});
   if (!row) return row.error();
   if (!*row || (**row).is_null(0)) return Window().end;
   return (**row).integer(0);

@@ -23,6 +23,7 @@ Result<LineageNode> read_lineage_node(const Row& row);
 // turn. A reader got the one that was written last before it read: only that one led to it, and
 // only those who read before the next one follow from it. Without this every run of a pipeline over
 // the same data would descend from all the others.
+// What runs elsewhere say that they produced is taken the same way, of things of any kind.
 //
 // A step of a pipeline makes many things one after the other. What it read leads to what it wrote
 // later, and to a SQL statement that it ran only where that statement reads nothing itself: a
@@ -63,7 +64,8 @@ class LineageWalk {
   // Takes the edge and the node behind it into the graph, and goes on there.
   void follow(const Stop& from, const Edge& edge, Window window);
   Result<const std::vector<Edge>*> edges_of(std::int64_t id);
-  Result<std::int64_t> next_writing(std::int64_t object, std::int64_t after);
+  Result<std::int64_t> next_writing(std::int64_t thing, const std::string& relation,
+                                    std::int64_t after);
 
   Reader& reader_;
   bool upstream_;

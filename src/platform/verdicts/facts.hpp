@@ -109,6 +109,7 @@ struct DataFacts {
   std::vector<TableFacts> tables;
   std::vector<ObjectFacts> objects;
   std::vector<StepFacts> steps;
+  external::Upstream external;  // jobs that run elsewhere, and what they told
   bool truncated = false;
 };
 

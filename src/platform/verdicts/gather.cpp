@@ -247,6 +247,22 @@ Task<Status> Verdicts::Gatherer::add_objects(const Caller& caller, const Upstrea
   co_return Status();
 }
 
+// The jobs elsewhere that make those tables and objects.
+Task<Status> Verdicts::Gatherer::add_external(const Caller& caller, const Upstream& upstream,
+                                              Gathered& out) {
+  std::vector<std::string> owned;
+  for (const auto& [name, node] : upstream.tables)
+    owned.push_back("table:" + name);
+  for (const auto& [name, node] : upstream.objects)
+    owned.push_back("lake:" + name);
+  auto told =
+      co_await ports_.external.upstream(caller.project, std::move(owned), out.facts.created);
+  if (!told) co_return std::move(told).error();
+  out.subjects.insert(told->subjects.begin(), told->subjects.end());
+  out.facts.data.external = *std::move(told);
+  co_return Status();
+}
+
 // How the newest run that came so far ended each of those steps.
 Task<Status> Verdicts::Gatherer::add_steps(const Caller& caller, const Upstream& upstream,
                                            Gathered& out) {
@@ -356,6 +372,7 @@ Task<Status> Verdicts::Gatherer::add_upstream(const Caller& caller, Gathered& ou
   }
   STRATA_CO_TRY(co_await add_tables(caller, upstream, out));
   STRATA_CO_TRY(co_await add_objects(caller, upstream, out));
+  STRATA_CO_TRY(co_await add_external(caller, upstream, out));
   STRATA_CO_TRY(co_await add_steps(caller, upstream, out));
   co_return co_await add_training_flow(caller, upstream, out);
 }

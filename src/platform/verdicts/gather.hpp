@@ -46,6 +46,7 @@ class Verdicts::Gatherer {
   Task<Status> add_upstream(const kernel::Caller& caller, Gathered& out);
   Task<Status> add_tables(const kernel::Caller& caller, const Upstream& upstream, Gathered& out);
   Task<Status> add_objects(const kernel::Caller& caller, const Upstream& upstream, Gathered& out);
+  Task<Status> add_external(const kernel::Caller& caller, const Upstream& upstream, Gathered& out);
   Task<Status> add_steps(const kernel::Caller& caller, const Upstream& upstream, Gathered& out);
   Task<Result<std::pair<std::string, std::string>>> pipeline_of(const kernel::Caller& caller,
                                                                 const kernel::LineageNode& task);

@@ -38,7 +38,8 @@ std::string_view question_text(Question question) {
 
 namespace {
 
-constexpr std::size_t kNamed = 10;  // things that one sentence lists
+constexpr std::size_t kNamed = 10;    // things that one sentence lists
+constexpr std::size_t kQuoted = 300;  // bytes of an error of elsewhere
 
 std::string listed(const std::vector<std::string>& names) {
   std::vector<std::string> first(
@@ -334,30 +335,37 @@ Answer judge_code(const CodeFacts& facts) {
 
 // --- the data ---
 
-void judge_schema(const TableFacts& table, Findings& found) {
+// What happened to columns, and how that is called.
+struct SchemaWords {
+  std::string what;  // "table main.t"
+  std::string changed, added;
+};
+
+// Types are compared without case, as SQL has them.
+void judge_schema(const SchemaWords& words, const std::vector<Column>& then,
+                  const std::vector<Column>& current, const std::string& ref, Findings& found) {
   std::vector<std::string> lost, retyped, added;
-  for (const auto& column : table.columns) {
-    const auto* const now = column_of(table.columns_now, column.name);
+  for (const auto& column : then) {
+    const auto* const now = column_of(current, column.name);
     if (now == nullptr) {
       lost.push_back(column.name);
-    } else if (now->type != column.type) {
+    } else if (!equal_ignoring_case(now->type, column.type)) {
       retyped.push_back(fmt::format("{} ({} instead of {})", column.name, now->type, column.type));
     }
   }
-  for (const auto& column : table.columns_now) {
-    if (column_of(table.columns, column.name) == nullptr) added.push_back(column.name);
+  for (const auto& column : current) {
+    if (column_of(then, column.name) == nullptr) added.push_back(column.name);
   }
   if (!lost.empty() || !retyped.empty()) {
     std::vector<std::string> said;
     if (!lost.empty()) said.push_back("lost " + listed(lost));
     if (!retyped.empty()) said.push_back("other types for " + listed(retyped));
-    found.add(Verdict::kBad, "data.schema",
-              fmt::format("table {} changed since training: {}", table.name, join(said, "; ")),
-              {table.ref});
+    found.add(Verdict::kBad, words.changed,
+              fmt::format("{} changed since training: {}", words.what, join(said, "; ")), {ref});
   } else if (!added.empty()) {
-    found.add(Verdict::kWarning, "data.columns_added",
-              fmt::format("table {} has new columns since training: {}", table.name, listed(added)),
-              {table.ref});
+    found.add(Verdict::kWarning, words.added,
+              fmt::format("{} has new columns since training: {}", words.what, listed(added)),
+              {ref});
   }
 }
 
@@ -374,7 +382,8 @@ void judge_table(const TableFacts& table, Instant created, Findings& found) {
     }
     return;
   }
-  judge_schema(table, found);
+  judge_schema({"table " + table.name, "data.schema", "data.columns_added"}, table.columns,
+               table.columns_now, table.ref, found);
   if (table.rows <= 0 || table.rows_now < 0) return;
   if (table.rows_now == 0) {
     found.add(Verdict::kBad, "data.empty",
@@ -429,6 +438,71 @@ void judge_step(const StepFacts& step, const Facts& facts, Instant now, Findings
   }
 }
 
+// --- jobs that run elsewhere ---
+
+std::string name_of(const external::Identifier& id) {
+  return fmt::format("{} of {}", id.name, id.space);
+}
+
+void judge_producer(const external::Producer& producer, Findings& found) {
+  const bool failed = producer.state == external::RunState::kFail;
+  if (!failed && producer.state != external::RunState::kAbort) return;
+  found.add(failed ? Verdict::kBad : Verdict::kWarning,
+            failed ? "data.external_failed" : "data.external_aborted",
+            fmt::format("job {}, which makes its data, {} in its newest run {}{}{}",
+                        name_of(producer.job), failed ? "failed" : "was aborted", producer.run,
+                        producer.error.empty() ? "" : ": ", producer.error.substr(0, kQuoted)),
+            {"external_run:" + producer.run});
+}
+
+std::vector<Column> columns_of(const std::vector<wire::openlineage::Column>& columns) {
+  std::vector<Column> out;
+  for (const auto& column : columns)
+    out.push_back({column.name, column.type});
+  return out;
+}
+
+void judge_rows(const external::Reported& told, Findings& found) {
+  const std::int64_t then = told.rows_then.value_or(0), now = told.rows_now.value_or(-1);
+  if (then <= 0 || now < 0) return;
+  if (now == 0) {
+    found.add(Verdict::kBad, "data.external_empty",
+              fmt::format("{} rows were written to {} before training, and none the last time",
+                          then, name_of(told.dataset)),
+              {told.ref});
+  } else if (now < then / kFall) {
+    found.add(Verdict::kWarning, "data.external_rows_fell",
+              fmt::format("{} rows were written to {} before training, and fewer than half of them "
+                          "the last time",
+                          then, name_of(told.dataset)),
+              {told.ref});
+  }
+}
+
+void judge_reported(const external::Reported& told, Findings& found) {
+  const std::string name = name_of(told.dataset);
+  // A schema without columns is one that was taken back.
+  if (told.schema_then && told.schema_now && !told.schema_now->empty()) {
+    judge_schema({"dataset " + name, "data.external_schema", "data.external_columns_added"},
+                 columns_of(*told.schema_then), columns_of(*told.schema_now), told.ref, found);
+  }
+  judge_rows(told, found);
+  std::vector<std::string> broken, doubtful;
+  for (const auto& one : told.failed) {
+    const std::string words =
+        one.column.empty() ? one.assertion : fmt::format("{} of {}", one.assertion, one.column);
+    (one.only_warns ? doubtful : broken).push_back(words);
+  }
+  if (!broken.empty()) {
+    found.add(Verdict::kBad, "data.external_quality",
+              fmt::format("checks of dataset {} failed: {}", name, listed(broken)), {told.ref});
+  }
+  if (!doubtful.empty()) {
+    found.add(Verdict::kWarning, "data.external_quality_warned",
+              fmt::format("checks of dataset {} warned: {}", name, listed(doubtful)), {told.ref});
+  }
+}
+
 Answer judge_data(const Facts& facts, Instant now, std::optional<Instant>& until) {
   const DataFacts& data = facts.data;
   Findings found;
@@ -438,7 +512,11 @@ Answer judge_data(const Facts& facts, Instant now, std::optional<Instant>& until
     judge_table(table, facts.created, found);
   for (const auto& object : data.objects)
     judge_object(object, found);
-  if (data.truncated) {
+  for (const auto& producer : data.external.producers)
+    judge_producer(producer, found);
+  for (const auto& told : data.external.reported)
+    judge_reported(told, found);
+  if (data.truncated || data.external.truncated) {
     found.add(Verdict::kUnknown, "data.truncated",
               "its lineage is longer than one walk shows, so not all of it was looked at");
   }

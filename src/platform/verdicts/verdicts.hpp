@@ -21,6 +21,7 @@
 #include "kernel/lineage/lineage.hpp"
 #include "kernel/records/records.hpp"
 #include "platform/deployment/deployment.hpp"
+#include "platform/external/external.hpp"
 #include "platform/models/models.hpp"
 #include "platform/signing/signing.hpp"
 #include "platform/tracking/tracking.hpp"
@@ -85,11 +86,11 @@ Json report_json(const Report& report);
 //
 // Promises: judged from recorded facts alone, by a pure function; looked at again within two
 // seconds after an event that concerns it (a move of the alias, a deployment, a change of a table,
-// object or pipeline upstream, of a user or team), and when a promise of freshness lapses. Each
-// change of a report is kept, so explain() can say what held at any time since; a question whose
-// verdict changes publishes "verdict.changed" (subject "model:NAME"; data subject, version,
-// question, from, to, codes) in the same commit. Costs: one walk of the lineage graph for each
-// look. Threads: explain() from any loop.
+// object or pipeline upstream, what a job elsewhere told, of a user or team), and when a promise of
+// freshness lapses. Each change of a report is kept, so explain() can say what held at any time
+// since; a question whose verdict changes publishes "verdict.changed" (subject "model:NAME"; data
+// subject, version, question, from, to, codes) in the same commit. Costs: one walk of the lineage
+// graph for each look. Threads: explain() from any loop.
 class Verdicts {
  public:
   struct Ports {
@@ -106,6 +107,7 @@ class Verdicts {
     models::Models& models;
     signing::Signatures& signatures;
     deployment::Endpoints& endpoints;
+    external::ExternalLineage& external;
   };
   explicit Verdicts(Ports ports);
   ~Verdicts();

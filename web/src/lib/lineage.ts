@@ -19,6 +19,8 @@ export const kind_icons: Record<string, IconName> = {
   commit: 'code',
   logged_model: 'models',
   environment: 'folder',
+  external_run: 'play',
+  external_dataset: 'lake',
 };
 
 export function page_of(node: { kind: string; name: string; version?: string }): string {
@@ -53,7 +55,12 @@ export function ref_text(ref: string): string {
 
 export function title_of(node: LineageNode): string {
   const facts = node.facts ?? {};
-  const told = { run: facts.name, query: facts.statement, logged_model: facts.name }[node.kind];
+  const told = {
+    run: facts.name,
+    query: facts.statement,
+    logged_model: facts.name,
+    external_run: facts.job,
+  }[node.kind];
   if (typeof told === 'string' && told) return told;
   if (node.kind === 'task') return node.name.slice(node.name.indexOf('/') + 1); // of RUN/STEP
   return /^[0-9a-f-]{24,}$/.test(node.name)
