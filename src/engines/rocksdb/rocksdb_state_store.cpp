@@ -1,5 +1,7 @@
 #include "engines/rocksdb/rocksdb_state_store.hpp"
 
+#include <limits>
+
 #include <fmt/format.h>
 #include <rocksdb/c.h>
 
@@ -30,6 +32,7 @@ constexpr std::size_t kWriteBuffer = std::size_t{16} << 20;
   X(writebatch_create)             \
   X(writebatch_destroy)            \
   X(writebatch_put)                \
+  X(writebatch_delete)             \
   X(write)                         \
   X(readoptions_create)            \
   X(readoptions_destroy)           \
@@ -96,52 +99,43 @@ class RocksDbStateStore final : public StateStore {
 
   Result<std::vector<std::optional<std::string>>> get(
       const std::vector<std::string>& keys) override {
+    return get(Reading(*this), keys);
+  }
+
+  Result<Found> read(const std::vector<std::string>& keys, const std::vector<Range>& ranges,
+                     std::size_t limit) override {
     const Reading reading(*this);
-    std::vector<std::optional<std::string>> out;
-    for (const auto& key : keys) {
-      char* fault = nullptr;
-      std::size_t size = 0;
-      char* const value =
-          calls_.get(database_, reading.options, key.data(), key.size(), &size, &fault);
-      STRATA_TRY(outcome(fault, "read"));
-      if (value == nullptr) {
-        out.emplace_back();
-        continue;
-      }
-      out.emplace_back(std::string(value, size));
-      calls_.free(value);
+    Found out;
+    auto values = get(reading, keys);
+    if (!values) return std::move(values).error();
+    out.values = *std::move(values);
+    for (const auto& range : ranges) {
+      auto found =
+          walk(reading, range.from, limit, [&](std::string_view key) { return key < range.to; });
+      if (!found) return std::move(found).error();
+      limit -= found->size();
+      out.ranges.push_back(*std::move(found));
     }
     return out;
   }
 
   Result<Pairs> scan(std::string_view prefix) override {
-    const Reading reading(*this);
-    rocksdb_iterator_t* const at = calls_.create_iterator(database_, reading.options);
-    Pairs out;
-    for (calls_.iter_seek(at, prefix.data(), prefix.size()); calls_.iter_valid(at) != 0;
-         calls_.iter_next(at)) {
-      std::size_t key_size = 0;
-      std::size_t value_size = 0;
-      const char* const key = calls_.iter_key(at, &key_size);
-      const char* const value = calls_.iter_value(at, &value_size);
-      if (!std::string_view(key, key_size).starts_with(prefix)) break;
-      out.emplace_back(std::string(key, key_size), std::string(value, value_size));
-    }
-    char* fault = nullptr;
-    calls_.iter_get_error(at, &fault);
-    calls_.iter_destroy(at);
-    STRATA_TRY(outcome(fault, "read"));
-    return out;
+    return walk(Reading(*this), prefix, std::numeric_limits<std::size_t>::max(),
+                [&](std::string_view key) { return key.starts_with(prefix); });
   }
 
   Status write(const Pairs& values) override {
     rocksdb_writebatch_t* const batch = calls_.writebatch_create();
     for (const auto& [key, value] : values)
       calls_.writebatch_put(batch, key.data(), key.size(), value.data(), value.size());
-    char* fault = nullptr;
-    calls_.write(database_, write_options_, batch, &fault);
-    calls_.writebatch_destroy(batch);
-    return outcome(fault, "write");
+    return write(batch);
+  }
+
+  Status remove(const std::vector<std::string>& keys) override {
+    rocksdb_writebatch_t* const batch = calls_.writebatch_create();
+    for (const auto& key : keys)
+      calls_.writebatch_delete(batch, key.data(), key.size());
+    return write(batch);
   }
 
   Status flush() override {
@@ -170,6 +164,54 @@ class RocksDbStateStore final : public StateStore {
     rocksdb_readoptions_t* options;
     const rocksdb_snapshot_t* snapshot;
   };
+
+  Result<std::vector<std::optional<std::string>>> get(const Reading& reading,
+                                                      const std::vector<std::string>& keys) const {
+    std::vector<std::optional<std::string>> out;
+    for (const auto& key : keys) {
+      char* fault = nullptr;
+      std::size_t size = 0;
+      char* const value =
+          calls_.get(database_, reading.options, key.data(), key.size(), &size, &fault);
+      STRATA_TRY(outcome(fault, "read"));
+      if (value == nullptr) {
+        out.emplace_back();
+        continue;
+      }
+      out.emplace_back(std::string(value, size));
+      calls_.free(value);
+    }
+    return out;
+  }
+
+  // What stands from `from` on, as long as `inside`.
+  template <class Inside>
+  Result<Pairs> walk(const Reading& reading, std::string_view from, std::size_t limit,
+                     Inside inside) const {
+    rocksdb_iterator_t* const at = calls_.create_iterator(database_, reading.options);
+    Pairs out;
+    for (calls_.iter_seek(at, from.data(), from.size());
+         out.size() < limit && calls_.iter_valid(at) != 0; calls_.iter_next(at)) {
+      std::size_t key_size = 0;
+      std::size_t value_size = 0;
+      const char* const key = calls_.iter_key(at, &key_size);
+      const char* const value = calls_.iter_value(at, &value_size);
+      if (!inside(std::string_view(key, key_size))) break;
+      out.emplace_back(std::string(key, key_size), std::string(value, value_size));
+    }
+    char* fault = nullptr;
+    calls_.iter_get_error(at, &fault);
+    calls_.iter_destroy(at);
+    STRATA_TRY(outcome(fault, "read"));
+    return out;
+  }
+
+  Status write(rocksdb_writebatch_t* batch) {
+    char* fault = nullptr;
+    calls_.write(database_, write_options_, batch, &fault);
+    calls_.writebatch_destroy(batch);
+    return outcome(fault, "write");
+  }
 
   Status outcome(char* fault, std::string_view what) const {
     if (fault == nullptr) return {};

@@ -55,9 +55,17 @@ Json columns_json(const std::vector<Column>& columns) {
 Json features_json(const std::vector<PlannedFeature>& features) {
   Json out = Json::array();
   for (const auto& one : features) {
-    out.push(Json::object({{"name", one.name},
-                           {"type", type_name(one.expression.type())},
-                           {"expression", one.expression.canonical()}}));
+    Json feature = Json::object({{"name", one.name}, {"type", type_name(one.type())}});
+    if (one.aggregate) {
+      feature.set("aggregate", function_name(one.aggregate->function));
+      feature.set("of", one.expression.canonical());
+      if (one.aggregate->where) feature.set("where", one.aggregate->where->canonical());
+      feature.set("window_us", static_cast<std::int64_t>(one.aggregate->window.count()));
+      if (one.aggregate->tumbling) feature.set("tumbling", true);
+    } else {
+      feature.set("expression", one.expression.canonical());
+    }
+    out.push(std::move(feature));
   }
   return out;
 }
@@ -68,16 +76,57 @@ Json source_json(const std::string& name, const Source& source) {
   return Json::object({{"stream", name}});
 }
 
+Error compile_error(const std::string& field, const Error& error) {
+  return invalid(field, fmt::format("{}: {}", field, error.message));
+}
+
+// Whether the function takes values of that type, and what it wants else.
+Status check_type(const std::string& field, Aggregate::Function function, Type type) {
+  using enum Aggregate::Function;
+  const bool numbers =
+      function == kSum || function == kMean || function == kVariance || function == kStddev;
+  if (!numbers || type == Type::kInt64 || type == Type::kDouble) return {};
+  return invalid(field, fmt::format("{}: is {}, and {} needs int64 or double; cast it, for example "
+                                    "CAST(x AS int64)",
+                                    field, type_name(type), function_name(function)));
+}
+
+Result<PlannedFeature> compile_aggregate(const std::string& name, const Feature& feature,
+                                         const std::vector<Input>& inputs,
+                                         const std::string& path) {
+  const std::string& of = feature.expression;
+  auto expression = Expression::compile(of.empty() ? "TRUE" : of, inputs);
+  if (!expression) return compile_error(path + ".of", expression.error());
+  const Aggregate& given = *feature.aggregate;
+  STRATA_TRY(check_type(path + ".of", given.function, expression->type()));
+  PlannedAggregate out{given.function, {}, given.window, given.tumbling};
+  if (!given.where.empty()) {
+    const std::string field = path + ".where";
+    auto where = Expression::compile(given.where, inputs);
+    if (!where) return compile_error(field, where.error());
+    if (where->type() != Type::kBool) {
+      return invalid(field, fmt::format("{}: is {}; write a condition, for example x > 0", field,
+                                        type_name(where->type())));
+    }
+    out.where = *std::move(where);
+  }
+  return PlannedFeature{name, *std::move(expression), std::move(out)};
+}
+
 Result<std::vector<PlannedFeature>> compile(const std::map<std::string, Feature>& features,
                                             const std::vector<Input>& inputs,
                                             const std::string& path) {
   std::vector<PlannedFeature> out;
   for (const auto& [name, feature] : features) {
-    auto expression = Expression::compile(feature.expression, inputs);
-    if (!expression) {
-      const std::string field = path + ".features." + name;
-      return invalid(field, fmt::format("{}: {}", field, expression.error().message));
+    const std::string field = path + ".features." + name;
+    if (feature.aggregate) {
+      auto aggregate = compile_aggregate(name, feature, inputs, field);
+      if (!aggregate) return std::move(aggregate).error();
+      out.push_back(*std::move(aggregate));
+      continue;
     }
+    auto expression = Expression::compile(feature.expression, inputs);
+    if (!expression) return compile_error(field, expression.error());
     out.push_back({name, *std::move(expression)});
   }
   return out;
@@ -187,8 +236,41 @@ class Planner {
                              {"timestamp", source->second.timestamp}});
     if (!source->second.created.empty()) out.plan.set("created", source->second.created);
     if (out.ttl) out.plan.set("ttl_us", static_cast<std::int64_t>(out.ttl->count()));
+    STRATA_TRY(plan_events(path, view, source->second, out));
     out.plan.set("features", features_json(out.features));
     finish(name, std::move(out));
+    return {};
+  }
+
+  // By what the view's events are told apart, and what is computed of each.
+  static Status plan_events(const std::string& path, const View& view, const Source& source,
+                            PlannedView& out) {
+    std::vector<Expression> of_rows;
+    for (const auto& feature : out.features) {
+      if (!feature.aggregate) continue;
+      of_rows.push_back(feature.expression);
+      of_rows.push_back(feature.aggregate->where ? *feature.aggregate->where
+                                                 : *Expression::compile("TRUE", {}));
+    }
+    const std::string field = path + ".event_id";
+    if (of_rows.empty() && !view.event_id.empty()) {
+      return invalid(field, field +
+                                ": has a meaning for aggregates only, and this view has none; "
+                                "leave it out");
+    }
+    Json names = Json::array();
+    for (const auto& name : view.event_id) {
+      const Column* const column = source.find(name);
+      if (column == nullptr || column->type == Type::kDouble) {
+        return invalid(field, fmt::format("{}: '{}' is no column of the source '{}' that can name "
+                                          "an event; name one that is no double",
+                                          field, printable(name), view.source));
+      }
+      names.push(name);
+    }
+    out.event_id = view.event_id;
+    if (!out.event_id.empty()) out.plan.set("event_id", std::move(names));
+    if (!of_rows.empty()) out.row_program = std::make_shared<const expressions::Program>(of_rows);
     return {};
   }
 
@@ -199,6 +281,13 @@ class Planner {
       return invalid(path + ".features",
                      fmt::format("{}.features: the views {} read each other in a circle", path,
                                  fmt::join(open_, ", ")));
+    }
+    for (const auto& [feature, one] : view.features) {
+      if (!one.aggregate) continue;
+      const std::string field = fmt::format("{}.features.{}", path, feature);
+      return invalid(field, field +
+                                ": an aggregate is of rows; define it in a view over a stream, "
+                                "and read it here as view.feature");
     }
     // What it may read is planned first, so that its types are known.
     for (const auto& [feature, one] : view.features) {
@@ -214,7 +303,7 @@ class Planner {
       inputs.push_back({field.name, field.type});
     for (const auto& [other, planned] : catalog_.views) {
       for (const auto& feature : planned.features)
-        inputs.push_back({other + "." + feature.name, feature.expression.type()});
+        inputs.push_back({other + "." + feature.name, feature.type()});
     }
     auto features = compile(view.features, inputs, path);
     if (!features) return std::move(features).error();
@@ -315,7 +404,7 @@ std::vector<std::string> services_with(const Catalog& catalog, const std::string
 void compare_features(const PlannedView* before, const PlannedView& after, Change& change) {
   for (const auto& feature : after.features) {
     const PlannedFeature* const old = before == nullptr ? nullptr : before->find(feature.name);
-    if (old == nullptr || old->expression.canonical() != feature.expression.canonical())
+    if (old == nullptr || old->canonical() != feature.canonical())
       change.changed.push_back(feature.name);
   }
   if (before == nullptr) return;
@@ -378,6 +467,40 @@ void overlay(std::map<std::string, T>& to, const std::map<std::string, T>& from)
 
 }  // namespace
 
+Type PlannedFeature::type() const {
+  using enum Aggregate::Function;
+  if (!aggregate) return expression.type();
+  switch (aggregate->function) {
+    case kCount:
+    case kCountDistinct:
+      return Type::kInt64;
+    case kMean:
+    case kVariance:
+    case kStddev:
+      return Type::kDouble;
+    default:
+      return expression.type();
+  }
+}
+
+std::string PlannedFeature::canonical() const {
+  if (!aggregate) return expression.canonical();
+  return fmt::format("{}({}) where {} over {} us{}", function_name(aggregate->function),
+                     expression.canonical(),
+                     aggregate->where ? aggregate->where->canonical() : "all",
+                     aggregate->window.count(), aggregate->tumbling ? " tumbling" : "");
+}
+
+std::vector<Input> PlannedFeature::inputs() const {
+  auto out = expression.inputs();
+  if (!aggregate || !aggregate->where) return out;
+  for (auto& input : aggregate->where->inputs()) {
+    if (std::ranges::find(out, input.name, &Input::name) == out.end())
+      out.push_back(std::move(input));
+  }
+  return out;
+}
+
 const PlannedFeature* PlannedView::find(std::string_view feature) const {
   const auto at = std::ranges::find(features, feature, &PlannedFeature::name);
   return at == features.end() ? nullptr : &*at;
@@ -414,7 +537,7 @@ Result<PlannedService> plan_service(const Catalog& catalog,
       return invalid(at, fmt::format("{}: two features of this vector have the name '{}'; rename "
                                      "one in its view",
                                      at, feature));
-    out.features.push_back({view, feature, found->expression.type()});
+    out.features.push_back({view, feature, found->type()});
     STRATA_TRY(add_keys(catalog, view, out.keys, at));
     for (const auto& column : planned->second.request)
       STRATA_TRY(add_column(out.request, column, at));
@@ -505,8 +628,7 @@ Result<std::vector<std::string>> same_computation(const Catalog& catalog,
   for (const auto& [name, view] : catalog.views) {
     if (view.on_demand || view.source != source) continue;
     for (const auto& feature : view.features) {
-      if (feature.expression.canonical() == wanted->canonical())
-        out.push_back(name + "." + feature.name);
+      if (feature.canonical() == wanted->canonical()) out.push_back(name + "." + feature.name);
     }
   }
   return out;

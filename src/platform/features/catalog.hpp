@@ -14,9 +14,22 @@
 
 namespace strata::platform::features {
 
+struct PlannedAggregate {
+  Aggregate::Function function = Aggregate::Function::kCount;
+  std::optional<expressions::Expression> where{};
+  std::chrono::microseconds window{0};
+  bool tumbling = false;
+};
+
 struct PlannedFeature {
   std::string name;
-  expressions::Expression expression;
+  expressions::Expression expression;  // of an aggregate: of what
+  std::optional<PlannedAggregate> aggregate{};
+
+  Type type() const;
+  // What is computed, the same text for the same.
+  std::string canonical() const;
+  std::vector<expressions::Input> inputs() const;
 };
 
 // A view or an on-demand view, ready to be computed.
@@ -28,10 +41,15 @@ struct PlannedView {
   std::optional<std::chrono::microseconds> ttl;
   std::vector<PlannedFeature> features;                 // sorted by name
   std::shared_ptr<const expressions::Program> program;  // of all features, in their order
+  // Of a view with aggregates: by which rows are told apart, and what is computed of each row, `of`
+  // and `where` (TRUE if there is none) of each aggregate in order.
+  std::vector<std::string> event_id;
+  std::shared_ptr<const expressions::Program> row_program;
   std::vector<std::string> reads;  // the views that an on-demand view computes with
   std::string version;             // "sha256:..." of the plan as JSON text
   Json plan;
 
+  bool has_windows() const { return row_program != nullptr; }
   const PlannedFeature* find(std::string_view feature) const;
 };
 

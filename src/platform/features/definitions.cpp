@@ -38,10 +38,21 @@ Json columns_json(const std::vector<Column>& columns) {
   return out;
 }
 
+Json aggregate_json(const Feature& feature) {
+  const Aggregate& aggregate = *feature.aggregate;
+  Json out = Json::object({{"aggregate", function_name(aggregate.function)}});
+  if (!feature.expression.empty()) out.set("of", feature.expression);
+  if (!aggregate.where.empty()) out.set("where", aggregate.where);
+  out.set("window", millis(aggregate.window));
+  if (aggregate.tumbling) out.set("tumbling", true);
+  return out;
+}
+
 Json features_json(const std::map<std::string, Feature>& features) {
   Json out = Json::object();
   for (const auto& [name, feature] : features) {
-    Json one = Json::object({{"expression", feature.expression}});
+    Json one = feature.aggregate ? aggregate_json(feature)
+                                 : Json::object({{"expression", feature.expression}});
     if (!feature.description.empty()) one.set("description", feature.description);
     out.set(name, std::move(one));
   }
@@ -58,6 +69,13 @@ void add_all(Json& to, std::string_view name, const std::map<std::string, T>& al
 }
 
 }  // namespace
+
+std::string_view function_name(Aggregate::Function function) {
+  constexpr std::array<std::string_view, 10> kNames = {"count", "sum",           "mean",   "min",
+                                                       "max",   "variance",      "stddev", "first",
+                                                       "last",  "count_distinct"};
+  return kNames.at(static_cast<std::size_t>(function));
+}
 
 bool is_feature_name(std::string_view text) {
   const auto letter = [](char c) {
@@ -94,6 +112,7 @@ Json to_json(const View& view) {
   Json out = Json::object({{"entities", names_json(view.entities)}, {"source", view.source}});
   if (view.ttl) out.set("ttl", millis(*view.ttl));
   if (view.fresh) out.set("fresh", millis(*view.fresh));
+  if (!view.event_id.empty()) out.set("event_id", names_json(view.event_id));
   out.set("features", features_json(view.features));
   add_notes(out, view.notes);
   return out;

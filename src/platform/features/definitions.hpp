@@ -50,18 +50,44 @@ struct Source {
   const Column* find(std::string_view column) const;
 };
 
+// What the rows of a key in a window of time come to. A sliding window at a time t is (t - window,
+// t]; a tumbling one is the newest whole one at t, [k * window, (k + 1) * window) since 1970, UTC.
+struct Aggregate {
+  enum class Function : std::uint8_t {
+    kCount,
+    kSum,
+    kMean,
+    kMin,
+    kMax,
+    kVariance,  // of a sample, as SQL's
+    kStddev,
+    kFirst,
+    kLast,
+    kCountDistinct
+  };
+  Function function = Function::kCount;
+  std::string where;  // which rows count; empty: all
+  std::chrono::milliseconds window{0};
+  bool tumbling = false;
+};
+std::string_view function_name(Aggregate::Function function);
+inline constexpr std::chrono::hours kMaxWindow{24 * 400};
+
 struct Feature {
-  std::string expression;
+  std::string expression;  // of an aggregate: of what; empty: of rows
   std::string description;
+  std::optional<Aggregate> aggregate{};
 };
 
-// Features over the newest row of each key.
+// Features over the newest row of each key, or over its rows in windows of time.
 struct View {
   std::vector<std::string> entities;  // whose keys together are the view's
   std::string source;
   std::optional<std::chrono::milliseconds> ttl;    // none: values never expire
   std::optional<std::chrono::milliseconds> fresh;  // promised
   std::map<std::string, Feature> features;
+  // Columns that tell events of a key at one time apart, for aggregates; sorted.
+  std::vector<std::string> event_id{};
   Notes notes;
 };
 

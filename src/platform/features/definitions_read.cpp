@@ -192,6 +192,39 @@ class Reader {
     return out;
   }
 
+  Feature aggregate(const Doc& map, const Path& path) {
+    check_keys(map, path, {"aggregate", "of", "where", "window", "tumbling", "description"});
+    Feature out{text(map, path, "of"), text(map, path, "description"), Aggregate()};
+    const std::string name = text(map, path, "aggregate");
+    std::vector<std::string> names;
+    for (int i = 0; i <= static_cast<int>(Aggregate::Function::kCountDistinct); ++i)
+      names.emplace_back(function_name(static_cast<Aggregate::Function>(i)));
+    const auto known = std::ranges::find(names, name);
+    if (known == names.end()) {
+      fail(*map.find("aggregate"), path + ".aggregate",
+           fmt::format("'{}' is no aggregate; use one of {}", printable(name), join(names, ", ")));
+      return out;
+    }
+    out.aggregate->function = static_cast<Aggregate::Function>(known - names.begin());
+    if (out.expression.empty() && out.aggregate->function != Aggregate::Function::kCount) {
+      fail(map, path + ".of",
+           fmt::format("is missing: {} needs to know of what, a column or an expression", name));
+    }
+    out.aggregate->where = text(map, path, "where");
+    const auto window = duration(map, path, "window");
+    if (!window) fail(map, path + ".window", "is missing: say how long, for example 1h or 7d");
+    out.aggregate->window = window.value_or(out.aggregate->window);
+    if (out.aggregate->window > kMaxWindow)
+      fail(*map.find("window"), path + ".window", "may be up to 400d; use a shorter one");
+    if (const Doc* const tumbling = map.find("tumbling")) {
+      if (!tumbling->value.is_bool())
+        fail(*tumbling, path + ".tumbling", "is true or false; without it the window slides");
+      else
+        out.aggregate->tumbling = tumbling->value.as_bool();
+    }
+    return out;
+  }
+
   std::map<std::string, Feature> features(const Doc& map, const Path& path) {
     std::map<std::string, Feature> out;
     const Doc* const doc = map.find("features");
@@ -207,7 +240,9 @@ class Reader {
       const Path at = field + "." + key.text;
       note(key, at);
       Feature feature;
-      if (value.kind == Doc::Kind::kMap) {
+      if (value.kind == Doc::Kind::kMap && value.find("aggregate") != nullptr) {
+        feature = aggregate(value, at);
+      } else if (value.kind == Doc::Kind::kMap) {
         check_keys(value, at, {"expression", "description"});
         feature.expression = required(value, at, "expression", "is missing");
         feature.description = text(value, at, "description");
@@ -280,13 +315,18 @@ class Reader {
 
   View view(const Doc& map, const Path& path) {
     check_keys(map, path,
-               {"entities", "source", "ttl", "fresh", "features", "description", "owner", "tags"});
+               {"entities", "source", "ttl", "fresh", "event_id", "features", "description",
+                "owner", "tags"});
     View out;
     out.entities = names(map, path, "entities", "needs a list of at least one entity");
     out.source = required(map, path, "source", "is missing: name one of the sources");
     out.ttl = duration(map, path, "ttl");
     out.fresh = duration(map, path, "fresh");
     out.features = features(map, path);
+    if (map.find("event_id") != nullptr) {
+      out.event_id = names(map, path, "event_id", "needs a list of columns, or leave it out");
+      std::ranges::sort(out.event_id);
+    }
     out.notes = notes(map, path);
     return out;
   }

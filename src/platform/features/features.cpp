@@ -8,6 +8,7 @@
 
 #include "base/bytes.hpp"
 #include "base/text.hpp"
+#include "platform/features/aggregates.hpp"
 #include "platform/features/records.hpp"
 
 namespace strata::platform::features {
@@ -54,14 +55,14 @@ bool reads_column(const Catalog& catalog, const Listed& one, const std::string& 
   if (one.kind == "source") return catalog.definitions.sources.at(one.name).find(column) != nullptr;
   if (one.kind == "service") {
     return std::ranges::any_of(catalog.services.at(one.name).features, [&](const auto& feature) {
-      const auto inputs = catalog.views.at(feature.view).find(feature.feature)->expression.inputs();
+      const auto inputs = catalog.views.at(feature.view).find(feature.feature)->inputs();
       return std::ranges::any_of(inputs, [&](const auto& input) { return input.name == column; });
     });
   }
   const auto view = catalog.views.find(one.name);
   if (one.kind == "entity" || view == catalog.views.end()) return false;
   return std::ranges::any_of(view->second.features, [&](const auto& feature) {
-    const auto inputs = feature.expression.inputs();
+    const auto inputs = feature.inputs();
     return std::ranges::any_of(inputs, [&](const auto& input) { return input.name == column; });
   });
 }
@@ -211,6 +212,8 @@ Task<Result<Planned>> Features::apply(const Caller& caller, const Definitions& g
     // Before anyone can see a view, there are states to answer with.
     for (auto& set : new_key_sets(*now->catalog, *next, caller.project))
       STRATA_CO_TRY(co_await ports_.streams.keep(std::move(set)));
+    for (auto& [set, kept] : event_sets(*next, caller.project))
+      STRATA_CO_TRY(co_await ports_.streams.keep_events(set, kept));
     bool overtaken = false;
     const auto commit = [&](Writer& writer) -> Status {
       const Instant time = ports_.clock.now();
@@ -300,7 +303,7 @@ Task<Result<Shown>> Features::show(const Caller& caller, const std::string& kind
   } else if (kind == "view" || kind == "on_demand") {
     const PlannedView& view = now->catalog->views.at(name);
     for (const auto& feature : view.features)
-      out.features.push_back({name, feature.name, feature.expression.type()});
+      out.features.push_back({name, feature.name, feature.type()});
     out.keys = view.keys;
     out.request = view.request;
     out.readers = readers_of(*now->catalog, name);

@@ -53,7 +53,7 @@ std::vector<FeatureValue> brute_force(const Catalog& of, const PlannedService& s
   entities.as_object()[0].second.push(asked.key ? Json(*asked.key) : Json());
   const auto input = input_of(service, entities);
   EXPECT_TRUE(input.ok());
-  return *evaluate(of, service, *input, 0, {{"v", state}}, Instant{asked.time});
+  return *evaluate(of, service, *input, 0, {{"v", {state, {}}}}, Instant{asked.time});
 }
 
 struct World {

@@ -46,7 +46,7 @@ const Value* find(const OnlineInput& input, std::size_t row, std::string_view na
 class Evaluation {
  public:
   Evaluation(const Catalog& catalog, const OnlineInput& input, std::size_t row,
-             const std::map<std::string, KeyState>& states, Instant now)
+             const std::map<std::string, ViewState>& states, Instant now)
       : catalog_(catalog),
         input_(input),
         row_(row),
@@ -94,8 +94,14 @@ class Evaluation {
     return out;
   }
 
+  static FeatureValue of_window(const PlannedFeature& feature, const ViewState& state,
+                                std::size_t at) {
+    if (state.newest.exists() && at < state.windows.size()) return state.windows[at];
+    return {Value::null(feature.type())};
+  }
+
   Status compute_view(const std::string& name, const PlannedView& view) {
-    const KeyState& state = states_.at(name);
+    const KeyState& state = states_.at(name).newest;
     std::vector<Value> cells;
     for (const auto& input : view.program->inputs()) {
       const Cell* const cell = state.find(input.name);
@@ -108,6 +114,10 @@ class Evaluation {
     if (!values) return values.error();
     std::vector<FeatureValue> out;
     for (std::size_t i = 0; i < view.features.size(); ++i) {
+      if (view.features[i].aggregate) {
+        out.push_back(of_window(view.features[i], states_.at(name), i));
+        continue;
+      }
       FeatureValue one = judge(view, view.features[i], state);
       if (one.presence == Presence::kPresent) {
         one.value = (*values)[i];
@@ -152,7 +162,7 @@ class Evaluation {
   const Catalog& catalog_;
   const OnlineInput& input_;
   std::size_t row_;
-  const std::map<std::string, KeyState>& states_;
+  const std::map<std::string, ViewState>& states_;
   Instant now_;
   std::map<std::string, std::vector<FeatureValue>> done_;
 };
@@ -258,7 +268,7 @@ std::optional<std::vector<Value>> key_in(const PlannedView& view, const OnlineIn
 
 Result<std::vector<FeatureValue>> evaluate(const Catalog& catalog, const PlannedService& service,
                                            const OnlineInput& input, std::size_t row,
-                                           const std::map<std::string, KeyState>& states,
+                                           const std::map<std::string, ViewState>& states,
                                            Instant now) {
   Evaluation evaluation(catalog, input, row, states, now);
   std::vector<FeatureValue> out;

@@ -50,6 +50,13 @@ struct FeatureValue {
   std::int64_t event = 0;  // microseconds: of the oldest row it is computed from; 0 when missing
 };
 
+// What is known of a view's key at a time.
+struct ViewState {
+  streams::KeyState newest;
+  std::vector<FeatureValue>
+      windows{};  // of a view with aggregates; those of others have no meaning
+};
+
 // What a request brings, checked: the columns that its features need, row by row.
 struct OnlineInput {
   std::vector<Column> columns;                        // sorted by name
@@ -87,7 +94,7 @@ std::optional<std::vector<expressions::Value>> key_in(const PlannedView& view,
 // state_views().
 Result<std::vector<FeatureValue>> evaluate(const Catalog& catalog, const PlannedService& service,
                                            const OnlineInput& input, std::size_t row,
-                                           const std::map<std::string, streams::KeyState>& states,
+                                           const std::map<std::string, ViewState>& states,
                                            Instant now);
 
 }  // namespace strata::platform::features

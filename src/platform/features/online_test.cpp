@@ -69,7 +69,7 @@ Vector at(const Catalog& of, const KeyState& state, std::int64_t now) {
   const auto& service = of.services.at("all");
   const auto input = input_of(service, *parse_json(R"({"carrier": ["aa"], "z": [0.5]})"));
   EXPECT_TRUE(input.ok()) << (input ? "" : input.error().message);
-  const auto values = evaluate(of, service, *input, 0, {{"v", state}}, Instant{now});
+  const auto values = evaluate(of, service, *input, 0, {{"v", {state, {}}}}, Instant{now});
   EXPECT_TRUE(values.ok());
   Vector out;
   for (std::size_t i = 0; i < values->size(); ++i)

@@ -20,12 +20,14 @@ using streams::Row;
 // Reads the rows of one push.
 class RowReader {
  public:
-  RowReader(const Source& source, std::set<KeySet> sets, Instant now)
+  RowReader(const Source& source, std::set<KeySet> sets, const std::set<std::string>& event_ids,
+            Instant now)
       : source_(source),
         sets_(std::move(sets)),
         now_(now) {
     for (const auto& set : sets_)
       keys_.insert(set.columns.begin(), set.columns.end());
+    keys_.insert(event_ids.begin(), event_ids.end());
   }
 
   Result<Row> read(const Json& json, const std::string& path, bool deleted) const {
@@ -94,7 +96,7 @@ class RowReader {
 
   const Source& source_;
   std::set<KeySet> sets_;
-  std::set<std::string> keys_;
+  std::set<std::string> keys_;  // columns of keys, and of what names events
   Instant now_;
 };
 
@@ -123,7 +125,7 @@ std::string column_behind(const PlannedFeature& feature, const Source& source) {
     inputs.push_back({column.name, column.type});
   for (const auto& column : source.columns) {
     const auto bare = expressions::Expression::compile('"' + column.name + '"', inputs);
-    if (bare && bare->canonical() == feature.expression.canonical()) return column.name;
+    if (bare && bare->canonical() == feature.canonical()) return column.name;
   }
   return "";
 }
@@ -157,7 +159,12 @@ Result<Record> record_of(const Catalog& catalog, const std::string& project,
   Record out{project, request.stream, request.idempotency_key, 0, {}, {}};
   for (const auto& column : source->second.columns)
     out.columns.push_back({column.name, column.type});
-  const RowReader reader(source->second, key_sets(catalog, project, request.stream), now);
+  std::set<std::string> event_ids;
+  for (const auto& [name, view] : catalog.views) {
+    if (view.source == request.stream) event_ids.insert(view.event_id.begin(), view.event_id.end());
+  }
+  const RowReader reader(source->second, key_sets(catalog, project, request.stream), event_ids,
+                         now);
   STRATA_TRY(read_all(reader, request.rows, "rows", false, out));
   STRATA_TRY(read_all(reader, request.deletes, "deletes", true, out));
   if (out.rows.empty()) return invalid("rows", "rows: there are none");

@@ -38,6 +38,27 @@ class MemoryStateStore final : public StateStore {
       out.emplace_back(*at);
     return out;
   }
+  Result<Found> read(const std::vector<std::string>& keys, const std::vector<Range>& ranges,
+                     std::size_t limit) override {
+    Found out;
+    auto values = get(keys);
+    if (!values) return std::move(values).error();
+    out.values = *std::move(values);
+    const std::lock_guard lock(mutex_);
+    for (const auto& range : ranges) {
+      auto& found = out.ranges.emplace_back();
+      for (auto at = values_.lower_bound(range.from);
+           at != values_.end() && at->first < range.to && limit > 0; ++at, --limit)
+        found.emplace_back(*at);
+    }
+    return out;
+  }
+  Status remove(const std::vector<std::string>& keys) override {
+    const std::lock_guard lock(mutex_);
+    for (const auto& key : keys)
+      values_.erase(key);
+    return {};
+  }
   Status write(const Pairs& values) override {
     const std::lock_guard lock(mutex_);
     for (const auto& [key, value] : values)

@@ -6,7 +6,9 @@ namespace strata::platform::streams {
 
 namespace {
 
-constexpr std::uint8_t kFormat = 1;
+constexpr std::uint8_t kFormat = 2;
+// Without who pushed. Written where nobody is named, so that digests of former pushes still hold.
+constexpr std::uint8_t kNameless = 1;
 enum : std::uint8_t { kAbsent, kNull, kPresent };
 
 Row read_row(ByteReader& in, const std::vector<Column>& columns) {
@@ -88,11 +90,12 @@ std::uint32_t ByteReader::count() {
 
 std::string encode(const Record& record) {
   ByteWriter out;
-  out.u8(kFormat);
+  out.u8(record.pushed_by.empty() ? kNameless : kFormat);
   out.text(record.project);
   out.text(record.stream);
   out.text(record.idempotency_key);
   out.i64(record.received);
+  if (!record.pushed_by.empty()) out.text(record.pushed_by);
   out.u32(static_cast<std::uint32_t>(record.columns.size()));
   for (const auto& column : record.columns) {
     out.text(column.name);
@@ -113,12 +116,14 @@ std::string encode(const Record& record) {
 
 Result<Record> decode(std::string_view bytes) {
   ByteReader in(bytes);
-  if (in.u8() != kFormat) in.fail();
+  const std::uint8_t format = in.u8();
+  if (format != kFormat && format != kNameless) in.fail();
   Record out;
   out.project = in.text();
   out.stream = in.text();
   out.idempotency_key = in.text();
   out.received = in.i64();
+  if (format == kFormat) out.pushed_by = in.text();
   for (std::uint32_t left = in.count(); left > 0 && in.ok(); --left) {
     std::string name = in.text();
     out.columns.push_back({std::move(name), in.type()});

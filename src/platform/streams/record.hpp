@@ -42,6 +42,7 @@ struct Record {
   std::int64_t received = 0;    // microseconds
   std::vector<Column> columns;
   std::vector<Row> rows;
+  std::string pushed_by = {};  // the name of the user; empty in records from before there was one
 };
 
 // The bytes of a record: a format number, then texts with their length, numbers little-endian.

@@ -24,6 +24,18 @@ class StateStore {
       const std::vector<std::string>& keys) = 0;
   // All that begins with `prefix`, in order of the bytes.
   virtual Result<Pairs> scan(std::string_view prefix) = 0;
+  // From `from` up to and without `to`, in order of the bytes.
+  struct Range {
+    std::string from, to;
+  };
+  struct Found {
+    std::vector<std::optional<std::string>> values;  // by key
+    std::vector<Pairs> ranges;                       // in order
+  };
+  // Keys and ranges as of one moment, of these the first `limit` pairs together.
+  virtual Result<Found> read(const std::vector<std::string>& keys, const std::vector<Range>& ranges,
+                             std::size_t limit) = 0;
+  virtual Status remove(const std::vector<std::string>& keys) = 0;
   // All of it or nothing.
   virtual Status write(const Pairs& values) = 0;
   // What was written survives a crash once this returns.

@@ -14,62 +14,22 @@
 #include "base/digest.hpp"
 #include "base/log.hpp"
 #include "platform/streams/event_log.hpp"
+#include "platform/streams/state_keys.hpp"
 
 namespace strata::platform::streams {
 
 namespace {
 
-// Keys of the store begin with one of these.
-constexpr std::string_view kApplied = "a";   // the newest record that the states have
-constexpr std::string_view kKept = "k";      // a set of key columns
-constexpr std::string_view kRepeat = "r";    // an idempotency key
-constexpr std::string_view kState = "s";     // the state of a key
 constexpr std::size_t kFoldAtOnce = 10'000;  // keys of one write while the log is folded again
 constexpr std::size_t kMaxGroup = 256;       // pushes of one sync
-
-void put(ByteWriter& out, const KeySet& set) {
-  out.text(set.project);
-  out.text(set.stream);
-  out.u32(static_cast<std::uint32_t>(set.columns.size()));
-  for (const auto& column : set.columns)
-    out.text(column);
-}
-
-std::string kept_key(const KeySet& set) {
-  ByteWriter out;
-  put(out, set);
-  return std::string(kKept) + std::move(out).take();
-}
-
-std::optional<KeySet> kept_of(std::string_view key) {
-  ByteReader in(key.substr(kKept.size()));
-  KeySet out{in.text(), in.text(), {}};
-  for (std::uint32_t left = in.count(); left > 0 && in.ok(); --left)
-    out.columns.push_back(in.text());
-  return in.done() ? std::optional(std::move(out)) : std::nullopt;
-}
-
-std::string state_key(const KeySet& set, const std::vector<const Value*>& values) {
-  ByteWriter out;
-  put(out, set);
-  for (const Value* const value : values) {
-    out.u8(static_cast<std::uint8_t>(value->type));
-    out.value(*value);
-  }
-  return std::string(kState) + std::move(out).take();
-}
-
-std::string repeat_key(const Record& record) {
-  ByteWriter out;
-  out.text(record.project);
-  out.text(record.stream);
-  out.text(record.idempotency_key);
-  return std::string(kRepeat) + std::move(out).take();
-}
+constexpr std::size_t kSweep = 4;            // kept events that each new row looks at
+// Beyond what any read may ask for, lest a clock that is set back a little misses what is gone.
+constexpr std::int64_t kSpareMicros = 3'600'000'000;
 
 // What makes two pushes the same: all but when they came.
 std::string digest_of(Record record) {
   const std::int64_t received = std::exchange(record.received, 0);
+  record.pushed_by.clear();
   for (Row& row : record.rows) {
     if (row.created == received) row.created = kOnArrival;
   }
@@ -88,18 +48,10 @@ std::uint64_t number_of(const std::optional<std::string>& text) {
   return in.u64();
 }
 
-// The values of the set's columns in a row; nothing where one is absent or NULL, since such a row
-// belongs to no key.
-std::optional<std::vector<const Value*>> key_of(const KeySet& set, const Record& record,
-                                                const Row& row) {
+std::vector<const Value*> pointers(const std::vector<Value>& values) {
   std::vector<const Value*> out;
-  for (const auto& name : set.columns) {
-    const auto at = std::ranges::find(record.columns, name, &Column::name);
-    if (at == record.columns.end()) return std::nullopt;
-    const auto& cell = row.cells[static_cast<std::size_t>(at - record.columns.begin())];
-    if (!cell || !cell->present) return std::nullopt;
-    out.push_back(&*cell);
-  }
+  for (const auto& value : values)
+    out.push_back(&value);
   return out;
 }
 
@@ -109,6 +61,8 @@ struct Streams::Impl {
   // One push or one set of keys that waits for the thread.
   struct Job {
     std::optional<KeySet> keep;
+    std::optional<EventSet> keep_events;
+    std::int64_t micros = 0;  // how long
     Record record;
     std::size_t bytes = 0;
     Result<Pushed> result = Error(Code::kUnavailable, "the feature store stops");
@@ -131,6 +85,12 @@ struct Streams::Impl {
     for (const auto& [key, ignored] : *kept) {
       if (auto set = kept_of(key)) sets.insert(*std::move(set));
     }
+    const auto windows = (*states)->scan(kWindow);
+    if (!windows) return windows.error();
+    for (const auto& [key, micros] : *windows) {
+      if (auto set = window_of(key))
+        event_sets[*std::move(set)] = static_cast<std::int64_t>(number_of(micros));
+    }
     const auto applied = (*states)->get({std::string(kApplied)});
     if (!applied) return applied.error();
     const std::uint64_t have = number_of(applied->front());
@@ -141,11 +101,17 @@ struct Streams::Impl {
     }
     const std::unique_lock lock(mutex);
     store = *std::move(states);
-    return fold_again(have + 1, sets, true);
+    return fold_again(have + 1, {sets, event_sets}, true);
   }
 
+  // What rows are folded into.
+  struct Into {
+    std::set<KeySet> states;
+    std::map<EventSet, std::int64_t> events;  // with how long they are kept
+  };
+
   // Folds the records from `first` on into the states of `into`.
-  Status fold_again(std::uint64_t first, const std::set<KeySet>& into, bool all) {
+  Status fold_again(std::uint64_t first, const Into& into, bool all) {
     Batch batch;
     STRATA_TRY(log->scan(first, [&](std::uint64_t sequence, std::string_view bytes) -> Status {
       const auto record = decode(bytes);
@@ -160,7 +126,7 @@ struct Streams::Impl {
 
   // What one write changes.
   struct Batch {
-    std::map<std::string, KeyState> states;
+    std::map<std::string, KeyState> states;  // of keys, and of their events
     std::map<std::string, std::string> others;
     std::uint64_t applied = 0;
   };
@@ -170,24 +136,71 @@ struct Streams::Impl {
     batch.others[repeat_key(record)] = number_text(sequence) + digest_of(record);
   }
 
-  Status take(Batch& batch, const Record& record, std::uint64_t sequence,
-              const std::set<KeySet>& into) {
-    for (const auto& set : into) {
+  // The state of that name, with what the batch has done to it.
+  Result<KeyState*> state_in(Batch& batch, std::string key) const {
+    auto at = batch.states.find(key);
+    if (at == batch.states.end()) {
+      auto before = state_of(key);
+      if (!before) return std::move(before).error();
+      at = batch.states.emplace(std::move(key), *std::move(before)).first;
+    }
+    return &at->second;
+  }
+
+  // Before this, events that are kept for so long are not needed.
+  std::int64_t horizon(std::int64_t kept) const {
+    return ports.clock.now().micros - kept - kLookBack.count() - kSpareMicros;
+  }
+
+  Status take(Batch& batch, const Record& record, std::uint64_t sequence, const Into& into) {
+    for (const auto& set : into.states) {
       if (set.project != record.project || set.stream != record.stream) continue;
       for (std::uint32_t i = 0; i < record.rows.size(); ++i) {
         const auto values = key_of(set, record, record.rows[i]);
         if (!values) continue;
-        auto key = state_key(set, *values);
-        auto at = batch.states.find(key);
-        if (at == batch.states.end()) {
-          auto before = state_of(key);
-          if (!before) return std::move(before).error();
-          at = batch.states.emplace(std::move(key), *std::move(before)).first;
-        }
-        fold(at->second, record.columns, record.rows[i], {sequence, i});
+        const auto state = state_in(batch, state_key(set, *values));
+        if (!state) return state.error();
+        fold(**state, record.columns, record.rows[i], {sequence, i});
       }
     }
+    for (const auto& [set, kept] : into.events)
+      STRATA_TRY(take_events(batch, record, sequence, set, horizon(kept)));
     return {};
+  }
+
+  // Deletions stand in the state of the key, and are applied when events are read.
+  Status take_events(Batch& batch, const Record& record, std::uint64_t sequence,
+                     const EventSet& set, std::int64_t since) const {
+    if (set.keys.project != record.project || set.keys.stream != record.stream) return {};
+    for (std::uint32_t i = 0; i < record.rows.size(); ++i) {
+      const Row& row = record.rows[i];
+      if (row.deleted || row.event < since) continue;
+      const auto values = key_of(set.keys, record, row);
+      if (!values) continue;
+      const auto event = state_in(batch, event_key(set, *values, record, row));
+      if (!event) return event.error();
+      fold(**event, record.columns, row, {sequence, i});
+    }
+    return {};
+  }
+
+  // Takes away events that are too old to be read, going on where the last call ended: so many for
+  // each row that comes that they never are more than a part of what is kept.
+  Status sweep(std::size_t rows) {
+    if (event_sets.empty()) return {};
+    const auto found = store->read(
+        {}, {{swept.empty() ? std::string(kEvent) : swept, std::string(kEventEnd)}}, rows * kSweep);
+    if (!found) return found.error();
+    const auto& events = found->ranges.front();
+    std::vector<std::string> old;
+    for (const auto& [key, ignored] : events) {
+      const auto place = event_of(key);
+      if (!place) return Error(Code::kDataLoss, "the events of features are damaged");
+      const auto kept = event_sets.find(place->set);
+      if (kept != event_sets.end() && place->time < horizon(kept->second)) old.push_back(key);
+    }
+    swept = events.size() < rows * kSweep ? std::string() : events.back().first + '\0';
+    return old.empty() ? Status() : store->remove(old);
   }
 
   Result<KeyState> state_of(const std::string& key) const {
@@ -209,10 +222,21 @@ struct Streams::Impl {
 
   Status keep(const KeySet& set) {
     if (sets.contains(set)) return {};
-    STRATA_TRY(fold_again(1, {set}, false));
+    STRATA_TRY(fold_again(1, {{set}, {}}, false));
     const StateStore::Pairs kept = {{kept_key(set), ""}};
     STRATA_TRY(store->write(kept));
     sets.insert(set);
+    return {};
+  }
+
+  Status keep_events(const EventSet& set, std::int64_t micros) {
+    const auto known = event_sets.find(set);
+    if (known != event_sets.end() && known->second >= micros) return {};
+    STRATA_TRY(fold_again(1, {{}, {{set, micros}}}, false));
+    const StateStore::Pairs kept = {
+        {window_key(set), number_text(static_cast<std::uint64_t>(micros))}};
+    STRATA_TRY(store->write(kept));
+    event_sets[set] = micros;
     return {};
   }
 
@@ -259,11 +283,15 @@ struct Streams::Impl {
     if (added.empty()) return;
     Status done = log->append(records);
     std::uint64_t sequence = next - added.size();
+    std::size_t rows = 0;
+    const Into into{sets, event_sets};
     for (Job* const job : added) {
-      if (done) done = take(batch, job->record, ++sequence, sets);
+      if (done) done = take(batch, job->record, ++sequence, into);
+      rows += job->record.rows.size();
     }
     batch.applied = next;
     if (done) done = write(batch);
+    if (done) done = sweep(rows);
     if (done) return;
     broken = done.error();
     log::error("features.log", Json::object({{"error", done.error().to_string()}}));
@@ -287,9 +315,10 @@ struct Streams::Impl {
     for (const auto& job : jobs) {
       if (broken) {
         job->result = failed();
-      } else if (job->keep) {
+      } else if (job->keep || job->keep_events) {
         flush();
-        const Status kept = keep(*job->keep);
+        const Status kept =
+            job->keep ? keep(*job->keep) : keep_events(*job->keep_events, job->micros);
         job->result = kept ? Result<Pushed>(Pushed{}) : Result<Pushed>(kept.error());
       } else {
         group.push_back(job.get());
@@ -329,6 +358,8 @@ struct Streams::Impl {
     return {};
   }
 
+  Task<Status> keep_later(std::shared_ptr<Job> job);
+
   // Whether the job was taken; its result says why not.
   bool submit(const std::shared_ptr<Job>& job) {
     const std::lock_guard lock(mutex);
@@ -351,6 +382,8 @@ struct Streams::Impl {
   std::atomic<bool> opened{false};
   std::unique_ptr<EventLog> log;
   std::set<KeySet> sets;
+  std::map<EventSet, std::int64_t> event_sets;  // with how long their events are kept
+  std::string swept;                            // where the sweep goes on
   std::optional<Error> broken;
   std::optional<BlockingPool> thread;
 
@@ -384,6 +417,22 @@ struct Turn {
 
 }  // namespace
 
+// Hands a job without rows to the thread, and waits for it.
+Task<Status> Streams::Impl::keep_later(std::shared_ptr<Job> job) {
+  const auto open = [this] {
+    return ready();
+  };
+  if (!opened.load()) STRATA_CO_TRY(co_await ports.pool.run(open));
+  auto hand_over = [&](std::move_only_function<void()> done) {
+    job->done = std::move(done);
+    return submit(job);
+  };
+  Turn<decltype(hand_over)> turn{&hand_over};
+  co_await turn;
+  if (!job->result) co_return job->result.error();
+  co_return Status();
+}
+
 Streams::Streams(Ports ports) : impl_(std::make_unique<Impl>(std::move(ports))) {}
 
 Streams::~Streams() {
@@ -411,20 +460,16 @@ void Streams::stop() {
 }
 
 Task<Status> Streams::keep(KeySet keys) {
-  const auto open = [this] {
-    return impl_->ready();
-  };
-  if (!impl_->opened.load()) STRATA_CO_TRY(co_await impl_->ports.pool.run(open));
   auto job = std::make_shared<Impl::Job>();
   job->keep = std::move(keys);
-  auto submit = [&](std::move_only_function<void()> done) {
-    job->done = std::move(done);
-    return impl_->submit(job);
-  };
-  Turn<decltype(submit)> turn{&submit};
-  co_await turn;
-  if (!job->result) co_return job->result.error();
-  co_return Status();
+  return impl_->keep_later(std::move(job));
+}
+
+Task<Status> Streams::keep_events(EventSet set, std::chrono::microseconds kept) {
+  auto job = std::make_shared<Impl::Job>();
+  job->keep_events = std::move(set);
+  job->micros = kept.count();
+  return impl_->keep_later(std::move(job));
 }
 
 Task<Result<Pushed>> Streams::push(Record record) {
@@ -448,8 +493,8 @@ Task<Result<Pushed>> Streams::push(Record record) {
   co_return job->result;
 }
 
-Task<Result<Snapshot>> Streams::read(std::vector<Key> keys) {
-  const auto look = [this, &keys]() -> Result<Snapshot> {
+Task<Result<Snapshot>> Streams::read(std::vector<Key> keys, std::vector<Span> spans) {
+  const auto look = [this, &keys, &spans]() -> Result<Snapshot> {
     Snapshot out;
     StateStore* store = nullptr;
     {
@@ -457,22 +502,40 @@ Task<Result<Snapshot>> Streams::read(std::vector<Key> keys) {
       store = impl_->store.get();
     }
     out.states.resize(keys.size());
+    out.events.resize(spans.size());
     if (store == nullptr) return out;
     std::vector<std::string> names = {std::string(kApplied)};
-    for (const auto& key : keys) {
-      std::vector<const Value*> values;
-      for (const auto& value : key.values)
-        values.push_back(&value);
-      names.push_back(state_key(*key.set, values));
+    for (const auto& key : keys)
+      names.push_back(state_key(*key.set, pointers(key.values)));
+    std::vector<StateStore::Range> ranges;
+    for (const auto& span : spans) {
+      const auto values = pointers(span.values);
+      ranges.push_back({event_prefix(*span.set, values, span.after + 1),
+                        event_prefix(*span.set, values, span.until + 1)});
     }
-    const auto found = store->get(names);
+    const auto found = store->read(names, ranges, kMaxEvents + 1);
     if (!found) return found.error();
-    out.sequence = number_of(found->front());
+    out.sequence = number_of(found->values.front());
     for (std::size_t i = 0; i < keys.size(); ++i) {
-      if (!(*found)[i + 1]) continue;
-      auto state = decode_state(*(*found)[i + 1]);
+      if (!found->values[i + 1]) continue;
+      auto state = decode_state(*found->values[i + 1]);
       if (!state) return std::move(state).error();
       out.states[i] = *std::move(state);
+    }
+    std::size_t held = 0;
+    for (std::size_t i = 0; i < spans.size(); ++i) {
+      held += found->ranges[i].size();
+      if (held > kMaxEvents) {
+        return Error(Code::kResourceExhausted,
+                     fmt::format("the windows of these keys have more than {} rows; ask for fewer "
+                                 "keys at a time, or make the windows shorter",
+                                 kMaxEvents));
+      }
+      for (const auto& [key, bytes] : found->ranges[i]) {
+        auto event = decode_state(bytes);
+        if (!event) return std::move(event).error();
+        out.events[i].push_back(*std::move(event));
+      }
     }
     return out;
   };
@@ -489,10 +552,7 @@ Task<Result<History>> Streams::history(std::vector<Key> keys) {
     if (out.sequence == 0) return out;
     std::map<KeySet, std::map<std::string, std::size_t>> wanted;
     for (std::size_t i = 0; i < keys.size(); ++i) {
-      std::vector<const Value*> values;
-      for (const auto& value : keys[i].values)
-        values.push_back(&value);
-      wanted[*keys[i].set].emplace(state_key(*keys[i].set, values), i);
+      wanted[*keys[i].set].emplace(state_key(*keys[i].set, pointers(keys[i].values)), i);
     }
     // A look of its own at the files: what is appended meanwhile lies behind `sequence`.
     const auto log = EventLog::open(impl_->ports.files, impl_->ports.folder + "/log");

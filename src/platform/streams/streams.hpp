@@ -9,6 +9,7 @@
 // share one fdatasync; a set of key columns that is new for a stream folds the whole log once,
 // while pushes wait. Threads: all methods from any loop; one thread of its own.
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <string>
@@ -31,6 +32,18 @@ struct KeySet {
   auto operator<=>(const KeySet&) const = default;
 };
 
+// Whose rows are kept beside the newest state, event by event: what says something of the same
+// event is one, by the rules of states. Rows of a key at one time are one event, unless they differ
+// in a column of `told_apart`.
+struct EventSet {
+  KeySet keys;
+  std::vector<std::string> told_apart;  // sorted
+  auto operator<=>(const EventSet&) const = default;
+};
+
+// What tells the events of a key apart: rows of which it is equal are one.
+std::string event_id(const EventSet& set, const Record& record, const Row& row);
+
 struct Pushed {
   std::uint64_t sequence = 0;  // in the log
   bool repeated = false;       // it had been pushed before; nothing was added
@@ -39,6 +52,8 @@ struct Pushed {
 // The states of some keys as of one moment: that of the log's prefix up to `sequence`.
 struct Snapshot {
   std::vector<KeyState> states;
+  // By span: its events in order of time, without regard to what the key's state says is deleted.
+  std::vector<std::vector<KeyState>> events;
   std::uint64_t sequence = 0;
 };
 
@@ -66,7 +81,10 @@ class Streams {
  public:
   static constexpr std::size_t kMaxWaiting = 1024;            // pushes
   static constexpr std::size_t kMaxWaitingBytes = 64U << 20;  // of them together
-  static constexpr std::size_t kMaxHistory = 2'000'000;       // rows that history() holds
+  static constexpr std::size_t kMaxEvents = 1'000'000;        // that a read gives
+  // So long ago may a span end that read() answers.
+  static constexpr std::chrono::microseconds kLookBack{3'600'000'000};
+  static constexpr std::size_t kMaxHistory = 2'000'000;  // rows that history() holds
 
   struct Ports {
     Files& files;
@@ -86,6 +104,10 @@ class Streams {
 
   // From then on there are states by these columns, also of rows that came before.
   Task<Status> keep(KeySet keys);
+  // From then on there are events of these, as long as `kept` before the newest time that may be
+  // asked about: also of rows that came before, which are folded from the log where it is longer
+  // than it was.
+  Task<Status> keep_events(EventSet set, std::chrono::microseconds kept);
   // `record.received` is set here. Errors: kConflict when the idempotency key was used for other
   // rows, kResourceExhausted when too much waits, kUnavailable after the disk has failed, with
   // effect maybe.
@@ -95,7 +117,14 @@ class Streams {
     const KeySet* set = nullptr;
     std::vector<Value> values;
   };
-  Task<Result<Snapshot>> read(std::vector<Key> keys);
+  // The events of a key in (after, until], microseconds.
+  struct Span {
+    const EventSet* set = nullptr;
+    std::vector<Value> values;
+    std::int64_t after = 0, until = 0;
+  };
+  // Errors: kResourceExhausted for more than kMaxEvents.
+  Task<Result<Snapshot>> read(std::vector<Key> keys, std::vector<Span> spans = {});
 
   // Every row that the log has of each key. Reads the whole log, on a thread of the pool. Errors:
   // kResourceExhausted for more than kMaxHistory rows, kDataLoss.

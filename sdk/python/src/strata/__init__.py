@@ -18,6 +18,7 @@ from ._errors import (
     UnavailableError,
 )
 from ._features import (
+    Aggregate,
     Entity,
     OnDemandView,
     Service,
@@ -39,6 +40,7 @@ from ._task import input, output
 __version__ = "0.1.0"
 
 __all__ = [
+    "Aggregate",
     "Attempt",
     "Client",
     "ConfigurationError",

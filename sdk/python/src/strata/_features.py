@@ -23,7 +23,13 @@ class _Definition:
     def to_json(self) -> dict[str, Any]:
         """The definition as it stands in a file, without what is empty."""
         values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "name"}
-        return {name: value for name, value in values.items() if value not in ("", None, {}, ())}
+        given = {name: value for name, value in values.items() if value not in ("", None, {}, ())}
+        if isinstance(given.get("features"), Mapping):
+            given["features"] = {
+                name: one.to_json() if isinstance(one, Aggregate) else one
+                for name, one in given["features"].items()
+            }
+        return given
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +52,36 @@ class Source(_Definition):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Aggregate:
+    """What the rows of a key in a window come to: `count`, `sum`, `mean`, `min`, `max`, `variance`,
+    `stddev`, `first`, `last` or `count_distinct` `of` an expression, of those rows `where` another
+    one is true. At a time t a window slides over (t - window, t]; a `tumbling` one is the newest
+    that has ended by t, of those that begin at multiples of its length since 1970.
+    """
+
+    aggregate: str
+    window: str
+    of: str = ""
+    where: str = ""
+    tumbling: bool = False
+    description: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {name: value for name, value in values.items() if value not in ("", False)}
+
+
+@dataclass(frozen=True, kw_only=True)
 class View(_Definition):
-    """Features, name to expression, over the newest row of each key of its entities."""
+    """Features over the newest row of each key of its entities, name to expression, or over its
+    rows in a window, name to `Aggregate`. Rows of a key at one time are one event, unless columns
+    of `event_id` tell them apart.
+    """
 
     entities: Sequence[str]
     source: str
-    features: Mapping[str, str]
+    features: Mapping[str, str | Aggregate]
+    event_id: Sequence[str] = ()
     ttl: str = ""
     fresh: str = ""
 
