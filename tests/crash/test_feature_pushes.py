@@ -12,7 +12,7 @@ import requests
 
 LIVES = int(os.environ.get("STRATA_FEATURE_KILLS", "6"))
 WRITERS = 4
-START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+START = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
 
 DEFINITIONS = """
 entities: {writer: {keys: {writer: int64}}}
@@ -21,7 +21,14 @@ sources:
     stream: true
     columns: {writer: int64, number: int64, at: timestamp}
     timestamp: at
-views: {newest: {entities: [writer], source: numbers, features: {number: number}}}
+views:
+  newest: {entities: [writer], source: numbers, features: {number: number}}
+  window:
+    entities: [writer]
+    source: numbers
+    features:
+      count: {aggregate: count, window: 2d}
+      total: {aggregate: sum, of: number, window: 2d}
 """
 
 
@@ -90,11 +97,18 @@ def test_acknowledged_pushes_survive_kill_9_and_count_once(fresh_server):
         server.start()
         got = requests.post(
             server.http + "/api/v1/features/online",
-            json={"features": ["newest.number"], "entities": {"writer": list(range(WRITERS))}},
+            json={
+                "features": ["newest.number", "window.count", "window.total"],
+                "entities": {"writer": list(range(WRITERS))},
+            },
             headers=server.bearer(),
             timeout=20,
-        ).json()["features"][0]["values"]
-        for writer, number in zip(writers, got, strict=True):
+        ).json()["features"]
+        got = [one["values"] for one in got]
+        for writer, number, count, total in zip(writers, *got, strict=True):
+            # Each of 1, 2, 3 ... counts once in the windows, too.
+            assert (count or 0) == (number or 0), (life, writer.number)
+            assert (total or 0) == (number or 0) * ((number or 0) + 1) // 2
             assert writer.acknowledged <= (number or 0) <= writer.sent, (life, writer.number)
             # The one in doubt is sent again with its key, and is there once either way.
             begun[writer.number] = writer.acknowledged

@@ -1,3 +1,5 @@
+#include <optional>
+
 #include "doors/features/feature_routes.hpp"
 #include "platform/features/values.hpp"
 
@@ -30,6 +32,10 @@ constexpr std::string_view kHistoricalBody =
     R"({"type":"object","properties":{"service":{"type":"string"},
 "features":{"type":"array","items":{"type":"string"}},"entities":{"type":"object"},
 "known_at":{"type":"string"}},"required":["entities"],"additionalProperties":false})";
+
+constexpr std::string_view kWhyBody =
+    R"({"type":"object","properties":{"name":{"type":"string"},"entities":{"type":"object"},
+"at":{"type":"string"}},"required":["name","entities"],"additionalProperties":false})";
 
 // Feature by feature, as its values are used; each list has one member a row.
 Json feature_json(const OnlineAnswer& answer, std::size_t at) {
@@ -116,6 +122,59 @@ Task<Response> historical(const Authorized& call, Features& features, const Erro
   co_return Response::json(answer_json(*answer));
 }
 
+Json why_json(const platform::features::Why& why) {
+  using platform::features::show_micros;
+  Json rows = Json::array();
+  for (const auto& row : why.rows) {
+    rows.push(Json::object({{"event", show_micros(row.event)},
+                            {"created", show_micros(row.created)},
+                            {"received", show_micros(row.received)},
+                            {"sequence", row.place.sequence},
+                            {"row", static_cast<std::int64_t>(row.place.row)},
+                            {"pushed_by", row.pushed_by},
+                            {"reason", reason_name(row.reason)}}));
+  }
+  Json out = Json::object({{"view", why.view}, {"name", why.feature}});
+  if (why.window) {
+    out.set("window_after", show_micros(why.window->first));
+    out.set("window_until", show_micros(why.window->second));
+  }
+  out.set("rows", std::move(rows));
+  out.set("not_shown", static_cast<std::int64_t>(why.not_shown));
+  return out;
+}
+
+Json explained_json(const platform::features::Explained& explained) {
+  Json values = Json::array();
+  for (const auto& [feature, value] : explained.values) {
+    values.push(Json::object({{"view", feature.view},
+                              {"name", feature.feature},
+                              {"value", platform::features::to_json(value.value)},
+                              {"status", presence_name(value.presence)}}));
+  }
+  Json features = Json::array();
+  for (const auto& why : explained.features)
+    features.push(why_json(why));
+  return Json::object({{"time", platform::features::show_micros(explained.time.micros)},
+                       {"sequence", explained.sequence},
+                       {"values", std::move(values)},
+                       {"features", std::move(features)}});
+}
+
+Task<Response> why(const Authorized& call, Features& features, const ErrorForm& error_form) {
+  const auto body = co_await call.read_json();
+  if (!body) co_return error_form(body.error(), call.request());
+  std::optional<Instant> at;
+  const auto time =
+      platform::features::value_of((*body)["at"], platform::expressions::Type::kTimestamp, "at");
+  if (!time) co_return error_form(time.error(), call.request());
+  if (time->present) at = Instant{time->integer};
+  const auto explained =
+      co_await features.why(call.caller(), body->text("name"), (*body)["entities"], at);
+  if (!explained) co_return error_form(explained.error(), call.request());
+  co_return Response::json(explained_json(*explained));
+}
+
 }  // namespace
 
 std::vector<Route> online_routes(Features& features, const ErrorForm& error_form) {
@@ -138,6 +197,13 @@ std::vector<Route> online_routes(Features& features, const ErrorForm& error_form
       [store, error_form](const Authorized& call) { return historical(call, *store, error_form); },
       http::Doc{"getHistoricalFeatures", "Features of some keys as they were at some times",
                 "features", kHistoricalBody, "", ""});
+  routes.emplace_back(
+      Method::kPost, "/api/v1/features/why", Permission::kFeatureRead, Limits{.body = kMaxBody},
+      [store, error_form](const Authorized& call) { return why(call, *store, error_form); },
+      http::Doc{"explainFeatures",
+                "Which rows gave features of a key their values, and why others "
+                "did not",
+                "features", kWhyBody, "", ""});
   return routes;
 }
 

@@ -76,6 +76,45 @@ struct Page {
   std::vector<std::string> features;  // found by what they compute
 };
 
+// What became of a row when a feature was computed as of a time.
+enum class Reason : std::uint8_t {
+  kCounted,
+  kLater,       // its event is later
+  kUnknown,     // it was made later
+  kDeletion,    // it deletes
+  kDeleted,     // a deletion took it
+  kExpired,     // older than the view's ttl
+  kSuperseded,  // a later event, or a correction, counts instead
+  kLate,        // the same, and that had come before this row
+  kSilent,      // it says nothing of what the feature reads
+  kFiltered,    // `where` is not true of it
+  kNull,        // what is aggregated is NULL
+  kOutside      // of the window
+};
+std::string_view reason_name(Reason reason);
+
+struct WhyRow {
+  std::int64_t event = 0, created = 0, received = 0;  // microseconds
+  streams::Place place;                               // in the log
+  std::string pushed_by;                              // empty for rows from before it was noted
+  Reason reason = Reason::kCounted;
+};
+
+// The rows of its key, newest first, for one feature of a view over a stream.
+struct Why {
+  std::string view, feature;
+  std::optional<std::pair<std::int64_t, std::int64_t>> window;  // (after, until]
+  std::vector<WhyRow> rows;
+  std::size_t not_shown = 0;  // more of them, older
+};
+
+struct Explained {
+  Instant time;  // that all is as of
+  std::uint64_t sequence = 0;
+  std::vector<std::pair<ServedFeature, FeatureValue>> values;  // of what was asked for
+  std::vector<Why> features;                                   // that these are computed from
+};
+
 // Features::historical() of some definitions and streams.
 Task<Result<OnlineAnswer>> historical(const Catalog& now, std::string project,
                                       streams::Streams& streams, BlockingPool& pool,
@@ -127,6 +166,12 @@ class Features {
   // in their order. Reads the whole log. Errors: as online(), kResourceExhausted.
   Task<Result<OnlineAnswer>> historical(const kernel::Caller& caller, OnlineRequest request,
                                         KnownAt known_at);
+
+  // Which rows of the log gave features their values as of a time (now if none), as known then, and
+  // why others did not. `name` is "view.feature", a view or a service; `entities` has one value for
+  // each key and field. Reads the whole log. Errors: kNotFound, and those of historical().
+  Task<Result<Explained>> why(const kernel::Caller& caller, std::string name, Json entities,
+                              std::optional<Instant> at);
 
   // What stands in a project now; never null.
   std::shared_ptr<const Catalog> catalog(const ProjectId& project) const;

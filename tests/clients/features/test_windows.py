@@ -244,6 +244,129 @@ def test_stock_feast_reads_windows(server, tmp_path):
     assert got["n"] == [3] and got["total"] == [4.5]
 
 
+def test_why_says_what_became_of_every_row(server):
+    define(
+        server,
+        "wg_",
+        {
+            "n": sdk.Aggregate(aggregate="count", of="delay", window="60s", where="seats > 0"),
+            "newest": "delay",
+        },
+    )
+    started = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=200)
+
+    def row(second: float, flight: int, **more) -> dict:
+        landed = (started + datetime.timedelta(seconds=second)).isoformat()
+        return {"carrier": "A", "flight": flight, "landed": landed} | more
+
+    push(server, "wg_", [row(0, 0, delay=1.0, seats=1)])  # 0: a deletion takes it
+    push(server, "wg_", [], deletes=[row(10, 0)])
+    push(server, "wg_", [row(20, 2, delay=2.0, seats=1)])  # 2: before the window
+    push(server, "wg_", [row(100, 3, delay=3.0, seats=1)])  # 3: corrected by 4
+    push(server, "wg_", [row(100, 3, delay=4.0, seats=1)])
+    push(server, "wg_", [row(110, 5, delay=5.0, seats=0)])  # 5: filtered
+    push(server, "wg_", [row(111, 6, delay=None, seats=1)])  # 6: NULL
+    push(server, "wg_", [row(115, 7, seats=1)])  # 7: says nothing of delay
+    push(server, "wg_", [row(120, 8, delay=8.0, seats=1)])
+    push(server, "wg_", [row(105, 9, delay=9.0, seats=1)])  # 9: late, and in the window
+    push(server, "wg_", [row(190, 10, delay=10.0, seats=1)])  # 10: later than asked
+    asked = (started + datetime.timedelta(seconds=150)).isoformat()
+
+    def why(at: str | None) -> dict:
+        body = {"name": "wg_v", "entities": {"carrier": ["A"]}} | ({"at": at} if at else {})
+        answer = post(server, "why", body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    got = why(None)
+    first = {one["name"]: one for one in got["features"]}
+    assert {one["name"]: one["value"] for one in got["values"]} == {"n": 1, "newest": 10.0}
+
+    def reasons(feature: dict) -> dict[str, str]:
+        by_place = sorted(feature["rows"], key=lambda one: one["sequence"])
+        assert all(one["pushed_by"] for one in by_place)
+        return dict(zip("0123456789X", (one["reason"] for one in by_place), strict=True))
+
+    assert reasons(first["newest"]) == {
+        "0": "deleted",
+        "1": "deletion",
+        "2": "superseded",
+        "3": "superseded",
+        "4": "superseded",
+        "5": "superseded",
+        "6": "superseded",
+        "7": "says nothing",
+        "8": "superseded",
+        "9": "superseded",
+        "X": "counted",
+    }
+    # Nothing had been pushed by then, so nothing was known.
+    then = {one["name"]: one for one in why(asked)["features"]}
+    assert set(reasons(then["n"]).values()) == {"not known yet", "later"}
+
+
+def test_why_of_a_window_with_times_of_its_own(server):
+    """Rows that say when they were made are explained as of the past."""
+    definitions = """
+entities: {wh_c: {keys: {c: string}}}
+sources:
+  wh_s:
+    stream: true
+    columns: {c: string, id: int64, x: double, ok: bool, t: timestamp, made: timestamp}
+    timestamp: t
+    created: made
+views:
+  wh_v:
+    entities: [wh_c]
+    source: wh_s
+    event_id: [id]
+    features:
+      total: {aggregate: sum, of: x, window: 60s, where: ok}
+      newest: x
+"""
+    assert post(server, "apply", {"yaml": definitions}).status_code == 200
+
+    def row(second: int, number: int, made: int | None = None, **more) -> dict:
+        times = {"t": at(second), "made": at(second if made is None else made)}
+        return {"c": "A", "id": number} | times | more
+
+    expected = [
+        (row(0, 0, x=1.0, ok=True), "outside of the window", "superseded"),
+        (row(100, 1, x=2.0, ok=True), "superseded", "superseded"),
+        (row(100, 1, made=101, x=3.0, ok=True), "counted", "superseded"),
+        (row(110, 2, x=4.0, ok=False), "filtered", "superseded"),
+        (row(111, 3, x=None, ok=True), "null", "superseded"),
+        (row(120, 4, x=5.0, ok=True), "counted", "counted"),
+        (row(115, 5, x=6.0, ok=True), "counted", "late"),
+        (row(90, 6, x=7.0, ok=True), "outside of the window", "late"),  # 60 s ago to the second
+        (row(140, 7, made=170, x=8.0, ok=True), "not known yet", "not known yet"),
+        (row(160, 8, x=9.0, ok=True), "later", "later"),
+    ]
+    for one, _, _ in expected:
+        pushed = post(server, "streams/wh_s/push", {"rows": [one]})
+        assert pushed.status_code == 200, pushed.text
+    body = {"name": "wh_v", "entities": {"c": ["A"]}, "at": at(150)}
+    got = post(server, "why", body).json()
+    assert {one["name"]: one["value"] for one in got["values"]} == {"newest": 5.0, "total": 14.0}
+    for feature in got["features"]:
+        rows = sorted(feature["rows"], key=lambda one: one["sequence"])
+        place = 1 if feature["name"] == "total" else 2
+        assert [one["reason"] for one in rows] == [one[place] for one in expected], feature["name"]
+    shown = server.strata("feature", "why", "wh_v.total", "--entity", "c=A", "--at", at(150))
+    assert "wh_v.total = 14" in shown.stdout and "outside of the window" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [({"name": "nothing"}, None), ({"at": "soon"}, "at"), ({"entities": {}}, "entities.carrier")],
+)
+def test_a_question_why_that_does_not_fit_is_refused(server, change, field):
+    define(server, "wi_", {"n": sdk.Aggregate(aggregate="count", window="1h")})
+    refused = post(server, "why", {"name": "wi_v", "entities": {"carrier": ["A"]}} | change)
+    assert refused.status_code == (404 if field is None else 400), refused.text
+    assert field is None or refused.json()["error"]["field"] == field
+
+
 @pytest.mark.parametrize(
     ("feature", "field"),
     [

@@ -233,6 +233,49 @@ Status get(CliContext& context, ApiClient& client, const Asked& asked) {
   return {};
 }
 
+struct Whys {
+  std::string name, at;
+  std::vector<std::string> entities;
+};
+
+Status why(CliContext& context, ApiClient& client, const Whys& asked) {
+  auto entities = entities_of(asked.entities);
+  if (!entities) return std::move(entities).error();
+  Json body = Json::object({{"name", asked.name}, {"entities", *std::move(entities)}});
+  if (!asked.at.empty()) body.set("at", asked.at);
+  const auto answer = client.post("/api/v1/features/why", body);
+  if (!answer) return answer.error();
+  if (context.structured()) {
+    context.dump(*answer);
+    return {};
+  }
+  for (const Json& one : (*answer)["values"].as_array()) {
+    print_line(fmt::format("{}.{} = {} ({}) at {}", one.text("view"), one.text("name"),
+                           one["value"].dump(), one.text("status"), answer->text("time")));
+  }
+  Json rows = Json::array();
+  for (const Json& feature : (*answer)["features"].as_array()) {
+    for (const Json& row : feature["rows"].as_array()) {
+      Json shown = row;
+      shown.set("feature", feature.text("view") + "." + feature.text("name"));
+      shown.set("place", fmt::format("{}/{}", row.integer("sequence"), row.integer("row")));
+      rows.push(std::move(shown));
+    }
+    if (feature.integer("not_shown") > 0)
+      print_line(fmt::format("{}.{}: {} older rows are not shown", feature.text("view"),
+                             feature.text("name"), feature.integer("not_shown")));
+  }
+  context.print(Json::object({{"rows", std::move(rows)}}), "rows",
+                {{"feature", "FEATURE"},
+                 {"reason", "WHAT BECAME OF IT"},
+                 {"event", "EVENT"},
+                 {"created", "MADE"},
+                 {"place", "IN THE LOG"},
+                 {"pushed_by", "PUSHED BY"}},
+                [](const Json& row) { return row; });
+  return {};
+}
+
 Status push(CliContext& context, ApiClient& client, const std::string& stream,
             const std::string& path, const std::string& key) {
   const auto text = read_file(path);
@@ -278,6 +321,18 @@ void add_run_time(CLI::App& feature, CliContext& context) {
   });
 }
 
+void add_why(CLI::App& feature, CliContext& context) {
+  static Whys asked;
+  auto* const command =
+      feature.add_subcommand("why", "Which rows gave features of a key their values");
+  command->add_option("name", asked.name, "A service, a view, or view.feature")->required();
+  command->add_option("--entity", asked.entities, "NAME=VALUE of a key or field, again for more");
+  command->add_option("--at", asked.at, "As of a time; now if not given");
+  command->callback([&context] {
+    context.with_client([&](ApiClient& client) { return why(context, client, asked); });
+  });
+}
+
 void add_list(CLI::App& feature, CliContext& context) {
   static Filters filters;
   auto* const all = feature.add_subcommand("list", "Definitions of features");
@@ -314,6 +369,7 @@ void add_feature_commands(CLI::App& app, CliContext& context) {
   }
   add_list(*feature, context);
   add_run_time(*feature, context);
+  add_why(*feature, context);
   auto* const command = feature->add_subcommand("show", "One definition with its versions");
   command->add_option("kind", kind, "entity, source, view, on_demand or service")->required();
   command->add_option("name", name, "Its name")->required();
