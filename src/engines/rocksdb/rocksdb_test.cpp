@@ -39,6 +39,15 @@ TEST(RocksDb, Answers_as_the_store_of_the_tests_does_before_and_after_it_is_open
     ASSERT_EQ(*(*store)->get(keys), *model.get(keys));
     const std::string prefix(1, static_cast<char>(random() % 3));
     ASSERT_EQ(*(*store)->scan(prefix), *model.scan(prefix));
+    const std::vector<StateStore::Range> ranges = {{any_key(), any_key()}, {prefix, "~"}};
+    const std::size_t limit = random() % 20;
+    const auto found = (*store)->read(keys, ranges, limit);
+    const auto expected = model.read(keys, ranges, limit);
+    ASSERT_EQ(found->values, expected->values);
+    ASSERT_EQ(found->ranges, expected->ranges);
+    const std::vector<std::string> gone = {any_key(), "none"};
+    ASSERT_TRUE((*store)->remove(gone).ok());
+    ASSERT_TRUE(model.remove(gone).ok());
     if (round % 50 != 49) continue;
     ASSERT_TRUE((*store)->flush().ok());
     store->reset();
