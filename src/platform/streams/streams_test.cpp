@@ -198,6 +198,24 @@ TEST(Streams, The_same_push_again_adds_nothing_and_another_one_with_its_key_is_r
   EXPECT_EQ(other.error().field, "idempotency_key");
 }
 
+TEST(Streams, Who_pushed_is_noted_and_makes_no_other_push_of_it) {
+  World world;
+  ASSERT_TRUE(sync_wait(world.streams->keep(kByCarrier)).ok());
+  const Record nameless = record({row("AA", 1, Value::of(5.0))}, "k");
+  Record named = nameless;
+  named.pushed_by = "ada";
+  ASSERT_FALSE(world.push(nameless)->repeated);
+  EXPECT_TRUE(world.push(named)->repeated);  // the log of before knew no names
+  named.idempotency_key = "other";
+  ASSERT_TRUE(world.push(named).ok());
+  const auto history =
+      sync_wait(world.streams->history({{&kByCarrier, {Value::of(std::string("AA"))}}}));
+  ASSERT_TRUE(history.ok());
+  ASSERT_EQ(history->rows[0].size(), 2U);
+  EXPECT_EQ(history->rows[0][0].record->pushed_by, "");
+  EXPECT_EQ(history->rows[0][1].record->pushed_by, "ada");
+}
+
 TEST(Streams, What_a_crash_left_half_written_is_passed_over) {
   World world;
   ASSERT_TRUE(world.push(record({row("AA", 1, Value::of(5.0))})).ok());
