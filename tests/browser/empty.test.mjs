@@ -49,6 +49,21 @@ it('tells a model whose versions were deleted from one that never had any', asyn
   await check(page, 'a model without versions');
 });
 
+it('says how the first release and the first features are made', async () => {
+  page = await open(browser, server);
+  await visit(page, server, '/releases');
+  await main().getByText('strata release start ENDPOINT --model').waitFor();
+  await check(page, 'no release');
+  await visit(page, server, '/features');
+  await main().getByText('strata feature apply features.yaml').waitFor();
+  await check(page, 'no feature');
+  await visit(page, server, '/releases/rel-0000000000');
+  await main().getByRole('alert').getByText("there is no release 'rel-0000000000'").waitFor();
+  await visit(page, server, '/features/view/nothing');
+  await main().getByRole('alert').getByText("there is no view 'nothing'").waitFor();
+  await check(page, 'what is not there', /404/);
+});
+
 it('leads from a run without files to the model that it logged', async () => {
   const { experiment_id, run_id } = await new_run('fits');
   const { model } = await mlflow('logged-models', {

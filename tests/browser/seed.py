@@ -52,6 +52,38 @@ triggers:
   - {cron: "0 6 * * *", timezone: Europe/Berlin}
 """
 
+FEATURES = """
+entities:
+  carrier: {keys: {carrier: string}, owner: ops, description: An airline}
+sources:
+  landings:
+    stream: true
+    columns: {carrier: string, delay: double, landed: timestamp}
+    timestamp: landed
+views:
+  carrier_delay:
+    entities: [carrier]
+    source: landings
+    owner: ada
+    fresh: 10m
+    tags: {area: delays}
+    description: Delay of the carrier's last landing
+    features:
+      hours: delay / 60
+      late: {expression: "delay > %d", description: more than a quarter of an hour}
+  carrier_delay_of_a_day:
+    entities: [carrier]
+    source: landings
+    ttl: 1d
+    features: {delayed_hours: delay / 60}
+on_demand:
+  trip:
+    request: {distance: double}
+    features: {pace: distance / carrier_delay.hours}
+services:
+  flight_delays: {features: [carrier_delay.late, trip.pace], description: What the model is given}
+"""
+
 
 def call(method: str, path: str, **options):
     answer = requests.request(method, URL + path, headers=HEADERS, timeout=60, **options)
@@ -113,7 +145,7 @@ def train(frame: pandas.DataFrame) -> list[str]:
     return runs
 
 
-def serve(frame: pandas.DataFrame) -> str:
+def serve(frame: pandas.DataFrame) -> None:
     wish = {"name": "flights", "model": "models:/flights-late@champion"}
     call("POST", "/api/v1/endpoints", json=wish)
     deadline = time.monotonic() + 60
@@ -121,15 +153,39 @@ def serve(frame: pandas.DataFrame) -> str:
         assert time.monotonic() < deadline, "the endpoint did not become live"
     # What the endpoint answers is compared with what the model was trained on.
     call("PATCH", "/api/v1/monitors/flights", json={"reference": "SELECT * FROM flights"})
-    rows = frame.drop(columns=["late"])
-    prediction = ""
-    for i in range(24):
-        body = {"dataframe_split": json.loads(rows.iloc[[i]].to_json(orient="split", index=False))}
-        url = URL + "/endpoints/flights/invocations"
-        answer = requests.post(url, json=body, headers=HEADERS, timeout=60)
-        assert answer.ok, answer.text
-        prediction = answer.headers["Strata-Prediction-Id"]
-    return prediction
+    for i in range(11):
+        ask(frame, i)
+
+
+def ask(frame: pandas.DataFrame, row: int) -> str:
+    """Asks the endpoint; the id of the prediction."""
+    rows = frame.drop(columns=["late"]).iloc[[row]]
+    body = {"dataframe_split": json.loads(rows.to_json(orient="split", index=False))}
+    url = URL + "/endpoints/flights/invocations"
+    answer = requests.post(url, json=body, headers=HEADERS, timeout=60)
+    assert answer.ok, answer.text
+    return answer.headers["Strata-Prediction-Id"]
+
+
+def shadowed(path: str) -> float:
+    return max((f["requests_candidate"] for f in call("GET", path)["findings"]), default=0)
+
+
+def release(frame: pandas.DataFrame) -> str:
+    """Brings the version before into the shadow and back, as a person would; the release's id."""
+    wish = {"endpoint": "flights", "model": "models:/flights-late/1", "shadow_sample": 100_000}
+    path = "/api/v1/releases/" + call("POST", "/api/v1/releases", json=wish)["id"]
+    deadline = time.monotonic() + 60
+    while (shown := call("GET", path))["stage"] != "shadow":
+        assert time.monotonic() < deadline, f"the release did not get to its shadow: {shown}"
+        if shown["held"]:
+            call("POST", path + "/override", json={"reason": "its lineage is known to be thin"})
+    # The shadow is open soon after its stage is recorded.
+    while shadowed(path) < 12:
+        assert time.monotonic() < deadline, "the shadow was not asked"
+        ask(frame, random.randrange(len(frame)))
+    call("POST", path + "/rollback", json={"reason": "the old one was no better"})
+    return shown["id"]
 
 
 def run_flow() -> str:
@@ -173,6 +229,17 @@ def try_flag() -> None:
     call("POST", "/api/v1/experiments", json=plan)
 
 
+def define_features() -> None:
+    """Applies FEATURES twice, a feature changed between, and pushes rows to its stream."""
+    for minutes in (30, 15):
+        call("POST", "/api/v1/features/apply", json={"yaml": FEATURES % minutes})
+    rows = [
+        {"carrier": carrier, "delay": delay, "landed": "2026-01-31T12:00:00Z"}
+        for carrier, delay in (("AA", 30), ("UA", 4.5))
+    ]
+    call("POST", "/api/v1/features/streams/landings/push", json={"rows": rows})
+
+
 def main() -> None:
     random.seed(7)
     numbers = numpy.random.default_rng(7)
@@ -189,7 +256,10 @@ def main() -> None:
     fill_tables()
     runs = train(frame)
     call("POST", "/api/v1/users", json={"name": "ada", "team": "delays", "role": "member"})
-    facts = {"runs": runs, "prediction": serve(frame), "flow_run": run_flow()}
+    serve(frame)
+    facts = {"runs": runs, "prediction": ask(frame, 0), "flow_run": run_flow()}
+    facts["release"] = release(frame)
+    define_features()
     try_flag()
     facts["experiment"] = mlflow.get_experiment_by_name("flights").experiment_id
     print(json.dumps(facts))

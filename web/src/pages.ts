@@ -15,6 +15,16 @@ export const pages: PageRoute[] = [
   { pattern: '/sql', title: 'SQL', load: () => import('./pages/sql/Sql.svelte') },
   { pattern: '/sql/tables/{name}', title: 'Table', load: () => import('./pages/sql/Table.svelte') },
   {
+    pattern: '/features',
+    title: 'Features',
+    load: () => import('./pages/features/Features.svelte'),
+  },
+  {
+    pattern: '/features/{kind}/{name}',
+    title: 'Definition of features',
+    load: () => import('./pages/features/FeaturePage.svelte'),
+  },
+  {
     pattern: '/pipelines',
     title: 'Pipelines',
     load: () => import('./pages/pipelines/Pipelines.svelte'),
@@ -71,6 +81,16 @@ export const pages: PageRoute[] = [
     pattern: '/predictions/{id}',
     title: 'Prediction',
     load: () => import('./pages/endpoints/Prediction.svelte'),
+  },
+  {
+    pattern: '/releases',
+    title: 'Releases',
+    load: () => import('./pages/releases/Releases.svelte'),
+  },
+  {
+    pattern: '/releases/{id}',
+    title: 'Release',
+    load: () => import('./pages/releases/ReleasePage.svelte'),
   },
   { pattern: '/flags', title: 'Flags', load: () => import('./pages/flags/Flags.svelte') },
   { pattern: '/flags/{name}', title: 'Flag', load: () => import('./pages/flags/FlagPage.svelte') },

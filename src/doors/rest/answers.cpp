@@ -260,6 +260,31 @@ constexpr Type kTypes[] = {
     {"ExperimentReport",
      "experiment: FlagExperiment, summary: string[], decision: any, units: ReportUnits, "
      "metrics: ReportMetric[], warnings: string[]"},
+    {"FeatureColumn", "name: string, type: string"},
+    {"ServedFeature", "view: string, name: string, type: string"},
+    {"FeatureItem",
+     "kind: string, name: string, version: string, number: integer, owner: string, "
+     "description: string, updated: string, updated_by: string, equal_to: string[], "
+     "definition: {any}"},
+    {"FeatureItems", "items: FeatureItem[], features: string[], next: string|null"},
+    {"FeatureVersion",
+     "version: string, number: integer, created: string, created_by: string, plan: {any}"},
+    {"FeatureDefinition",
+     "kind: string, name: string, version: string, number: integer, owner: string, "
+     "description: string, updated: string, updated_by: string, equal_to: string[], "
+     "definition: {any}, features: ServedFeature[], keys: FeatureColumn[], "
+     "request: FeatureColumn[], readers: string[], versions: FeatureVersion[]"},
+    {"FeatureChange",
+     "kind: string, name: string, change: string, version: string, previous: string, "
+     "changed_features: string[], removed_features: string[], equal_to: string[], "
+     "services: string[], models: string[]"},
+    {"FeatureChanges", "changes: FeatureChange[]"},
+    {"FeaturePush", "sequence: integer, repeated: boolean"},
+    {"FeatureValues",
+     "view: string, name: string, type: string, values: any[], statuses: string[], "
+     "event_times: any[]"},
+    {"FeatureVectors",
+     "version: string, time: string, sequence: integer, features: FeatureValues[]"},
     {"ReleaseStep", "percent: number, sample: integer"},
     {"ReleasePlan",
      "endpoint: string, model: string, alias: string, version: string, digest: string, "
@@ -385,6 +410,13 @@ constexpr std::pair<std::string_view, std::string_view> kAnswers[] = {
     {"getFlagExperiment", R"({"$ref":"#/components/schemas/FlagExperiment"})"},
     {"stopExperiment", R"({"$ref":"#/components/schemas/FlagExperiment"})"},
     {"reportExperiment", R"({"$ref":"#/components/schemas/ExperimentReport"})"},
+    {"planFeatures", R"({"$ref":"#/components/schemas/FeatureChanges"})"},
+    {"applyFeatures", R"({"$ref":"#/components/schemas/FeatureChanges"})"},
+    {"listFeatures", R"({"$ref":"#/components/schemas/FeatureItems"})"},
+    {"getFeature", R"({"$ref":"#/components/schemas/FeatureDefinition"})"},
+    {"pushFeatures", R"({"$ref":"#/components/schemas/FeaturePush"})"},
+    {"getOnlineFeatures", R"({"$ref":"#/components/schemas/FeatureVectors"})"},
+    {"getHistoricalFeatures", R"({"$ref":"#/components/schemas/FeatureVectors"})"},
     {"startRelease", R"({"$ref":"#/components/schemas/Release"})"},
     {"planRelease", R"({"$ref":"#/components/schemas/PlannedRelease"})"},
     {"listReleases", R"({"$ref":"#/components/schemas/Releases"})"},

@@ -21,9 +21,19 @@ export const kind_icons: Record<string, IconName> = {
   environment: 'folder',
   external_run: 'play',
   external_dataset: 'lake',
+  stream: 'lake',
+  feature_view: 'features',
+  feature_service: 'features',
 };
 
-export function page_of(node: { kind: string; name: string; version?: string }): string {
+interface Place {
+  kind: string;
+  name: string;
+  version?: string;
+  facts?: Record<string, unknown>;
+}
+
+export function page_of(node: Place): string {
   switch (node.kind) {
     case 'object':
       return path_of('lake', node.name);
@@ -41,6 +51,12 @@ export function page_of(node: { kind: string; name: string; version?: string }):
       return path_of('endpoints', node.name);
     case 'prediction':
       return path_of('predictions', node.name);
+    case 'stream':
+      return path_of('features', 'source', node.name);
+    case 'feature_view':
+      return path_of('features', plain(node.facts?.kind ?? 'view'), node.name);
+    case 'feature_service':
+      return path_of('features', 'service', node.name);
     default:
       return `/lineage?ref=${encodeURIComponent(`${node.kind}:${node.name}`)}`;
   }

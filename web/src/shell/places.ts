@@ -16,6 +16,7 @@ export const groups: { title: string; places: Place[] }[] = [
     places: [
       { title: 'Lake', href: '/lake', icon: 'lake', key: 'l' },
       { title: 'SQL', href: '/sql', icon: 'sql', key: 's' },
+      { title: 'Features', href: '/features', icon: 'features', key: 'u' },
     ],
   },
   {
@@ -28,6 +29,7 @@ export const groups: { title: string; places: Place[] }[] = [
       { title: 'Runs', href: '/runs', icon: 'runs', key: 'r' },
       { title: 'Models', href: '/models', icon: 'models', key: 'm' },
       { title: 'Endpoints', href: '/endpoints', icon: 'endpoints', key: 'e' },
+      { title: 'Releases', href: '/releases', icon: 'releases', key: 't' },
       { title: 'Monitors', href: '/monitors', icon: 'monitors', key: 'o' },
       { title: 'Flags', href: '/flags', icon: 'flags', key: 'f' },
       { title: 'Experiments', href: '/experiments', icon: 'experiments', key: 'x' },
