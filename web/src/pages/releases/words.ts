@@ -75,8 +75,13 @@ export function value_of(finding: ReleaseFinding, value: number): string {
 
 export function effect_of(finding: ReleaseFinding, value: number): string {
   if (finding.unit !== 'share') return `× ${measure(value, 4)}`;
-  const points = measure(100 * value, 4);
-  return `${value > 0 ? '+' : ''}${points} points`;
+  return `${value > 0 ? '+' : ''}${points_of(value)}`;
+}
+
+// A difference of shares.
+export function points_of(share: number): string {
+  const points = measure(100 * share, 4);
+  return `${points} ${points === '1' ? 'point' : 'points'}`;
 }
 
 export interface Station {
