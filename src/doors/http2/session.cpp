@@ -57,7 +57,7 @@ struct Session::Callbacks {
     self.head_began_ = self.context_.clock.steady();
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
     const auto id = frame->hd.stream_id;
-    if (self.handled_ >= kMaxStreams) {
+    if (self.handled_ >= kMaxHandled) {
       return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
     }
     auto consume = [&self](std::int32_t stream, std::size_t bytes) {

@@ -137,12 +137,13 @@ def test_each_way_to_fail_loses_its_own_request_with_the_reason(hostile, word, s
     assert answered(hostile, "hello") == ["hello"]
 
 
-def test_a_run_that_passes_its_time_is_ended_and_the_next_is_answered(hostile):
+def test_a_run_that_passes_its_time_is_ended_and_the_next_is_answered(hostile, until):
     with concurrent.futures.ThreadPoolExecutor() as pool:
         lost = pool.submit(ask, hostile, "spin")
         assert lost.result().status_code == 504
     assert "endpoints.timeout" in lost.result().text
     assert answered(hostile, "hello") == ["hello"]
+    until(lambda: "its run was ended" in hostile.show()["live"]["processes"]["last_end"])
 
 
 def is_alive(pid):
