@@ -26,6 +26,7 @@
 #include "app/commands/platform/cli_experiment.hpp"
 #include "app/commands/platform/cli_feature.hpp"
 #include "app/commands/platform/cli_flag.hpp"
+#include "app/commands/platform/cli_label.hpp"
 #include "app/commands/platform/cli_monitor.hpp"
 #include "app/commands/platform/cli_release.hpp"
 #include "app/data_dir.hpp"
@@ -180,14 +181,14 @@ int run(int argc, char** argv) {
       ->group(kCommonOptions);
   add_server_commands(app, context);
   for (const AddCommands add :
-       {&add_admin_commands,      &add_audit_commands,      &add_project_commands,
-        &add_completion_commands, &add_config_commands,     &add_endpoint_commands,
-        &add_experiment_commands, &add_feature_commands,    &add_flag_commands,
-        &add_flow_commands,       &add_lineage_commands,    &add_maintenance_commands,
-        &add_model_commands,      &add_model_rule_commands, &add_monitor_commands,
-        &add_node_commands,       &add_package_commands,    &add_release_commands,
-        &add_signing_commands,    &add_sql_commands,        &add_transfer_commands,
-        &add_warehouse_worker}) {
+       {&add_admin_commands,      &add_audit_commands,   &add_project_commands,
+        &add_completion_commands, &add_config_commands,  &add_endpoint_commands,
+        &add_experiment_commands, &add_feature_commands, &add_flag_commands,
+        &add_flow_commands,       &add_lineage_commands, &add_maintenance_commands,
+        &add_label_commands,      &add_model_commands,   &add_model_rule_commands,
+        &add_monitor_commands,    &add_node_commands,    &add_package_commands,
+        &add_release_commands,    &add_signing_commands, &add_sql_commands,
+        &add_transfer_commands,   &add_warehouse_worker}) {
     add(app, context);
   }
   if (argc > 1 && std::string_view(argv[1]) == "complete-words") {

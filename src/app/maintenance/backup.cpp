@@ -256,7 +256,7 @@ Result<BackupReport> backup_data(const std::string& data, const std::string& out
     STRATA_TRY(backup.copy_records());
     progress("objects", 0, 0);
     for (const auto* folder : {"lake/packs", "lake/files", "flows", "tasks", "models",
-                               "credentials", "features/log", "exposures"})
+                               "credentials", "features/log", "exposures", "labels"})
       STRATA_TRY(backup.copy_tree(folder));
     STRATA_TRY(backup.copy_predictions());
     const auto checked = check_unused_data(

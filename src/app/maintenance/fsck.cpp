@@ -105,7 +105,7 @@ Status check_tables_and_predictions(Files& files, const std::string& data, FsckR
       return check_ends(files, path, "DUCK", 8, false, report);
     }));
   }
-  for (const auto& folder : {data + "/predictions", data + "/exposures"}) {
+  for (const auto& folder : {data + "/predictions", data + "/exposures", data + "/labels"}) {
     STRATA_TRY(each_file(folder, [&](const fs::path& path) -> Status {
       if (path.extension() != ".parquet") return {};
       return check_ends(files, path, "PAR1", 0, true, report);

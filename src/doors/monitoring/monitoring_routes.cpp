@@ -4,6 +4,7 @@
 
 #include "base/bytes.hpp"
 #include "base/text.hpp"
+#include "doors/monitoring/times.hpp"
 
 namespace strata::doors::monitoring {
 
@@ -15,11 +16,6 @@ using kernel::Permission;
 using platform::monitoring::Monitoring;
 using platform::monitoring::Span;
 
-namespace {
-
-// A body of two samples: some millions of numbers.
-constexpr std::uint64_t kCompareBytes = 64U << 20U;
-
 Result<std::optional<Instant>> time_of(const Authorized& call, std::string_view name) {
   const auto text = call.request().query_value(name);
   if (!text) return std::optional<Instant>();
@@ -29,6 +25,11 @@ Result<std::optional<Instant>> time_of(const Authorized& call, std::string_view 
       std::string(name),
       fmt::format("{}: '{}' is no time; write it as 2026-11-17T10:32:00Z", name, printable(*text)));
 }
+
+namespace {
+
+// A body of two samples: some millions of numbers.
+constexpr std::uint64_t kCompareBytes = 64U << 20U;
 
 Result<Span> span_of(const Authorized& call) {
   Span span;

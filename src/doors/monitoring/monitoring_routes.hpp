@@ -4,7 +4,9 @@
 #include <vector>
 
 #include "doors/http/http.hpp"
+#include "platform/labels/labels.hpp"
 #include "platform/monitoring/monitoring.hpp"
+#include "platform/monitoring/performance.hpp"
 
 namespace strata::doors::monitoring {
 
@@ -15,5 +17,11 @@ using ErrorForm = std::function<http::Response(const Error&, const http::Request
 // POST /api/v1/monitors/compare: two sets of columns; keeps nothing.
 std::vector<http::Route> monitoring_routes(platform::monitoring::Monitoring& monitoring,
                                            ErrorForm error_form);
+
+// POST /api/v1/endpoints/{name}/labels: what turned out to be true of predictions.
+// GET /api/v1/monitors/{name}/performance: how good they were.
+std::vector<http::Route> performance_routes(platform::labels::Labels& labels,
+                                            platform::monitoring::Performance& performance,
+                                            ErrorForm error_form);
 
 }  // namespace strata::doors::monitoring

@@ -75,6 +75,28 @@ constexpr Type kTypes[] = {
      "endpoint: string, feature: string, version: string|null, step_seconds: integer, "
      "steps: MonitorStep[]"},
     {"ComparedColumns", "columns: MonitoredFeature[]"},
+    {"LabelsTaken", "labels: integer, created: string"},
+    {"QualityFigures",
+     "mae?: number, rmse?: number, bias?: number, r2?: number|null, accuracy?: number|null, "
+     "precision?: number|null, recall?: number|null, f1?: number|null, log_loss?: number, "
+     "brier?: number, roc_auc?: number|null, roc_auc_error?: number, "
+     "calibration_error?: number|null, classes?: integer"},
+    {"LabelledVersion", "version: string, rows: integer, labelled: integer"},
+    {"MaturedFigures",
+     "rows: integer, labelled: integer, share: number|null, metrics: QualityFigures|null"},
+    {"ReliabilityBin",
+     "from: number, to: number, rows: integer, score: number|null, observed: number|null"},
+    {"LabelAge", "age_s: integer, rows: integer, labelled: integer, share: number"},
+    {"PerformanceStep",
+     "time: string, rows: integer, labelled: integer, share: number|null, mature: boolean, "
+     "metrics: QualityFigures|null, estimated: QualityFigures|null"},
+    {"Performance",
+     "endpoint: string, version: string|null, versions: LabelledVersion[], since: string, "
+     "until: string, output: string|null, label: string, threshold: number, kind: string|null, "
+     "rows: integer, labelled: integer, share: number|null, metrics: QualityFigures|null, "
+     "estimated: QualityFigures|null, matured: MaturedFigures, "
+     "reliability: ReliabilityBin[]|null, mature_after_s: integer|null, maturity: LabelAge[], "
+     "step_s: integer, steps: PerformanceStep[]"},
     {"Users", "users: User[]"},
     {"Tokens", "tokens: Token[]"},
     {"Disk", "device: string, holds: string, total_bytes: integer, free_bytes: integer"},
@@ -380,6 +402,8 @@ constexpr std::pair<std::string_view, std::string_view> kAnswers[] = {
     {"getMonitorSeries", R"({"$ref":"#/components/schemas/MonitorSeries"})"},
     {"changeMonitor", R"({"$ref":"#/components/schemas/Monitor"})"},
     {"compareColumns", R"({"$ref":"#/components/schemas/ComparedColumns"})"},
+    {"pushLabels", R"({"$ref":"#/components/schemas/LabelsTaken"})"},
+    {"getPerformance", R"({"$ref":"#/components/schemas/Performance"})"},
     {"createEndpoint", R"({"$ref":"#/components/schemas/Endpoint"})"},
     {"listEndpoints", R"({"$ref":"#/components/schemas/Endpoints"})"},
     {"getEndpoint", R"({"$ref":"#/components/schemas/Endpoint"})"},

@@ -652,6 +652,24 @@ Result<PredictionList> PredictionLog::newest(std::string_view project, std::stri
   return out;
 }
 
+Status PredictionLog::scan(std::string_view project, std::string_view endpoint, Instant since,
+                           Instant until,
+                           const std::function<Status(const wire::ParquetTable&)>& see) {
+  STRATA_TRY(flush());
+  for (const Segment& segment : segments_of(project, endpoint)) {
+    if (segment.last_ms < since.millis() || Instant::from_millis(segment.first_ms) >= until)
+      continue;
+    const auto reader = reader_of(segment);
+    for (std::size_t at = 0; reader && at < reader->rows(); at += kSegmentRows) {
+      const auto rows = read_rows(segment, at, std::min(kSegmentRows, reader->rows() - at));
+      if (!rows) return rows.error();
+      STRATA_TRY(see(*rows));
+    }
+    if (!reader) return reader.error().wrap("a file of the prediction log cannot be read");
+  }
+  return {};
+}
+
 std::vector<std::string> PredictionLog::files(std::string_view project, std::string_view endpoint) {
   std::vector<std::string> paths;
   for (auto& segment : segments_of(project, endpoint))

@@ -124,6 +124,11 @@ class PredictionLog {
   // joined across it, also when the process ends in between. Errors: what `keep` said; the mark is
   // then as before.
   Status set_mark(const std::string& key, std::int64_t mark, const std::function<Status()>& keep);
+  // Calls `see` with what an endpoint answered in [since, until) before the call, oldest file
+  // first, some thousand rows at a time; rows beside that time may be among them. Blocks. Errors:
+  // kDataLoss when a file cannot be read, and what `see` said.
+  Status scan(std::string_view project, std::string_view endpoint, Instant since, Instant until,
+              const std::function<Status(const wire::ParquetTable&)>& see);
   // The files that together hold every row that was flushed, each once; of one endpoint or of all.
   std::vector<std::string> files(std::string_view project, std::string_view endpoint = {});
 

@@ -32,6 +32,7 @@ from ._features import (
     push_features,
 )
 from ._flow import Flow, Step, flow, step
+from ._labels import log_labels, performance
 from ._lineage import impact, why
 from ._run import Attempt, Run, StepStatus, get_run, runs
 from ._sql import QueryResult, sql
@@ -74,7 +75,9 @@ __all__ = [
     "get_run",
     "impact",
     "input",
+    "log_labels",
     "output",
+    "performance",
     "plan_features",
     "push_features",
     "runs",

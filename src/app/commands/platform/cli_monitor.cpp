@@ -7,6 +7,7 @@
 
 #include "app/commands/cells.hpp"
 #include "app/commands/cli.hpp"
+#include "base/time.hpp"
 
 namespace strata::app {
 
@@ -26,6 +27,17 @@ std::string number(const Json& value) {
 
 std::string share(const Json& value) {
   return value.is_number() ? fmt::format("{:.2g} %", 100 * value.as_double()) : "-";
+}
+
+// With those members that have a value.
+std::string with_query(std::string path,
+                       const std::vector<std::pair<std::string, std::string>>& members) {
+  char separator = '?';
+  for (const auto& [key, value] : members) {
+    if (value.empty()) continue;
+    path += fmt::format("{}{}={}", std::exchange(separator, '&'), key, encode_segment(value));
+  }
+  return path;
 }
 
 Json feature_row(const Json& feature) {
@@ -88,16 +100,84 @@ void add_show(CLI::App& monitor, CliContext& context) {
                       "Version of the model; else the one that answered most");
   command->callback([&context] {
     context.with_client([&](ApiClient& client) -> Status {
-      std::string path = "/api/v1/monitors/" + encode_segment(name);
-      char separator = '?';
-      for (const auto& [key, value] :
-           {std::pair("since", since), {"until", until}, {"version", version}}) {
-        if (value.empty()) continue;
-        path += fmt::format("{}{}={}", std::exchange(separator, '&'), key, encode_segment(value));
-      }
-      const auto report = client.get(path);
+      const auto report =
+          client.get(with_query("/api/v1/monitors/" + encode_segment(name),
+                                {{"since", since}, {"until", until}, {"version", version}}));
       if (!report) return report.error();
       return show(context, *report);
+    });
+  });
+}
+
+std::string figures_text(const Json& figures) {
+  std::string out;
+  if (!figures.is_object()) return "-";
+  for (const auto& [name, value] : figures.as_object())
+    out += fmt::format("{}{} {}", out.empty() ? "" : ", ", name, number(value));
+  return out;
+}
+
+Json step_row(const Json& step) {
+  return Json::object({{"time", step.text("time")},
+                       {"rows", step.integer("rows")},
+                       {"share", share(step["share"])},
+                       {"mature", step.boolean("mature") ? "yes" : "no"},
+                       {"metrics", figures_text(step["metrics"])}});
+}
+
+Status show_performance(CliContext& context, const Json& report) {
+  if (context.structured()) {
+    context.dump(report);
+    return {};
+  }
+  print_line(fmt::format("{} rows of version {} from {} to {}, {} of them labelled",
+                         report.integer("rows"), report.text("version", "-"), report.text("since"),
+                         report.text("until"), share(report["share"])));
+  print_line("all labelled rows:   " + figures_text(report["metrics"]));
+  print_line("mature steps alone:  " + figures_text(report["matured"]["metrics"]));
+  if (report["estimated"].is_object())
+    print_line("expected, unlabelled: " + figures_text(report["estimated"]));
+  if (report["mature_after_s"].is_number()) {
+    const std::chrono::seconds after(report.integer("mature_after_s"));
+    print_line("labels are mature after " + show_duration(after));
+  }
+  std::printf("\n");
+  context.print(report, "steps",
+                {{"time", "TIME"},
+                 {"rows", "ROWS"},
+                 {"share", "LABELLED"},
+                 {"mature", "MATURE"},
+                 {"metrics", "METRICS"}},
+                step_row);
+  return {};
+}
+
+void add_performance(CLI::App& monitor, CliContext& context) {
+  static std::string name, since, until, version, output, label, kind, threshold;
+  auto* command =
+      monitor.add_subcommand("performance", "How good answers were, by the labels that came");
+  command->add_option("endpoint", name, "Name of the endpoint")->required();
+  command->add_option("--since", since, "Answered from then on (RFC 3339); else seven days ago");
+  command->add_option("--until", until, "Answered before then");
+  command->add_option("--version", version,
+                      "Version of the model; else the one that answered most");
+  command->add_option("--output", output, "Which output, where there are several");
+  command->add_option("--label", label, "Name of the labels; else label");
+  command->add_option("--kind", kind, "regression, binary or classes; else by the labels");
+  command->add_option("--threshold", threshold, "From which score on the answer is 1; else 0.5");
+  command->callback([&context] {
+    context.with_client([&](ApiClient& client) -> Status {
+      const auto path = with_query("/api/v1/monitors/" + encode_segment(name) + "/performance",
+                                   {{"since", since},
+                                    {"until", until},
+                                    {"version", version},
+                                    {"output", output},
+                                    {"label", label},
+                                    {"kind", kind},
+                                    {"threshold", threshold}});
+      const auto report = client.get(path);
+      if (!report) return report.error();
+      return show_performance(context, *report);
     });
   });
 }
@@ -197,6 +277,7 @@ void add_monitor_commands(CLI::App& app, CliContext& context) {
     });
   });
   add_show(*monitor, context);
+  add_performance(*monitor, context);
   add_set(*monitor, context);
   add_compare(*monitor, context);
 }

@@ -8,7 +8,7 @@ namespace strata::app {
 
 struct CliContext;
 
-// `strata monitor list|show|set|compare`
+// `strata monitor list|show|performance|set|compare`
 void add_monitor_commands(CLI::App& app, CliContext& context);
 
 }  // namespace strata::app

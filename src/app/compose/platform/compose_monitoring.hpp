@@ -16,7 +16,8 @@ namespace strata::app {
 
 class WarehousePart;
 
-// Monitoring of what endpoints are asked and answer, with its routes.
+// Monitoring of what endpoints are asked and answer, and labels, with their routes; SQL reads
+// strata.labels. Before the warehouse starts.
 Result<std::unique_ptr<Part>> make_monitoring_part(Core& core, doors::rest::RestDoor& rest,
                                                    platform::predictions::PredictionLog& log,
                                                    platform::deployment::Endpoints& endpoints,
