@@ -239,7 +239,7 @@ def test_a_file_is_pushed_and_labels_outlive_a_killed_server(
 def test_a_wrong_label_is_refused_with_its_field_and_none_is_kept(classifier, label, field):
     good = {"prediction_id": "good", "value": 1}
     answer = push(classifier, {"labels": [label, good]})
-    assert answer.status_code == 400 and answer.json()["field"] == field, answer.text
+    assert answer.status_code == 400 and answer.json()["error"]["field"] == field, answer.text
     counted = classifier.server.strata(
         "sql", "-o", "json", f"SELECT * FROM strata.labels WHERE endpoint = '{classifier.name}'"
     )
@@ -255,7 +255,7 @@ def test_what_cannot_be_measured_is_refused(classifier, table):
             + "&".join(f"{name}={value}" for name, value in query.items())
         )
         assert answer.status_code == 400, answer.text
-        return answer.json()["field"]
+        return answer.json()["error"]["field"]
 
     assert refused(output="nothing") == "output"
     assert refused(kind="ranking") == "kind"
