@@ -14,6 +14,7 @@
 #include "app/compose/platform/compose_flags.hpp"
 #include "app/compose/platform/compose_monitoring.hpp"
 #include "app/compose/platform/compose_release.hpp"
+#include "app/compose/platform/compose_scoring.hpp"
 #include "app/compose/platform/compose_signing.hpp"
 #include "doors/experiments/statistics_routes.hpp"
 #include "doors/packages/import_routes.hpp"
@@ -47,12 +48,15 @@ Result<std::vector<std::unique_ptr<Part>>> make_parts(Core& core, doors::rest::R
   if (!monitoring) return std::move(monitoring).error();
   auto flags = make_flags_part(core, rest, **warehouse);
   if (!flags) return std::move(flags).error();
+  auto scoring = make_scoring_part(core, rest, endpoints, **warehouse);
+  if (!scoring) return std::move(scoring).error();
   parts.push_back(*std::move(lake));
   parts.push_back(*std::move(compute));
   parts.push_back(*std::move(warehouse));
   parts.push_back(*std::move(tracking));
   parts.push_back(*std::move(deployment));
   parts.push_back(*std::move(monitoring));
+  parts.push_back(*std::move(scoring));
   auto workflow = make_workflow_part(core, rest, node, runs);
   if (!workflow) return std::move(workflow).error();
   auto signatures = make_signatures(core, rest, models);

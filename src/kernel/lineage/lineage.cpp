@@ -23,7 +23,7 @@ constexpr Migration kMigrations[] = {
      " time INTEGER NOT NULL, PRIMARY KEY (source, target, relation));"
      "CREATE INDEX lineage_edges_back ON lineage_edges (target);"}};
 
-constexpr std::array<std::string_view, 18> kKinds = {"object",       "table",
+constexpr std::array<std::string_view, 19> kKinds = {"object",       "table",
                                                      "query",        "task",
                                                      "flow_run",     "run",
                                                      "dataset",      "model",
@@ -31,7 +31,8 @@ constexpr std::array<std::string_view, 18> kKinds = {"object",       "table",
                                                      "prediction",   "commit",
                                                      "environment",  "stream",
                                                      "feature_view", "feature_service",
-                                                     "external_run", "external_dataset"};
+                                                     "external_run", "external_dataset",
+                                                     "scoring"};
 
 // The id of a node, made on the spot when an edge names one that nobody reported yet.
 Result<std::int64_t> node_id(Writer& writer, const ProjectId& project, const NodeRef& ref,

@@ -15,7 +15,7 @@
 
 namespace strata::kernel {
 
-// What a node is: one version of one thing. Kinds: object, table, query, task, flow_run, run,
+// One version of one thing. Kinds: object, table, query, task, flow_run, run, scoring,
 // dataset, model, endpoint, prediction, commit, environment, stream, feature_view, feature_service.
 // `version` tells apart the states of a thing that changes (an object's digest, a table's commit
 // number, a model's version); it is empty for things that never change (a run).

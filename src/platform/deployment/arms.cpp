@@ -203,7 +203,7 @@ void Endpoints::run_shadow(const Arms& arms, std::shared_ptr<const Exchange> liv
     arms.observer->rejected(Route::kShadow);
     return;
   }
-  auto outputs = answer(model, *inputs, &limit);
+  auto outputs = answer(*model.binding, *model.runner, *inputs, &limit);
   shadow->latency_us =
       std::chrono::duration_cast<std::chrono::microseconds>(ports_.clock.steady() - begin).count();
   shadow->inputs = *std::move(inputs);

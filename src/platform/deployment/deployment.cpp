@@ -426,12 +426,13 @@ Task<Result<Answer>> Endpoints::predict(std::shared_ptr<const LiveModel> model, 
   co_return co_await model->lane->run(work, limit);
 }
 
-Result<std::vector<wire::Tensor>> Endpoints::answer(const LiveModel& model, const Inputs& inputs,
+Result<std::vector<wire::Tensor>> Endpoints::answer(const Binding& binding,
+                                                    const ModelRunner& runner, const Inputs& inputs,
                                                     const RunLimit* limit) {
   if (limit != nullptr && limit->over()) return limit->why();  // its turn came too late
-  auto taken = model.binding->to_runner(inputs);
+  auto taken = binding.to_runner(inputs);
   if (!taken) return std::move(taken).error();
-  auto outputs = model.runner->run(*taken, limit == nullptr ? std::stop_token() : limit->token());
+  auto outputs = runner.run(*taken, limit == nullptr ? std::stop_token() : limit->token());
   if (!outputs && limit != nullptr && outputs.error().code == Code::kCancelled) return limit->why();
   return outputs;
 }
@@ -461,7 +462,7 @@ Result<Answer> Endpoints::run(const LiveModel& model, Inputs& inputs,
   exchange->model = model.identity;
   exchange->route = model.route;
   exchange->backing = std::move(backing);
-  auto outputs = answer(model, inputs, limit);
+  auto outputs = answer(*model.binding, *model.runner, inputs, limit);
   const auto took =
       std::chrono::duration_cast<std::chrono::microseconds>(ports_.clock.steady() - begin);
   model.meters->seconds.observe(static_cast<double>(took.count()) / 1e6);

@@ -60,6 +60,7 @@ class Endpoints {
   static constexpr std::size_t kRunThreads = 16;
   static constexpr std::size_t kRunsOfOne = kRunThreads / 2;  // at a time, of one endpoint
   static constexpr std::size_t kLoadThreads = 4;
+  static constexpr std::size_t kBatchThreads = 2;
   static constexpr int kMostReplicas = 16;         // of one endpoint
   static constexpr std::size_t kWaitThreads = 64;  // runs that other processes compute
 
@@ -164,6 +165,19 @@ class Endpoints {
                                std::shared_ptr<const std::string> backing = nullptr,
                                Patience patience = Patience());
 
+  // What the reference names now. Errors: kPermissionDenied, kNotFound, kInvalidArgument.
+  Task<Result<ResolvedModel>> resolve(const kernel::Caller& caller, ModelRef ref);
+  // Opens a version as an endpoint would, for work that no endpoint is asked for: fetched, checked
+  // by digest, tried in another process. `gone` ends that.
+  Task<Result<std::shared_ptr<const inference::OpenModel>>> open_version(
+      const kernel::Caller& caller, const ResolvedModel& model, std::stop_token gone);
+  // What such a version says to these values, by the same steps as predict() and within the same
+  // time, on threads that endpoints do not need. In no log. Errors: kDeadlineExceeded, kCancelled
+  // when `gone` was stopped, kUnavailable when the server stops; what the model said.
+  Task<Result<std::vector<wire::Tensor>>> run_batch(
+      std::shared_ptr<const inference::OpenModel> model, const Inputs& inputs,
+      std::stop_token gone);
+
   PredictionLog& predictions() { return ports_.log; }
 
  private:
@@ -177,8 +191,8 @@ class Endpoints {
   void tell(const LiveModel& model, const std::shared_ptr<const Exchange>& exchange);
   void offer_shadow(const LiveModel& model, std::shared_ptr<const Exchange> exchange);
   void run_shadow(const Arms& arms, std::shared_ptr<const Exchange> live, PredictionLog::Room room);
-  static Result<std::vector<wire::Tensor>> answer(const LiveModel& model, const Inputs& inputs,
-                                                  const RunLimit* limit);
+  static Result<std::vector<wire::Tensor>> answer(const Binding& binding, const ModelRunner& runner,
+                                                  const Inputs& inputs, const RunLimit* limit);
   static void name_outputs(const LiveModel& model, Exchange& exchange);
   std::shared_ptr<const Routing> snapshot() const;
   Task<void> watch();
@@ -191,7 +205,8 @@ class Endpoints {
                            const ResolvedModel& model, std::int64_t deployment, Instant now) const;
   Result<std::shared_ptr<LiveModel>> load(const Endpoint& endpoint, const ResolvedModel& model);
   std::shared_ptr<LiveModel> loaded_before(const Endpoint& endpoint, const ResolvedModel& model);
-  Result<inference::OpenModel> open(const Endpoint& endpoint, const std::string& directory);
+  Result<inference::OpenModel> open(const std::string& directory, std::stop_token ended,
+                                    std::stop_token gone = {});
   void wake(const std::shared_ptr<Endpoint>& endpoint);
   std::shared_ptr<RunLane> lane_of(const Key& key);
   void staff(Endpoint& endpoint);
@@ -221,6 +236,7 @@ class Endpoints {
   BlockingPool waits_{kWaitThreads};
   BlockingPool loads_{kLoadThreads};
   BlockingPool shadows_{1};
+  BlockingPool batches_{kBatchThreads};
 };
 
 }  // namespace strata::platform::deployment

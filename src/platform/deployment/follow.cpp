@@ -166,7 +166,7 @@ std::shared_ptr<LiveModel> Endpoints::loaded_before(const Endpoint& endpoint,
 Result<std::shared_ptr<LiveModel>> Endpoints::load(const Endpoint& endpoint,
                                                    const ResolvedModel& model) {
   const std::string directory = cache_.directory(model.package_digest);
-  auto opened = open(endpoint, directory);
+  auto opened = open(directory, endpoint.ended.get_token());
   if (!opened) return std::move(opened).error();
   RunLimit limit(ports_.loops.next(), run_limit_, endpoint.ended.get_token(),
                  stopping_.get_token());
@@ -189,10 +189,10 @@ Result<std::shared_ptr<LiveModel>> Endpoints::load(const Endpoint& endpoint,
 }
 
 // With an engine in this process if one takes the model, else in processes of its own.
-Result<inference::OpenModel> Endpoints::open(const Endpoint& endpoint,
-                                             const std::string& directory) {
-  RunLimit limit(ports_.loops.next(), kTrialLimit, endpoint.ended.get_token(),
-                 stopping_.get_token());
+Result<inference::OpenModel> Endpoints::open(const std::string& directory, std::stop_token ended,
+                                             std::stop_token gone) {
+  RunLimit limit(ports_.loops.next(), kTrialLimit, std::move(ended), stopping_.get_token(),
+                 std::move(gone));
   const auto tried = ports_.trial.run(directory, limit.token());
   if (!tried && tried.error().code == Code::kCancelled) return limit.why();
   if (tried) return open_model(ports_.files, engines_, directory);

@@ -121,9 +121,10 @@ Error bad_cell(const wire::ScoringArray& array, std::size_t index,
           ? std::size_t{1}
           : array.cells.size() / std::max<std::size_t>(1, static_cast<std::size_t>(array.shape[0]));
   const std::size_t row = width == 0 ? 0 : index / width;
-  return invalid(array.name,
-                 fmt::format("{}, row {}: the value is {}; the model's signature says {}", what,
-                             row, show_cell(array.cells[index], texts), rules.type_name));
+  return invalid(
+      array.name,
+      fmt::format("{}, row {}: the value is {}; the model's signature says {}", what,
+                  rules.first_row + row, show_cell(array.cells[index], texts), rules.type_name));
 }
 
 Result<Tensor> convert_texts(const wire::ScoringArray& array, const std::vector<std::string>& texts,

@@ -45,6 +45,7 @@ struct CellRules {
   bool may_miss = false;
   bool texts_are_numbers = false;  // CSV has nothing but texts
   std::string_view type_name;      // for messages
+  std::size_t first_row = 0;       // the number that messages give the first row
 };
 Result<wire::Tensor> convert(const wire::ScoringArray& array, const std::vector<std::string>& texts,
                              wire::ElementType to, const CellRules& rules, std::string_view what);

@@ -337,7 +337,7 @@ Result<Tensor> Binding::bind_column(const Column& column, const wire::ScoringArr
   const bool floating =
       column.element == ElementType::kFp64 || column.element == ElementType::kFp32;
   const CellRules rules{floating || !column.required, request.form == wire::ScoringForm::kCsv,
-                        column_type_name(column.type)};
+                        column_type_name(column.type), request.first_row};
   auto tensor = convert(*sent, request.texts, column.element, rules, what);
   if (!tensor) return tensor;
   tensor->name = column.name;
@@ -406,7 +406,7 @@ Result<Inputs> Binding::bind_arrays(const wire::ScoringRequest& request) const {
     const std::string what = label("input", spec.name);
     if (sent == nullptr) return invalid(spec.name, fmt::format("{}: is missing", what));
     const bool floating = spec.type == ElementType::kFp64 || spec.type == ElementType::kFp32;
-    const CellRules rules{floating, csv, element_name(spec.type)};
+    const CellRules rules{floating, csv, element_name(spec.type), request.first_row};
     auto tensor = convert(*sent, request.texts, spec.type, rules, what);
     if (!tensor) return std::move(tensor).error();
     tensor->name = spec.name;

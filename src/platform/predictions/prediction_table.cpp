@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "platform/predictions/predictions.hpp"
+#include "wire/parquet/parquet_tensor.hpp"
 
 namespace strata::platform::predictions {
 
@@ -13,70 +14,11 @@ using wire::ParquetColumn;
 using wire::ParquetType;
 using wire::Tensor;
 
-ParquetType column_type(ElementType type) {
-  switch (type) {
-    case ElementType::kBool:
-      return ParquetType::kBool;
-    case ElementType::kUint8:
-    case ElementType::kUint16:
-    case ElementType::kInt8:
-    case ElementType::kInt16:
-    case ElementType::kInt32:
-      return ParquetType::kInt32;
-    case ElementType::kUint32:
-    case ElementType::kInt64:
-      return ParquetType::kInt64;
-    case ElementType::kUint64:
-      return ParquetType::kUint64;
-    case ElementType::kFp16:
-    case ElementType::kFp32:
-      return ParquetType::kFloat;
-    case ElementType::kFp64:
-      return ParquetType::kDouble;
-    case ElementType::kText:
-      break;
-  }
-  return ParquetType::kText;
-}
-
 template <class T>
 void append_raw(std::string& out, T value) {
   char raw[sizeof(T)];
   std::memcpy(raw, &value, sizeof(T));
   out.append(raw, sizeof(T));
-}
-
-// Adds elements [first, first + count) of a tensor to a column of the type that column_type() gave
-// for it.
-void append_elements(ParquetColumn& column, const Tensor& tensor, std::size_t first,
-                     std::size_t count) {
-  if (tensor.type == ElementType::kText) {
-    column.texts.insert(column.texts.end(),
-                        tensor.texts.begin() + static_cast<std::ptrdiff_t>(first),
-                        tensor.texts.begin() + static_cast<std::ptrdiff_t>(first + count));
-    return;
-  }
-  if (tensor.type == ElementType::kFp16) {
-    for (std::size_t i = first; i < first + count; ++i) {
-      append_raw(column.fixed, wire::half_to_float(tensor.as<std::uint16_t>()[i]));
-    }
-    return;
-  }
-  const std::size_t size = element_bytes(tensor.type);
-  if (size == column.element_bytes()) {
-    column.fixed.append(tensor.bytes().data() + first * size, count * size);
-    return;
-  }
-  with_element(tensor.type, [&](auto zero) {
-    const auto values = tensor.as<decltype(zero)>().subspan(first, count);
-    for (const auto v : values) {
-      if (column.type == ParquetType::kInt32) {
-        append_raw(column.fixed, static_cast<std::int32_t>(v));
-      } else {
-        append_raw(column.fixed, static_cast<std::int64_t>(v));
-      }
-    }
-  });
 }
 
 ParquetColumn plain(std::string name, ParquetType type) {
@@ -136,7 +78,7 @@ std::vector<ParquetColumn> columns_of(const ModelIdentity& model) {
   const auto add = [&](const char* group, const std::string& name, ElementType type, bool list) {
     ParquetColumn column;
     column.path = {group, name};
-    column.type = column_type(type);
+    column.type = wire::parquet_type_of(type);
     column.list = list;
     columns.push_back(std::move(column));
   };
@@ -169,7 +111,7 @@ void add_slice(ParquetColumn& column, const Tensor* tensor, std::size_t row, std
   const bool present = tensor != nullptr && !missing && (column.list || count == 1);
   column.present.push_back(present);
   if (column.list) column.lengths.push_back(present ? static_cast<std::uint32_t>(count) : 0);
-  if (present) append_elements(column, *tensor, first, count);
+  if (present) wire::append_tensor(column, *tensor, first, count);
 }
 
 void add_rows(wire::ParquetTable& table, const ModelIdentity& model, const ExchangeSlice& slice) {

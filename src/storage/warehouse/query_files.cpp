@@ -200,10 +200,48 @@ Task<Result<Warehouse::Keys>> Warehouse::keys_of(std::shared_ptr<Run> run, LakeP
   co_return keys;
 }
 
+const LocalFile* Warehouse::Run::local_file(const LakePath& path) const {
+  const std::string name = "s3://" + path.bucket + "/" + path.key;
+  const auto found = std::ranges::find(request.local, name, &LocalFile::name);
+  return found == request.local.end() ? nullptr : &*found;
+}
+
+QueryFacts Warehouse::Run::told() const {
+  QueryFacts out{head.columns, done.rows, {}, {}, {}};
+  if (!facts.empty()) out.objects_read = facts.back().objects_read;
+  for (const auto& effect : done.effects) {
+    if (static_cast<std::size_t>(effect.statement) + 1 != statements.size()) continue;
+    out.tables_read = effect.reads;
+    for (const auto& [table, from] : effect.writes)
+      out.tables_written.push_back({table.schema, table.name, table.version});
+  }
+  return out;
+}
+
+// A file of the server's own in the query's folder, where alone the engine can read it.
+Task<Result<std::string>> Warehouse::bring(std::shared_ptr<Run> run, std::size_t statement,
+                                           const LocalFile& file) {
+  const std::string path =
+      run->folder + "/own/" + file.name.substr(std::string_view("s3://").size());
+  auto link = [&]() -> Status {
+    const std::string to = data_ + "/" + path;
+    STRATA_TRY(make_folder_of(to));
+    SystemFiles files;
+    return files.exists(to) ? Status() : files.link(file.path, to);
+  };
+  STRATA_CO_TRY(co_await ports_.pool.run(link));
+  auto& sources = run->facts[statement].sources;
+  if (file.source && std::ranges::find(sources, *file.source) == sources.end())
+    sources.push_back(*file.source);
+  run->shown.emplace_back(path, file.name);
+  co_return without_pattern(path);
+}
+
 // Puts the objects of one path into a folder of its own; the text that names them there.
 Task<Result<std::string>> Warehouse::materialise_path(std::shared_ptr<Run> run,
                                                       std::size_t statement, LakePath path,
                                                       std::size_t number) {
+  if (const auto* file = run->local_file(path)) co_return co_await bring(run, statement, *file);
   auto keys = co_await keys_of(run, path);
   if (!keys) co_return std::move(keys).error();
   const std::string root = run->folder + "/" + std::to_string(number) + "/";

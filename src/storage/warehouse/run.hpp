@@ -51,6 +51,9 @@ struct Warehouse::Run {
   std::optional<EngineHost::Session> session;
 
   const Statement& last() const { return statements.back(); }
+  // The file of the request's own that a statement names so, or null.
+  const LocalFile* local_file(const LakePath& path) const;
+  QueryFacts told() const;
   // The text with our paths turned back into what the user wrote.
   std::string clean(std::string text, const std::string& data) const;
 };

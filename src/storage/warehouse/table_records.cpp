@@ -118,10 +118,6 @@ std::string short_digest(const std::string& digest) {
   return digest.substr(digest.find(':') + 1).substr(0, 16);
 }
 
-NodeRef object_ref(const LakeObject& object) {
-  return {"object", object.bucket + "/" + object.key, short_digest(object.digest)};
-}
-
 NodeRef table_ref(const std::string& schema, const std::string& name, std::int64_t version) {
   return {"table", schema + "." + name, std::to_string(version)};
 }
@@ -170,6 +166,12 @@ Status add_commit(QueryOutcome& outcome, const CommitRecord& commit) {
     if (!note) return note.error().wrap("the note of a statement cannot be read");
     auto& statement = outcome.statements[index];
     statement = {note->text("head"), note->text("sql"), {}, false};
+    for (const auto& source :
+         (*note)["sources"].is_array() ? (*note)["sources"].as_array() : Json::Array{}) {
+      auto ref = kernel::NodeRef::parse(source.as_string());
+      if (!ref) return ref.error().wrap("the note of a statement names no source");
+      statement.sources.push_back(*std::move(ref));
+    }
     const Json& objects = (*note)["objects"];
     for (std::size_t k = 0; k < objects.size(); ++k) {
       const Json& object = objects.as_array()[k];
@@ -232,9 +234,9 @@ class Report {
   }
 
   Status object(const LakeObject& object, bool first) {
-    STRATA_TRY(audit_one("object.copy", object_ref(object)));
+    STRATA_TRY(audit_one("object.copy", object_node(object)));
     if (first) STRATA_TRY(statement());
-    return edge(query_, object_ref(object), "wrote");
+    return edge(query_, object_node(object), "wrote");
   }
 
  private:
@@ -268,7 +270,9 @@ class Report {
 
   Status reads(const NodeRef& reader) {
     for (const auto& object : statement_.objects_read)
-      STRATA_TRY(edge(object_ref(object), reader, "read"));
+      STRATA_TRY(edge(object_node(object), reader, "read"));
+    for (const auto& source : statement_.sources)
+      STRATA_TRY(edge(source, reader, "read"));
     for (const auto& table : effect_.reads) {
       // UPDATE reads the table that it changes; that it goes on from it says more.
       const bool goes_on =
@@ -332,6 +336,10 @@ class Report {
 };
 
 }  // namespace
+
+NodeRef object_node(const LakeObject& object) {
+  return {"object", object.bucket + "/" + object.key, short_digest(object.digest)};
+}
 
 std::span<const kernel::Migration> warehouse_migrations() {
   return kMigrations;
@@ -402,8 +410,13 @@ std::string note_of(const StatementFacts& statement) {
                                {"size", object.size},
                                {"digest", object.digest}}));
   }
-  return Json::object(
-             {{"head", statement.head}, {"sql", statement.sql}, {"objects", std::move(objects)}})
+  Json sources = Json::array();
+  for (const auto& source : statement.sources)
+    sources.push(source.to_string());
+  return Json::object({{"head", statement.head},
+                       {"sql", statement.sql},
+                       {"objects", std::move(objects)},
+                       {"sources", std::move(sources)}})
       .dump();
 }
 

@@ -18,7 +18,8 @@ struct StatementFacts {
   std::string head;  // "CREATE TABLE"
   std::string sql;
   std::vector<LakeObject> objects_read;
-  bool wrote_objects = false;  // each was told of when it was made
+  bool wrote_objects = false;                 // each was told of when it was made
+  std::vector<kernel::NodeRef> sources = {};  // what the server's own files that it read stand for
 };
 
 // What a query leaves behind, for the records.

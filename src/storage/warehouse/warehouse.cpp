@@ -48,6 +48,7 @@ class Warehouse::Stream final : public QueryStream {
   }
 
   const std::string& id() const override { return run_->info.id; }
+  QueryFacts facts() const override { return run_->told(); }
 
   Task<Result<std::string_view>> next() override {
     piece_.clear();

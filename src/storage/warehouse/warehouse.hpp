@@ -38,6 +38,13 @@ namespace strata::storage::warehouse {
 using wire::sql_engine::ColumnInfo;
 using wire::sql_engine::Format;
 
+// A file of the server's own that a statement may read besides the lake's objects.
+struct LocalFile {
+  std::string name;  // how the statement names it: "s3://BUCKET/KEY", with no legal bucket
+  std::string path;  // absolute, on the file system of the data directory
+  std::optional<kernel::NodeRef> source;  // what it is made from, for the lineage of who reads it
+};
+
 struct QueryRequest {
   std::string
       sql;  // one statement, or a script that runs as one transaction and answers its last result
@@ -45,8 +52,9 @@ struct QueryRequest {
   Format format = Format::kJson;
   std::uint64_t limit = 0;  // rows of the answer; 0 for all
   std::chrono::milliseconds timeout{300'000};
-  std::string id;            // chosen by the caller so that it can cancel; made here when empty
-  std::stop_token given_up;  // cancels it while its first bytes are waited for
+  std::string id;                // chosen by the caller so that it can cancel; made here when empty
+  std::stop_token given_up;      // cancels it while its first bytes are waited for
+  std::vector<LocalFile> local;  // never from outside of the server
 };
 
 struct QueryInfo {
@@ -80,11 +88,25 @@ struct TableInfo {
   std::string owner;
 };
 
+// The state of an object that was read or made, in the lineage.
+kernel::NodeRef object_node(const LakeObject& object);
+
+// What the last statement of a query saw and did.
+struct QueryFacts {
+  std::vector<ColumnInfo> columns;  // of the answer
+  std::int64_t rows = 0;
+  std::vector<LakeObject> objects_read;
+  std::vector<wire::sql_engine::TableVersion> tables_read;
+  std::vector<wire::sql_engine::TableVersion> tables_written;
+};
+
 // The bytes of an answer as they arrive. Destroyed before its end, it cancels the query. An error
 // in the middle breaks the stream off, so that nobody takes a part for the whole.
 class QueryStream : public ByteSource {
  public:
   virtual const std::string& id() const = 0;
+  // Whole once all was read.
+  virtual QueryFacts facts() const = 0;
 };
 
 // SQL over tables and over the lake's files, in an engine process of its own.
@@ -191,6 +213,8 @@ class Warehouse {
   Task<Result<Keys>> keys_of(std::shared_ptr<Run> run, LakePath path);
   Task<Result<std::string>> materialise_path(std::shared_ptr<Run> run, std::size_t statement,
                                              LakePath path, std::size_t number);
+  Task<Result<std::string>> bring(std::shared_ptr<Run> run, std::size_t statement,
+                                  const LocalFile& file);
   Task<Result<std::string>> prepare_output(std::shared_ptr<Run> run, std::size_t statement,
                                            LakePath target, std::size_t number);
   struct WrittenFile {

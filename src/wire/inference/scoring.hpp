@@ -46,6 +46,7 @@ struct ScoringRequest {
   std::vector<ScoringArray> arrays;
   std::vector<ScoringParam> params;
   std::vector<std::string> texts;
+  std::size_t first_row = 0;  // the number of its first row, for messages
 };
 
 // `content_type` decides between JSON and CSV.
