@@ -19,8 +19,8 @@ namespace strata::doors::http2 {
 class Session {
  public:
   static constexpr std::size_t kMaxStreams = 128;
-  // Streams whose handlers have not ended. A client may begin the next stream as soon as it has seen
-  // the end of one, before the handler of that has; and one that only resets streams is bounded.
+  // Streams whose handlers have not ended. A client may begin the next stream as soon as it has
+  // seen the end of one, before the handler of that ends; who only resets streams is bounded.
   static constexpr std::size_t kMaxHandled = 2 * kMaxStreams;
   static constexpr std::size_t kMaxHead = 32 * 1024;
   static constexpr std::int32_t kStreamWindow = 256 * 1024;
