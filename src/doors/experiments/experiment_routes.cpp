@@ -36,7 +36,7 @@ Json experiment_json(const Experiment& experiment) {
 
 struct Service {
   Experiments& experiments;
-  ErrorForm error_form;
+  http::ErrorForm error_form;
 
   Response answer(const Authorized& call, const Result<Experiment>& found, int status = 200) const {
     if (!found) return error_form(found.error(), call.request());
@@ -104,7 +104,7 @@ Doc doc(std::string_view operation, std::string_view summary, std::string_view s
 
 }  // namespace
 
-std::vector<Route> experiment_routes(Experiments& experiments, ErrorForm error_form) {
+std::vector<Route> experiment_routes(Experiments& experiments, http::ErrorForm error_form) {
   std::vector<Route> routes;
   const Service service{experiments, std::move(error_form)};
   const auto add = [&](Method method, const char* path, Permission permission, auto operation,

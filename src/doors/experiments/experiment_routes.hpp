@@ -9,6 +9,6 @@ namespace strata::doors::experiments {
 
 // /api/v1/experiments: start, stop, list and report those on rules of flags.
 std::vector<http::Route> experiment_routes(platform::experiments::Experiments& experiments,
-                                           ErrorForm error_form);
+                                           http::ErrorForm error_form);
 
 }  // namespace strata::doors::experiments

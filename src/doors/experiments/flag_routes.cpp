@@ -90,7 +90,7 @@ Change change_of(const Json& body) {
 struct Things {
   Flags& flags;
   Kind kind;
-  ErrorForm error_form;
+  http::ErrorForm error_form;
 
   Response answer(const Authorized& call, const Result<Version>& version) const {
     if (!version) return error_form(version.error(), call.request());
@@ -136,16 +136,10 @@ Task<Response> set_state(const Authorized& call, const Things& things) {
 }
 
 Task<Response> history(const Authorized& call, const Things& things) {
-  std::int64_t before = 0;
-  if (const auto text = call.request().query_value("before")) {
-    const auto number = to_int(*text);
-    if (!number || *number < 1)
-      co_return things.error_form(invalid("before", "before: must be a version from 1 on"),
-                                  call.request());
-    before = *number;
-  }
+  const auto before = query_integer(call.request(), "before", 0, 0, INT64_MAX);
+  if (!before) co_return things.error_form(before.error(), call.request());
   const auto found = co_await things.flags.history(call.caller(), things.kind, call.param("name"),
-                                                   before, kVersions);
+                                                   *before, kVersions);
   if (!found) co_return things.error_form(found.error(), call.request());
   Json items = Json::array();
   for (const Version& one : *found)
@@ -225,7 +219,7 @@ void add_things(std::vector<Route>& routes, const Things& things, const Names& n
 
 }  // namespace
 
-std::vector<Route> flag_routes(Flags& flags, ErrorForm error_form) {
+std::vector<Route> flag_routes(Flags& flags, http::ErrorForm error_form) {
   std::vector<Route> routes;
   const Things things{flags, Kind::kFlag, error_form};
   add_things(routes, things,

@@ -8,6 +8,7 @@
 namespace strata::doors::experiments {
 
 // /api/v1/flags, /api/v1/flag-groups, /api/v1/flag-holdouts and /api/v1/flag-keys.
-std::vector<http::Route> flag_routes(platform::experiments::Flags& flags, ErrorForm error_form);
+std::vector<http::Route> flag_routes(platform::experiments::Flags& flags,
+                                     http::ErrorForm error_form);
 
 }  // namespace strata::doors::experiments

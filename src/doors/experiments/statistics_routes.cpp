@@ -9,7 +9,7 @@ using http::Response;
 
 namespace {
 
-Task<Response> analyze(const Authorized& call, const ErrorForm& error_form) {
+Task<Response> analyze(const Authorized& call, const http::ErrorForm& error_form) {
   const auto body = co_await call.read_json();
   if (!body) co_return error_form(body.error(), call.request());
   const auto report = platform::statistics::analyze(*body);
@@ -17,7 +17,7 @@ Task<Response> analyze(const Authorized& call, const ErrorForm& error_form) {
   co_return Response::json(*report);
 }
 
-Task<Response> plan(const Authorized& call, const ErrorForm& error_form) {
+Task<Response> plan(const Authorized& call, const http::ErrorForm& error_form) {
   const auto body = co_await call.read_json();
   if (!body) co_return error_form(body.error(), call.request());
   const auto answer = platform::statistics::plan_power(*body);
@@ -27,7 +27,7 @@ Task<Response> plan(const Authorized& call, const ErrorForm& error_form) {
 
 }  // namespace
 
-std::vector<http::Route> statistics_routes(ErrorForm error_form) {
+std::vector<http::Route> statistics_routes(http::ErrorForm error_form) {
   std::vector<http::Route> routes;
   routes.emplace_back(
       http::Method::kPost, "/api/v1/experiments/analyze", kernel::Permission::kSignedIn,

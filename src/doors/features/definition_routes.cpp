@@ -110,7 +110,7 @@ using Verb = Task<Result<Planned>> (Features::*)(const kernel::Caller&,
                                                  const platform::features::Definitions&);
 
 Task<Response> take(const Authorized& call, Features& features, Verb verb,
-                    const ErrorForm& error_form) {
+                    const http::ErrorForm& error_form) {
   const auto body = co_await call.read_json();
   if (!body) co_return error_form(body.error(), call.request());
   const auto document = document_of(*body);
@@ -128,15 +128,13 @@ Result<Search> search_of(const http::Request& request) {
   };
   Search out{value("q"),          value("kind"),   value("owner"), value("column"),
              value("expression"), value("source"), value("after"), 100};
-  if (!request.has_query("limit")) return out;
-  const auto limit = to_int(value("limit"));
-  if (!limit || *limit < 1 || *limit > 1000)
-    return invalid("limit", "limit: has to be a whole number from 1 to 1000");
+  const auto limit = query_integer(request, "limit", 100, 1, 1000);
+  if (!limit) return limit.error();
   out.limit = static_cast<int>(*limit);
   return out;
 }
 
-Task<Response> list(const Authorized& call, Features& features, const ErrorForm& error_form) {
+Task<Response> list(const Authorized& call, Features& features, const http::ErrorForm& error_form) {
   const auto search = search_of(call.request());
   if (!search) co_return error_form(search.error(), call.request());
   const auto page = co_await features.list(call.caller(), *search);
@@ -150,7 +148,7 @@ Task<Response> list(const Authorized& call, Features& features, const ErrorForm&
                     {"next", page->next.empty() ? Json() : Json(page->next)}}));
 }
 
-Task<Response> show(const Authorized& call, Features& features, const ErrorForm& error_form) {
+Task<Response> show(const Authorized& call, Features& features, const http::ErrorForm& error_form) {
   const std::string kind = call.param("kind");
   const std::string name = call.param("name");
   const auto shown = co_await features.show(call.caller(), kind, name);
@@ -160,7 +158,7 @@ Task<Response> show(const Authorized& call, Features& features, const ErrorForm&
 
 }  // namespace
 
-std::vector<Route> definition_routes(Features& features, const ErrorForm& error_form) {
+std::vector<Route> definition_routes(Features& features, const http::ErrorForm& error_form) {
   Features* const store = &features;
   std::vector<Route> routes;
   routes.emplace_back(

@@ -9,14 +9,13 @@
 namespace strata::doors::features {
 
 // How the API that the routes join shows an error.
-using ErrorForm = std::function<http::Response(const Error&, const http::Request&)>;
 
 // Definitions below /api/v1/features. `features` must outlive the routes.
 std::vector<http::Route> definition_routes(platform::features::Features& features,
-                                           const ErrorForm& error_form);
+                                           const http::ErrorForm& error_form);
 
 // Rows into streams and vectors out.
 std::vector<http::Route> online_routes(platform::features::Features& features,
-                                       const ErrorForm& error_form);
+                                       const http::ErrorForm& error_form);
 
 }  // namespace strata::doors::features

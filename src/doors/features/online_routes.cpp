@@ -67,7 +67,7 @@ Json answer_json(const OnlineAnswer& answer) {
                        {"features", std::move(features)}});
 }
 
-Task<Response> push(const Authorized& call, Features& features, const ErrorForm& error_form) {
+Task<Response> push(const Authorized& call, Features& features, const http::ErrorForm& error_form) {
   const auto body = co_await call.read_json();
   if (!body) co_return error_form(body.error(), call.request());
   std::string key = body->text("idempotency_key");
@@ -90,7 +90,8 @@ OnlineRequest request_of(const Json& body) {
   return request;
 }
 
-Task<Response> online(const Authorized& call, Features& features, const ErrorForm& error_form) {
+Task<Response> online(const Authorized& call, Features& features,
+                      const http::ErrorForm& error_form) {
   const auto body = co_await call.read_json();
   if (!body) co_return error_form(body.error(), call.request());
   auto request = request_of(*body);
@@ -111,7 +112,8 @@ Result<platform::features::KnownAt> known_at_of(const std::string& text) {
                  "\"2026-01-31T12:00:00Z\"");
 }
 
-Task<Response> historical(const Authorized& call, Features& features, const ErrorForm& error_form) {
+Task<Response> historical(const Authorized& call, Features& features,
+                          const http::ErrorForm& error_form) {
   const auto body = co_await call.read_json();
   if (!body) co_return error_form(body.error(), call.request());
   const auto known_at = known_at_of(body->text("known_at"));
@@ -161,7 +163,7 @@ Json explained_json(const platform::features::Explained& explained) {
                        {"features", std::move(features)}});
 }
 
-Task<Response> why(const Authorized& call, Features& features, const ErrorForm& error_form) {
+Task<Response> why(const Authorized& call, Features& features, const http::ErrorForm& error_form) {
   const auto body = co_await call.read_json();
   if (!body) co_return error_form(body.error(), call.request());
   std::optional<Instant> at;
@@ -177,7 +179,7 @@ Task<Response> why(const Authorized& call, Features& features, const ErrorForm& 
 
 }  // namespace
 
-std::vector<Route> online_routes(Features& features, const ErrorForm& error_form) {
+std::vector<Route> online_routes(Features& features, const http::ErrorForm& error_form) {
   Features* const store = &features;
   std::vector<Route> routes;
   routes.emplace_back(

@@ -8,13 +8,13 @@ using kernel::Audit;
 
 namespace {
 
-Task<Response> head(const Authorized& call, Audit& audit, const ErrorForm& error_form) {
+Task<Response> head(const Authorized& call, Audit& audit, const http::ErrorForm& error_form) {
   const auto newest = co_await audit.head();
   if (!newest) co_return error_form(newest.error(), call.request());
   co_return Response::json(Json::object({{"sequence", newest->sequence}, {"hash", newest->hash}}));
 }
 
-Task<Response> verify(const Authorized& call, Audit& audit, const ErrorForm& error_form) {
+Task<Response> verify(const Authorized& call, Audit& audit, const http::ErrorForm& error_form) {
   std::optional<kernel::ChainHead> kept;
   if (const auto since = call.request().query_value("since")) {
     auto parsed = kernel::parse_head(*since);
@@ -28,7 +28,7 @@ Task<Response> verify(const Authorized& call, Audit& audit, const ErrorForm& err
 
 }  // namespace
 
-std::vector<http::Route> audit_routes(Audit& audit, ErrorForm error_form) {
+std::vector<http::Route> audit_routes(Audit& audit, http::ErrorForm error_form) {
   std::vector<http::Route> routes;
   routes.emplace_back(
       http::Method::kGet, "/api/v1/audit/head", kernel::Permission::kAuditRead, http::Limits{},

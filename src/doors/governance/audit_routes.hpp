@@ -9,9 +9,8 @@
 namespace strata::doors::governance {
 
 // How the API that the routes join shows an error.
-using ErrorForm = std::function<http::Response(const Error&, const http::Request&)>;
 
 // GET /api/v1/audit/head and /api/v1/audit/verify, for who may read the audit log.
-std::vector<http::Route> audit_routes(kernel::Audit& audit, ErrorForm error_form);
+std::vector<http::Route> audit_routes(kernel::Audit& audit, http::ErrorForm error_form);
 
 }  // namespace strata::doors::governance

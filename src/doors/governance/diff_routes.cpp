@@ -10,7 +10,8 @@ using platform::comparison::Comparison;
 
 namespace {
 
-Task<Response> diff(const Authorized& call, Comparison& comparison, const ErrorForm& error_form) {
+Task<Response> diff(const Authorized& call, Comparison& comparison,
+                    const http::ErrorForm& error_form) {
   const auto& request = call.request();
   for (const char* name : {"a", "b"}) {
     if (request.query_value(name).value_or("").empty()) {
@@ -28,7 +29,7 @@ Task<Response> diff(const Authorized& call, Comparison& comparison, const ErrorF
 
 }  // namespace
 
-std::vector<http::Route> diff_routes(Comparison& comparison, ErrorForm error_form) {
+std::vector<http::Route> diff_routes(Comparison& comparison, http::ErrorForm error_form) {
   std::vector<http::Route> routes;
   http::Route route(
       http::Method::kGet, "/api/v1/models/diff", kernel::Permission::kModelRead, http::Limits{},

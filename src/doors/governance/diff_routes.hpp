@@ -7,6 +7,6 @@ namespace strata::doors::governance {
 
 // GET /api/v1/models/diff?a=&b=
 std::vector<http::Route> diff_routes(platform::comparison::Comparison& comparison,
-                                     ErrorForm error_form);
+                                     http::ErrorForm error_form);
 
 }  // namespace strata::doors::governance

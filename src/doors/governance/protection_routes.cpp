@@ -50,7 +50,7 @@ Json request_json(const AliasRequest& request) {
                        {"settings", request.settings}});
 }
 
-Task<Response> protect(const Authorized& call, Models& models, const ErrorForm& error_form) {
+Task<Response> protect(const Authorized& call, Models& models, const http::ErrorForm& error_form) {
   const auto body = co_await call.read_json();
   if (!body) co_return error_form(body.error(), call.request());
   platform::models::ProtectionDraft draft;
@@ -65,7 +65,8 @@ Task<Response> protect(const Authorized& call, Models& models, const ErrorForm& 
   co_return Response::json(protection_json(*made));
 }
 
-Task<Response> unprotect(const Authorized& call, Models& models, const ErrorForm& error_form) {
+Task<Response> unprotect(const Authorized& call, Models& models,
+                         const http::ErrorForm& error_form) {
   const auto done =
       co_await models.unprotect_alias(call.caller(), call.param("name"), call.param("alias"));
   if (!done) co_return error_form(done.error(), call.request());
@@ -73,7 +74,7 @@ Task<Response> unprotect(const Authorized& call, Models& models, const ErrorForm
 }
 
 Task<Response> list_protections(const Authorized& call, Models& models,
-                                const ErrorForm& error_form) {
+                                const http::ErrorForm& error_form) {
   const auto all = co_await models.protections(call.caller(), call.param("name"));
   if (!all) co_return error_form(all.error(), call.request());
   Json list = Json::array();
@@ -82,17 +83,8 @@ Task<Response> list_protections(const Authorized& call, Models& models,
   co_return Response::json(Json::object({{"protections", std::move(list)}}));
 }
 
-Result<std::int64_t> integer_of(const http::Request& request, std::string_view name,
-                                std::int64_t fallback, std::int64_t low, std::int64_t high) {
-  const auto text = request.query_value(name);
-  if (!text) return fallback;
-  const auto value = to_int(*text);
-  if (value && *value >= low && *value <= high) return *value;
-  return invalid(std::string(name), fmt::format("{}: '{}' is not an integer from {} to {}", name,
-                                                text->substr(0, 40), low, high));
-}
-
-Task<Response> list_requests(const Authorized& call, Models& models, const ErrorForm& error_form) {
+Task<Response> list_requests(const Authorized& call, Models& models,
+                             const http::ErrorForm& error_form) {
   const auto& request = call.request();
   platform::models::RequestFilter filter;
   filter.model = std::string(request.query_value("model").value_or(""));
@@ -101,9 +93,9 @@ Task<Response> list_requests(const Authorized& call, Models& models, const Error
     co_return error_form(invalid("state", "state: write waiting, or all"), request);
   }
   filter.waiting = state == "waiting";
-  const auto limit = integer_of(request, "limit", 100, 1, 500);
+  const auto limit = query_integer(request, "limit", 100, 1, 500);
   if (!limit) co_return error_form(limit.error(), request);
-  const auto before = integer_of(request, "before", 0, 0, INT64_MAX);
+  const auto before = query_integer(request, "before", 0, 0, INT64_MAX);
   if (!before) co_return error_form(before.error(), request);
   filter.limit = *limit;
   filter.before = *before;
@@ -115,7 +107,7 @@ Task<Response> list_requests(const Authorized& call, Models& models, const Error
   co_return Response::json(Json::object({{"requests", std::move(list)}}));
 }
 
-Task<Response> decide(const Authorized& call, Models& models, const ErrorForm& error_form,
+Task<Response> decide(const Authorized& call, Models& models, const http::ErrorForm& error_form,
                       bool approve) {
   const auto body = co_await call.read_json();
   if (!body) co_return error_form(body.error(), call.request());
@@ -138,7 +130,7 @@ constexpr std::string_view kDecisionSchema =
 
 }  // namespace
 
-std::vector<http::Route> protection_routes(Models& models, ErrorForm form) {
+std::vector<http::Route> protection_routes(Models& models, http::ErrorForm form) {
   std::vector<http::Route> routes;
   const auto add = [&](Method method, const char* path, Permission needs, auto handler,
                        http::Doc doc) {
@@ -163,14 +155,14 @@ std::vector<http::Route> protection_routes(Models& models, ErrorForm form) {
                 "before:integer:only smaller ids;limit:integer:at most so many, 1 to 500"});
   add(
       Method::kPost, "/api/v1/alias-requests/{id}/approve", Permission::kModelWrite,
-      [](const Authorized& call, Models& m, const ErrorForm& f) {
+      [](const Authorized& call, Models& m, const http::ErrorForm& f) {
         return decide(call, m, f, true);
       },
       http::Doc{"approveAliasRequest", "Approve what another person asked of a protected alias",
                 "models", kDecisionSchema, "", ""});
   add(
       Method::kPost, "/api/v1/alias-requests/{id}/refuse", Permission::kModelWrite,
-      [](const Authorized& call, Models& m, const ErrorForm& f) {
+      [](const Authorized& call, Models& m, const http::ErrorForm& f) {
         return decide(call, m, f, false);
       },
       http::Doc{"refuseAliasRequest", "Refuse it, or take one's own request back", "models",

@@ -85,6 +85,11 @@ struct Request {
 // the source reports.
 Task<Result<std::string>> read_whole(Request& request, std::uint64_t limit);
 
+// The integer value of a query parameter. Errors: kInvalidArgument when it is no integer or out of
+// range.
+Result<std::int64_t> query_integer(const Request& request, std::string_view name,
+                                   std::int64_t fallback, std::int64_t low, std::int64_t high);
+
 // A part of an open file, sent without reading it into memory at once.
 struct FileSlice {
   std::shared_ptr<File> file;
@@ -159,6 +164,9 @@ class Authorized {
   std::uint64_t body_limit_;
   const Json* schema_;
 };
+
+// How a door shows an error, for routes that another door adds.
+using ErrorForm = std::function<Response(const Error&, const Request&)>;
 
 // A handler's parameter must be taken by reference: it lives in the pipeline until the answer is
 // complete.

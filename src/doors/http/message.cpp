@@ -177,4 +177,14 @@ int status_of(Code code) {
   return 500;
 }
 
+Result<std::int64_t> query_integer(const Request& request, std::string_view name,
+                                   std::int64_t fallback, std::int64_t low, std::int64_t high) {
+  const auto text = request.query_value(name);
+  if (!text) return fallback;
+  const auto value = to_int(*text);
+  if (value && *value >= low && *value <= high) return *value;
+  return invalid(std::string(name), fmt::format("{}: '{}' is not an integer from {} to {}", name,
+                                                text->substr(0, 40), low, high));
+}
+
 }  // namespace strata::http

@@ -43,23 +43,23 @@ Result<Span> span_of(const Authorized& call) {
   return span;
 }
 
-Response shown(const Result<Json>& answer, const Authorized& call, const ErrorForm& form) {
+Response shown(const Result<Json>& answer, const Authorized& call, const http::ErrorForm& form) {
   return answer ? Response::json(*answer) : form(answer.error(), call.request());
 }
 
-Task<Response> list(const Authorized& call, Monitoring& monitoring, const ErrorForm& form) {
+Task<Response> list(const Authorized& call, Monitoring& monitoring, const http::ErrorForm& form) {
   const auto answer = co_await monitoring.list(call.caller());
   co_return shown(answer, call, form);
 }
 
-Task<Response> report(const Authorized& call, Monitoring& monitoring, const ErrorForm& form) {
+Task<Response> report(const Authorized& call, Monitoring& monitoring, const http::ErrorForm& form) {
   const auto span = span_of(call);
   if (!span) co_return form(span.error(), call.request());
   const auto answer = co_await monitoring.report(call.caller(), call.param("name"), *span);
   co_return shown(answer, call, form);
 }
 
-Task<Response> series(const Authorized& call, Monitoring& monitoring, const ErrorForm& form) {
+Task<Response> series(const Authorized& call, Monitoring& monitoring, const http::ErrorForm& form) {
   const auto span = span_of(call);
   if (!span) co_return form(span.error(), call.request());
   const auto feature = call.request().query_value("feature");
@@ -72,14 +72,14 @@ Task<Response> series(const Authorized& call, Monitoring& monitoring, const Erro
   co_return shown(answer, call, form);
 }
 
-Task<Response> change(const Authorized& call, Monitoring& monitoring, const ErrorForm& form) {
+Task<Response> change(const Authorized& call, Monitoring& monitoring, const http::ErrorForm& form) {
   const auto body = co_await call.read_json();
   if (!body) co_return form(body.error(), call.request());
   const auto answer = co_await monitoring.change(call.caller(), call.param("name"), *body);
   co_return shown(answer, call, form);
 }
 
-Task<Response> compare(const Authorized& call, const ErrorForm& form) {
+Task<Response> compare(const Authorized& call, const http::ErrorForm& form) {
   const auto body = co_await call.read_json();
   if (!body) co_return form(body.error(), call.request());
   const auto answer = platform::monitoring::compare(*body);
@@ -93,7 +93,7 @@ constexpr std::string_view kSpan =
 
 }  // namespace
 
-std::vector<Route> monitoring_routes(Monitoring& monitoring, ErrorForm form) {
+std::vector<Route> monitoring_routes(Monitoring& monitoring, http::ErrorForm form) {
   std::vector<Route> routes;
   const auto with = [&monitoring, form](auto operation) {
     return [&monitoring, form, operation](const Authorized& call) {

@@ -11,17 +11,16 @@
 namespace strata::doors::monitoring {
 
 // How the API that the routes join shows an error.
-using ErrorForm = std::function<http::Response(const Error&, const http::Request&)>;
 
 // /api/v1/monitors: what endpoints are asked and answer, against a reference.
 // POST /api/v1/monitors/compare: two sets of columns; keeps nothing.
 std::vector<http::Route> monitoring_routes(platform::monitoring::Monitoring& monitoring,
-                                           ErrorForm error_form);
+                                           http::ErrorForm error_form);
 
 // POST /api/v1/endpoints/{name}/labels: what turned out to be true of predictions.
 // GET /api/v1/monitors/{name}/performance: how good they were.
 std::vector<http::Route> performance_routes(platform::labels::Labels& labels,
                                             platform::monitoring::Performance& performance,
-                                            ErrorForm error_form);
+                                            http::ErrorForm error_form);
 
 }  // namespace strata::doors::monitoring

@@ -44,7 +44,7 @@ Result<PerformanceQuery> query_of(const Authorized& call) {
   return query;
 }
 
-Task<Response> push(const Authorized& call, Labels& labels, const ErrorForm& form) {
+Task<Response> push(const Authorized& call, Labels& labels, const http::ErrorForm& form) {
   auto body = co_await call.read_unpacked_body();
   if (!body) co_return form(body.error(), call.request());
   std::string type(call.request().headers.get("Content-Type"));
@@ -54,7 +54,8 @@ Task<Response> push(const Authorized& call, Labels& labels, const ErrorForm& for
   co_return Response::json(*answer);
 }
 
-Task<Response> report(const Authorized& call, Performance& performance, const ErrorForm& form) {
+Task<Response> report(const Authorized& call, Performance& performance,
+                      const http::ErrorForm& form) {
   auto query = query_of(call);
   if (!query) co_return form(query.error(), call.request());
   const auto answer =
@@ -65,7 +66,8 @@ Task<Response> report(const Authorized& call, Performance& performance, const Er
 
 }  // namespace
 
-std::vector<Route> performance_routes(Labels& labels, Performance& performance, ErrorForm form) {
+std::vector<Route> performance_routes(Labels& labels, Performance& performance,
+                                      http::ErrorForm form) {
   std::vector<Route> routes;
   routes.emplace_back(
       Method::kPost, "/api/v1/endpoints/{name}/labels", Permission::kEndpointWrite,

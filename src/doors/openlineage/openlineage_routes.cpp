@@ -84,12 +84,9 @@ Json list_json(const std::vector<T>& all, Json (*one)(const T&)) {
 }
 
 Result<int> limit_of(const http::Request& request) {
-  const auto text = request.query_value("limit");
-  if (!text) return static_cast<int>(kListed);
-  const auto value = to_int(*text);
-  if (value && *value >= 1 && *value <= kMostListed) return static_cast<int>(*value);
-  return invalid("limit", fmt::format("limit: '{}' is not an integer from 1 to {}",
-                                      printable(*text), kMostListed));
+  const auto limit = query_integer(request, "limit", kListed, 1, kMostListed);
+  if (!limit) return limit.error();
+  return static_cast<int>(*limit);
 }
 
 Task<Result<Json>> take_one(const Authorized& call, ExternalLineage& external) {
@@ -205,7 +202,7 @@ Task<Result<Json>> list_runs(const Authorized& call, ExternalLineage& external) 
 using Operation = Task<Result<Json>> (*)(const Authorized&, ExternalLineage&);
 
 Task<Response> answer(const Authorized& call, ExternalLineage& external, Operation operation,
-                      const ErrorForm& error_form) {
+                      const http::ErrorForm& error_form) {
   const auto done = co_await operation(call, external);
   if (!done) co_return error_form(done.error(), call.request());
   co_return Response::json(*done);
@@ -213,7 +210,7 @@ Task<Response> answer(const Authorized& call, ExternalLineage& external, Operati
 
 }  // namespace
 
-std::vector<Route> openlineage_routes(ExternalLineage& external, ErrorForm error_form) {
+std::vector<Route> openlineage_routes(ExternalLineage& external, http::ErrorForm error_form) {
   const auto by = [&external, form = std::move(error_form)](Operation operation) {
     return [&external, operation, form](const Authorized& call) {
       return answer(call, external, operation, form);

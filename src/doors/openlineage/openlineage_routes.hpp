@@ -9,12 +9,11 @@
 namespace strata::doors::openlineage {
 
 // How the API that the routes join shows an error.
-using ErrorForm = std::function<http::Response(const Error&, const http::Request&)>;
 
 // POST /api/v1/lineage takes one event of OpenLineage, /api/v1/lineage/batch a list; GET
 // /api/v1/lineage/jobs, /runs and /datasets tell what is known of jobs that run elsewhere.
 // Spec: https://openlineage.io/spec/2-0-2/OpenLineage.yml.
 std::vector<http::Route> openlineage_routes(platform::external::ExternalLineage& external,
-                                            ErrorForm error_form);
+                                            http::ErrorForm error_form);
 
 }  // namespace strata::doors::openlineage

@@ -105,7 +105,7 @@ Task<Result<Response>> abort(const Authorized& call, Models& models) {
 
 }  // namespace
 
-std::vector<http::Route> import_routes(Models& models, ErrorForm error_form) {
+std::vector<http::Route> import_routes(Models& models, http::ErrorForm error_form) {
   using Call = Task<Result<Response>> (*)(const Authorized&, Models&);
   std::vector<http::Route> routes;
   const auto add = [&](Method method, std::string pattern, Permission permission, Limits limits,

@@ -49,7 +49,7 @@ Result<std::int64_t> version_of(const Authorized& call) {
 }
 
 std::vector<http::Route> package_routes(Models& models, std::vector<std::string> flavors,
-                                        ErrorForm error_form) {
+                                        http::ErrorForm error_form) {
   std::vector<http::Route> routes;
   routes.emplace_back(
       http::Method::kGet, "/api/v1/models/{name}/versions/{version}/package",

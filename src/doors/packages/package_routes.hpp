@@ -10,7 +10,6 @@
 namespace strata::doors::packages {
 
 // How the API that the routes join shows an error.
-using ErrorForm = std::function<http::Response(const Error&, const http::Request&)>;
 
 // The number in a path. Errors: kInvalidArgument.
 Result<std::int64_t> version_of(const http::Authorized& call);
@@ -18,6 +17,7 @@ Result<std::int64_t> version_of(const http::Authorized& call);
 // The manifest of a version's package. `flavors` are those that the server can run itself, the
 // preferred first: what serves a package is a fact about the server, not about the package.
 std::vector<http::Route> package_routes(platform::models::Models& models,
-                                        std::vector<std::string> flavors, ErrorForm error_form);
+                                        std::vector<std::string> flavors,
+                                        http::ErrorForm error_form);
 
 }  // namespace strata::doors::packages

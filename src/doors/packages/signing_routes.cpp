@@ -105,7 +105,7 @@ Task<Result<Json>> remove_key(const Authorized& call, Signatures& signatures) {
 
 }  // namespace
 
-std::vector<http::Route> signing_routes(Signatures& signatures, ErrorForm error_form) {
+std::vector<http::Route> signing_routes(Signatures& signatures, http::ErrorForm error_form) {
   using Call = Task<Result<Json>> (*)(const Authorized&, Signatures&);
   std::vector<http::Route> routes;
   const auto add = [&](Method method, std::string pattern, Permission permission, Limits limits,

@@ -9,6 +9,6 @@ namespace strata::doors::packages {
 
 // Signatures of versions, and the keys that a project trusts.
 std::vector<http::Route> signing_routes(platform::signing::Signatures& signatures,
-                                        ErrorForm error_form);
+                                        http::ErrorForm error_form);
 
 }  // namespace strata::doors::packages

@@ -117,7 +117,8 @@ Result<Draft> read_draft(const Json& body) {
   return draft;
 }
 
-Task<Response> start_release(const Authorized& call, Releases& releases, const ErrorForm& failed) {
+Task<Response> start_release(const Authorized& call, Releases& releases,
+                             const http::ErrorForm& failed) {
   const auto body = co_await call.read_json();
   if (!body) co_return failed(body.error(), call.request());
   auto draft = read_draft(*body);
@@ -127,7 +128,8 @@ Task<Response> start_release(const Authorized& call, Releases& releases, const E
   co_return Response::json(release_json(*begun), 201);
 }
 
-Task<Response> plan_release(const Authorized& call, Releases& releases, const ErrorForm& failed) {
+Task<Response> plan_release(const Authorized& call, Releases& releases,
+                            const http::ErrorForm& failed) {
   const auto body = co_await call.read_json();
   if (!body) co_return failed(body.error(), call.request());
   auto draft = read_draft(*body);
@@ -138,13 +140,11 @@ Task<Response> plan_release(const Authorized& call, Releases& releases, const Er
       Json::object({{"plan", plan_json(planned->first)}, {"gates", planned->second}}));
 }
 
-Task<Response> list_releases(const Authorized& call, Releases& releases, const ErrorForm& failed) {
+Task<Response> list_releases(const Authorized& call, Releases& releases,
+                             const http::ErrorForm& failed) {
   const auto& request = call.request();
-  const auto limit = to_int(request.query_value("limit").value_or("20"));
-  if (!limit || *limit < 1 || *limit > kMostListed) {
-    const Error error = invalid("limit", fmt::format("limit: must be from 1 to {}", kMostListed));
-    co_return failed(error, request);
-  }
+  const auto limit = query_integer(request, "limit", 20, 1, kMostListed);
+  if (!limit) co_return failed(limit.error(), request);
   const auto page = co_await releases.list(
       call.caller(), std::string(request.query_value("endpoint").value_or("")),
       static_cast<std::size_t>(*limit),
@@ -157,19 +157,17 @@ Task<Response> list_releases(const Authorized& call, Releases& releases, const E
       {{"releases", list}, {"next_page_token", page->next.empty() ? Json() : Json(page->next)}}));
 }
 
-Task<Response> get_release(const Authorized& call, Releases& releases, const ErrorForm& failed) {
-  const auto wait = to_int(call.request().query_value("wait").value_or("0"));
-  if (!wait || *wait < 0 || *wait > kMostWait) {
-    const Error error = invalid("wait", fmt::format("wait: must be from 0 to {}", kMostWait));
-    co_return failed(error, call.request());
-  }
+Task<Response> get_release(const Authorized& call, Releases& releases,
+                           const http::ErrorForm& failed) {
+  const auto wait = query_integer(call.request(), "wait", 0, 0, kMostWait);
+  if (!wait) co_return failed(wait.error(), call.request());
   const auto info =
       co_await releases.settled(call.caller(), call.param("id"), std::chrono::seconds(*wait));
   if (!info) co_return failed(info.error(), call.request());
   co_return Response::json(release_json(*info));
 }
 
-Task<Response> ask(const Authorized& call, Releases& releases, const ErrorForm& failed,
+Task<Response> ask(const Authorized& call, Releases& releases, const http::ErrorForm& failed,
                    EventKind wish) {
   const auto body = co_await call.read_json();
   if (!body) co_return failed(body.error(), call.request());
@@ -198,7 +196,7 @@ constexpr Wish kWishes[] = {
 
 }  // namespace
 
-std::vector<http::Route> release_routes(Releases& releases, ErrorForm error_form) {
+std::vector<http::Route> release_routes(Releases& releases, http::ErrorForm error_form) {
   std::vector<http::Route> routes;
   const auto with = [&](auto operation) {
     return [&releases, error_form, operation](const Authorized& call) {

@@ -20,16 +20,6 @@ http::Response reply(const Result<Json>& result, const http::Request& request, i
   return result ? http::Response::json(*result, status) : error_response(result.error(), request);
 }
 
-Result<std::int64_t> query_integer(const http::Request& request, std::string_view name,
-                                   std::int64_t fallback, std::int64_t low, std::int64_t high) {
-  const auto text = request.query_value(name);
-  if (!text) return fallback;
-  const auto value = to_int(*text);
-  if (value && *value >= low && *value <= high) return *value;
-  return invalid(std::string(name), fmt::format("{}: '{}' is not an integer from {} to {}", name,
-                                                text->substr(0, 40), low, high));
-}
-
 Json entries_json(const std::vector<kernel::AuditEntry>& entries) {
   Json list = Json::array();
   for (const auto& entry : entries) {

@@ -35,11 +35,6 @@ http::Response error_response(const Error& error, const http::Request& request);
 // The answer for a result that has a JSON form; the error form when it failed.
 http::Response reply(const Result<Json>& result, const http::Request& request, int status = 200);
 
-// The integer value of a query parameter. Errors: kInvalidArgument when it is no integer or out of
-// range.
-Result<std::int64_t> query_integer(const http::Request& request, std::string_view name,
-                                   std::int64_t fallback, std::int64_t low, std::int64_t high);
-
 // Entries of the audit log as they stand in this API's answers.
 Json entries_json(const std::vector<kernel::AuditEntry>& entries);
 

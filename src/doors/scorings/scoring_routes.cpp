@@ -68,7 +68,8 @@ Json scoring_json(const ScoringInfo& info) {
   return json;
 }
 
-Task<Response> start_scoring(const Authorized& call, Scorings& scorings, const ErrorForm& failed) {
+Task<Response> start_scoring(const Authorized& call, Scorings& scorings,
+                             const http::ErrorForm& failed) {
   const auto body = co_await call.read_json();
   if (!body) co_return failed(body.error(), call.request());
   const auto begun = co_await scorings.begin(call.caller(), Draft::from_json(*body));
@@ -76,13 +77,11 @@ Task<Response> start_scoring(const Authorized& call, Scorings& scorings, const E
   co_return Response::json(scoring_json(*begun), 201);
 }
 
-Task<Response> list_scorings(const Authorized& call, Scorings& scorings, const ErrorForm& failed) {
+Task<Response> list_scorings(const Authorized& call, Scorings& scorings,
+                             const http::ErrorForm& failed) {
   const auto& request = call.request();
-  const auto limit = to_int(request.query_value("limit").value_or("50"));
-  if (!limit || *limit < 1 || *limit > kMostListed) {
-    const Error error = invalid("limit", fmt::format("limit: must be from 1 to {}", kMostListed));
-    co_return failed(error, request);
-  }
+  const auto limit = query_integer(request, "limit", 50, 1, kMostListed);
+  if (!limit) co_return failed(limit.error(), request);
   const auto all = co_await scorings.list(call.caller(), static_cast<std::size_t>(*limit));
   if (!all) co_return failed(all.error(), request);
   Json list = Json::array();
@@ -91,19 +90,18 @@ Task<Response> list_scorings(const Authorized& call, Scorings& scorings, const E
   co_return Response::json(Json::object({{"scorings", std::move(list)}}));
 }
 
-Task<Response> get_scoring(const Authorized& call, Scorings& scorings, const ErrorForm& failed) {
-  const auto wait = to_int(call.request().query_value("wait").value_or("0"));
-  if (!wait || *wait < 0 || *wait > kMostWait) {
-    const Error error = invalid("wait", fmt::format("wait: must be from 0 to {}", kMostWait));
-    co_return failed(error, call.request());
-  }
+Task<Response> get_scoring(const Authorized& call, Scorings& scorings,
+                           const http::ErrorForm& failed) {
+  const auto wait = query_integer(call.request(), "wait", 0, 0, kMostWait);
+  if (!wait) co_return failed(wait.error(), call.request());
   const auto info =
       co_await scorings.settled(call.caller(), call.param("id"), std::chrono::seconds(*wait));
   if (!info) co_return failed(info.error(), call.request());
   co_return Response::json(scoring_json(*info));
 }
 
-Task<Response> cancel_scoring(const Authorized& call, Scorings& scorings, const ErrorForm& failed) {
+Task<Response> cancel_scoring(const Authorized& call, Scorings& scorings,
+                              const http::ErrorForm& failed) {
   const auto info = co_await scorings.cancel(call.caller(), call.param("id"));
   if (!info) co_return failed(info.error(), call.request());
   co_return Response::json(scoring_json(*info));
@@ -111,7 +109,7 @@ Task<Response> cancel_scoring(const Authorized& call, Scorings& scorings, const 
 
 }  // namespace
 
-std::vector<http::Route> scoring_routes(Scorings& scorings, ErrorForm error_form) {
+std::vector<http::Route> scoring_routes(Scorings& scorings, http::ErrorForm error_form) {
   std::vector<http::Route> routes;
   const auto with = [&](auto operation) {
     return [&scorings, error_form, operation](const Authorized& call) {

@@ -9,11 +9,10 @@
 namespace strata::doors::scorings {
 
 // How the API that the routes join shows an error.
-using ErrorForm = std::function<http::Response(const Error&, const http::Request&)>;
 
 // /api/v1/scorings. A scoring writes a table or object, so it takes lake:write; and model:read and
 // sql:query, as it reads a model and a table.
 std::vector<http::Route> scoring_routes(platform::scoring::Scorings& scorings,
-                                        ErrorForm error_form);
+                                        http::ErrorForm error_form);
 
 }  // namespace strata::doors::scorings

@@ -257,7 +257,6 @@ Task<Status> Labels::record(const ProjectId& project, const std::string& endpoin
     waiting_[project.str()] -= count;
     co_return done.error();
   }
-  changes_.fetch_add(1);
   if (full) {
     const auto rolling = [this, key = project.str()] {
       return roll(key);

@@ -2,7 +2,6 @@
 
 // Labels: what turned out to be true of predictions. The contract stands at class Labels.
 
-#include <atomic>
 #include <chrono>
 #include <map>
 #include <mutex>
@@ -100,8 +99,6 @@ class Labels {
   // The files that make up all labels of a project; with all that was pushed before the call when
   // `fresh`. A file stays for kGrace after it is listed no more.
   Result<std::vector<std::string>> files(const ProjectId& project, bool fresh);
-  // Changes with every push.
-  std::uint64_t changes() const { return changes_.load(); }
 
  private:
   struct Segment {
@@ -124,7 +121,6 @@ class Labels {
 
   Ports ports_;
   std::string folder_;
-  std::atomic<std::uint64_t> changes_{0};
   std::mutex writing_;  // of files; held while the disk is waited for
   std::vector<std::pair<std::chrono::steady_clock::time_point, std::string>> retired_;
   std::map<std::string, Kept> kept_;  // by project
