@@ -48,7 +48,8 @@ Result<std::vector<std::unique_ptr<Part>>> make_parts(Core& core, doors::rest::R
   if (!monitoring) return std::move(monitoring).error();
   auto flags = make_flags_part(core, rest, **warehouse);
   if (!flags) return std::move(flags).error();
-  auto scoring = make_scoring_part(core, rest, endpoints, **warehouse);
+  auto& warehouses = **warehouse;
+  auto scoring = make_scoring_part(core, rest, endpoints, warehouses);
   if (!scoring) return std::move(scoring).error();
   parts.push_back(*std::move(lake));
   parts.push_back(*std::move(compute));
@@ -66,7 +67,8 @@ Result<std::vector<std::unique_ptr<Part>>> make_parts(Core& core, doors::rest::R
   auto verdicts = make_verdicts_part(core, rest, objects, (*workflow)->workflows(), runs, models,
                                      *std::move(signatures), endpoints, (*external)->external());
   if (!verdicts) return std::move(verdicts).error();
-  auto release = make_release_part(core, rest, models, endpoints, (*verdicts)->verdicts());
+  auto release =
+      make_release_part(core, rest, models, endpoints, (*verdicts)->verdicts(), warehouses);
   if (!release) return std::move(release).error();
   parts.push_back(*std::move(workflow));
   parts.push_back(*std::move(external));

@@ -37,6 +37,14 @@ constexpr std::string_view kDraftSchema = R"({
       "properties": {"percent": {"type": "number"},
         "sample": {"type": "integer", "minimum": 1, "maximum": 1000000000}}}},
     "drain_seconds": {"type": "integer", "minimum": 0, "maximum": 86400},
+    "golden": {"type": ["object", "null"], "required": ["input", "label"],
+      "additionalProperties": false,
+      "description": "rows with known answers; absent: those of the endpoint's last release",
+      "properties": {
+        "input": {"type": "string", "description": "a table, or s3://bucket/key"},
+        "label": {"type": "string", "description": "its column with the true values"},
+        "slices": {"type": "array", "maxItems": 10, "items": {"type": "string"}},
+        "metric": {"type": "string"}, "margin": {"type": "number"}}},
     "limits": {"type": "object", "additionalProperties": {"type": "number"},
       "description":
         "by name; what stands in none of them keeps its default: GET of a release shows all"}
@@ -97,6 +105,12 @@ Result<Draft> read_draft(const Json& body) {
   auto limits = platform::release::Limits::from_json(body["limits"]);
   if (!limits) return std::move(limits).error();
   draft.limits = *limits;
+  draft.without_golden = body.find("golden") != nullptr && body["golden"].is_null();
+  if (body["golden"].is_object()) {
+    auto golden = platform::release::Golden::from_json(body["golden"]);
+    if (!golden) return std::move(golden).error();
+    draft.golden = *std::move(golden);
+  }
   if (body["shadow_sample"].is_int())
     draft.shadow_sample = static_cast<std::uint64_t>(body.integer("shadow_sample"));
   if (body["drain_seconds"].is_int()) draft.drain_seconds = body.integer("drain_seconds");

@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include "base/bytes.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "platform/release/active.hpp"
+#include "platform/scoring/scoring.hpp"
 #include "wire/inference/scoring.hpp"
 
 namespace strata::platform::release {
@@ -174,11 +176,56 @@ Task<Result<std::vector<GateResult>>> Releases::look_at_gates(const kernel::Call
     };
     co_await gates_.run(test);
   }
+  if (fits && plan.golden) {
+    auto golden = co_await look_at_golden(caller, *plan.golden, live, candidate);
+    if (!golden) co_return std::move(golden).error();
+    gates.push_back(*std::move(golden));
+  }
   auto report = co_await ports_.verdicts.explain(caller, plan.model, plan.version, std::nullopt);
   if (!report && report.error().code != Code::kNotFound) co_return std::move(report).error();
   const Json facts = report ? report->report : Json();
   gates.push_back(check_questions(facts));
   co_return gates;
+}
+
+Task<Result<GoldenRows>> Releases::read_golden(const kernel::Caller& caller, Golden golden,
+                                               std::size_t limit) {
+  const auto place = scoring::Place::parse(golden.input, "golden.input");
+  if (!place) co_return place.error();
+  auto warehouse = co_await ports_.warehouse(caller);
+  if (!warehouse) co_return std::move(warehouse).error();
+  storage::warehouse::QueryRequest ask;
+  ask.sql = fmt::format("SELECT * FROM {} LIMIT {}", place->sql(), limit);
+  auto answer = co_await (*warehouse)->query_json(caller, std::move(ask));
+  if (!answer) co_return std::move(answer).error();
+  GoldenRows rows{wire::sql_engine::columns_from((*answer)["columns"]), (*answer)["rows"]};
+  STRATA_CO_TRY(check_columns(golden, rows.columns));
+  co_return rows;
+}
+
+// A set that cannot be read fails its gate, and a person may say that the release goes on.
+Task<Result<GateResult>> Releases::look_at_golden(const kernel::Caller& caller, Golden golden,
+                                                  Live live, Live candidate) {
+  GateResult failed{.gate = "golden"};
+  failed.verdict = GateResult::Verdict::kFail;
+  const auto rows = co_await read_golden(caller, golden, kMostGolden + 1);
+  if (!rows) {
+    failed.reason =
+        fmt::format("'{}' cannot be read: {}", printable(golden.input), rows.error().message);
+    co_return failed;
+  }
+  if (rows->rows.size() > kMostGolden) {
+    failed.reason = fmt::format(
+        "'{}' has more than {} rows; name a smaller one, such as a view "
+        "of a sample",
+        printable(golden.input), kMostGolden);
+    co_return failed;
+  }
+  const auto stop = ports_.scope.token();
+  auto ask = [&] {
+    return ask_golden(golden, *rows, *live, *candidate, stop);
+  };
+  co_return co_await gates_.run(ask);
 }
 
 // The newest recorded requests, or one without values where there are none. Blocks.

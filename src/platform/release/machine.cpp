@@ -127,7 +127,8 @@ Json Plan::to_json() const {
                        {"shadow_sample", shadow_sample},
                        {"steps", list},
                        {"limits", limits.to_json()},
-                       {"drain_seconds", drain_seconds}});
+                       {"drain_seconds", drain_seconds},
+                       {"golden", golden ? golden->to_json() : Json()}});
 }
 
 Plan plan_from_json(const Json& json) {
@@ -147,6 +148,10 @@ Plan plan_from_json(const Json& json) {
   }
   plan.limits = Limits::from_json(json["limits"]).value_or(Limits{});
   plan.drain_seconds = json.integer("drain_seconds");
+  if (json["golden"].is_object()) {
+    auto golden = Golden::from_json(json["golden"]);
+    if (golden) plan.golden = *std::move(golden);
+  }
   return plan;
 }
 

@@ -5,6 +5,7 @@
 // the world there, whatever happened since.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +34,20 @@ struct Step {
   std::uint64_t sample = 0;  // requests in each arm, over all steps, before the next one
 };
 
+// Rows with known answers, on which a candidate is measured against the live version.
+struct Golden {
+  std::string input;                // a table, or "s3://bucket/key"
+  std::string label;                // its column with the true values
+  std::vector<std::string> slices;  // columns; each of their values is judged by itself
+  std::string metric;               // of check_golden(); empty takes what fits
+  double margin = 0.02;             // of the live version's loss, by which it may be worse
+  bool operator==(const Golden&) const = default;
+
+  Json to_json() const;
+  // Errors: kInvalidArgument naming the field.
+  static Result<Golden> from_json(const Json& json);
+};
+
 // Fixed at the start.
 struct Plan {
   std::string endpoint;
@@ -43,6 +58,7 @@ struct Plan {
   std::vector<Step> steps = {{100, 100}, {500, 300}, {1'000, 500}, {2'500, 1'000}, {5'000, 2'000}};
   Limits limits{};
   std::int64_t drain_seconds = 60;
+  std::optional<Golden> golden{};
 
   Json to_json() const;
 };

@@ -187,7 +187,36 @@ Task<Result<Plan>> Releases::make_plan(const kernel::Caller& caller, const Draft
   if (draft.steps) plan.steps = *draft.steps;
   plan.drain_seconds = draft.drain_seconds.value_or(plan.drain_seconds);
   STRATA_CO_TRY(check_plan(plan));
+  auto golden = co_await golden_of(caller, draft);
+  if (!golden) co_return std::move(golden).error();
+  plan.golden = *std::move(golden);
   co_return plan;
+}
+
+// What the draft says, or else the endpoint's last release, as far as the caller may read it.
+Task<Result<std::optional<Golden>>> Releases::golden_of(const kernel::Caller& caller,
+                                                        const Draft& draft) {
+  std::optional<Golden> golden = draft.golden;
+  if (!golden && !draft.without_golden) {
+    auto load = [&](kernel::Reader& reader) {
+      return reader.first(
+          "SELECT plan FROM releases WHERE project = ? AND endpoint = ? ORDER BY number DESC",
+          {caller.project.str(), draft.endpoint});
+    };
+    const auto last = co_await ports_.records.read(load);
+    if (!last) co_return last.error();
+    if (*last) golden = plan_from_json(read((*last)->text(0))).golden;
+  }
+  if (!golden) co_return golden;
+  const auto rows = co_await read_golden(caller, *golden, 0);
+  if (!rows) {
+    Error error = rows.error();
+    if (error.field.starts_with("golden")) co_return error;
+    error.message = fmt::format("golden.input: {}", error.message);
+    error.field = "golden.input";
+    co_return error;
+  }
+  co_return golden;
 }
 
 Task<Result<std::pair<Plan, Json>>> Releases::plan(const kernel::Caller& caller, Draft draft) {

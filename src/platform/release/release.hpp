@@ -4,6 +4,7 @@
 // and by statistics during. The contract stands at class Releases.
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -20,6 +21,7 @@
 #include "platform/deployment/deployment.hpp"
 #include "platform/models/models.hpp"
 #include "platform/release/gates.hpp"
+#include "platform/release/golden.hpp"
 #include "platform/release/machine.hpp"
 #include "platform/verdicts/verdicts.hpp"
 #include "runtime/clock.hpp"
@@ -27,6 +29,7 @@
 #include "runtime/random.hpp"
 #include "runtime/scope.hpp"
 #include "runtime/signal.hpp"
+#include "storage/warehouse/warehouse.hpp"
 
 namespace strata::platform::release {
 
@@ -38,6 +41,8 @@ struct Draft {
   std::optional<std::vector<Step>> steps{};
   std::optional<std::int64_t> drain_seconds{};
   Limits limits{};
+  std::optional<Golden> golden{};  // absent: that of the endpoint's last release
+  bool without_golden = false;
 };
 
 // One change of a release, with what it was decided by.
@@ -96,6 +101,7 @@ class Releases {
     models::Models& models;
     deployment::Endpoints& endpoints;
     verdicts::Verdicts& verdicts;
+    std::function<Task<Result<storage::warehouse::Warehouse*>>(const kernel::Caller&)> warehouse;
   };
   explicit Releases(Ports ports);
   ~Releases();
@@ -129,6 +135,13 @@ class Releases {
   class Active;
   using Live = std::shared_ptr<const deployment::LiveModel>;
 
+  Task<Result<std::optional<Golden>>> golden_of(const kernel::Caller& caller, const Draft& draft);
+  // The rows of a golden set, at most `limit`. Errors: the warehouse's; kInvalidArgument for a
+  // column that is not there.
+  Task<Result<GoldenRows>> read_golden(const kernel::Caller& caller, Golden golden,
+                                       std::size_t limit);
+  Task<Result<GateResult>> look_at_golden(const kernel::Caller& caller, Golden golden, Live live,
+                                          Live candidate);
   Task<Result<Plan>> make_plan(const kernel::Caller& caller, const Draft& draft);
   Task<Result<std::vector<GateResult>>> look_at_gates(const kernel::Caller& caller,
                                                       ProjectId project, Plan plan, Live candidate);

@@ -291,6 +291,67 @@ def test_a_legal_request_that_nobody_sent_yet_stops_a_candidate(make_served, unt
     assert good["memory"]["numbers"]["mebibytes_candidate"] > 1
 
 
+def test_a_golden_set_holds_a_candidate_that_is_worse_in_one_slice(make_served, table, until):
+    from mlflow.models import infer_signature
+
+    served = make_served("release")
+    frame = pd.DataFrame({"x": [1.0, 2.0]})
+    signature = infer_signature(frame, pd.DataFrame({"y": [1.0, 2.0]}))
+    served.log("onnx", graph_of("Identity"), signature=signature)
+    served.log("onnx", graph_of("Abs"), signature=signature)  # wrong where x is negative
+    served.log("onnx", graph_of("Identity", "Identity"), signature=signature)
+    served.point("1")
+    served.create()
+    warmed = [served.invoke({"dataframe_records": [{"x": 1.0}]}) for _ in range(25)]
+    assert all(answer.status_code == 200 for answer in warmed)
+    name = f"golden_{served.name.replace('-', '_')}"
+    served.server.strata(
+        "sql",
+        f"CREATE TABLE {name} AS SELECT x::DOUBLE AS x, x + sin(i) / 10 AS y, "
+        "CASE WHEN x < 0 THEN 'west' ELSE 'east' END AS side "
+        "FROM (SELECT i, (i % 20) - 1.5 AS x FROM range(4000) AS t(i))",
+    )
+
+    def plan_of(version: str, *options: str) -> dict:
+        model = f"models:/{served.registered}/{version}"
+        return release(served, "plan", served.name, "--model", model, *QUICK, *options)
+
+    def golden_of(planned: dict) -> dict:
+        return next(gate for gate in planned["gates"] if gate["gate"] == "golden")
+
+    named = ("--golden", name, "--label", "y", "--slice", "side")
+    bad = golden_of(plan_of("2", *named))
+    assert bad["verdict"] == "fail" and "side=west" in bad["reason"]
+    numbers = bad["numbers"]
+    assert numbers["metric"] == "squared_error" and numbers["rows"] == 4000
+    golden = pd.DataFrame({"i": range(4000)})
+    golden["x"] = golden.i % 20 - 1.5
+    golden["y"] = golden.x + np.sin(golden.i) / 10
+    assert numbers["candidate"] == pytest.approx(((golden.x.abs() - golden.y) ** 2).mean(), 1e-9)
+    assert numbers["live"] == pytest.approx(((golden.x - golden.y) ** 2).mean(), 1e-9)
+    west = next(one for one in numbers["slices"] if one["slice"] == "side=west")
+    assert west["rows"] == 400 and west["low"] > west["allowed"]
+    assert golden_of(plan_of("3", *named))["verdict"] == "pass"
+    # The set stays with the endpoint, until a release leaves it out.
+    started = start(served, "2", *QUICK, *named)
+    assert started["plan"]["golden"]["input"] == name
+    until(lambda: status(served)["held"])
+    assert "side=west" in status(served)["held"]
+    release(served, "rollback", served.name)
+    assert golden_of(plan_of("3"))["verdict"] == "pass"
+    without = plan_of("3", "--no-golden")
+    assert "golden" not in {gate["gate"] for gate in without["gates"]}
+    for options, field in (
+        (("--golden", "nothing_here", "--label", "y"), "golden.input"),
+        (("--golden", name, "--label", "z"), "golden.label"),
+        (("--golden", name, "--label", "y", "--slice", "z"), "golden.slices"),
+        (("--golden", name, "--label", "y", "--metric", "luck"), "golden.metric"),
+    ):
+        model = f"models:/{served.registered}/3"
+        refused = release(served, "plan", served.name, "--model", model, *options, check=False)
+        assert refused.returncode != 0 and field in refused.stderr, refused.stderr
+
+
 def test_a_person_pauses_resumes_promotes_and_rolls_back(make_versions, table, until):
     served = make_versions(table[1])
     warm_up(served)

@@ -78,8 +78,10 @@ Result<std::string> path_of(ApiClient& client, const std::string& what) {
 struct Options {
   std::string endpoint, model, steps, what, reason, timeout = "10m";
   std::int64_t shadow = -1, drain = -1;
-  std::vector<std::string> limits;
-  bool wait = false;
+  std::vector<std::string> limits, slices;
+  std::string golden, label, metric;
+  double margin = -1;
+  bool wait = false, no_golden = false;
 };
 
 // "1:100,5:300": percents of the traffic and samples.
@@ -120,6 +122,16 @@ Result<Json> draft_of(const Options& options) {
     limits.set(limit.substr(0, equals), *value);
   }
   if (limits.size() > 0) draft.set("limits", std::move(limits));
+  if (options.no_golden) draft.set("golden", Json());
+  if (options.golden.empty()) return draft;
+  Json golden = Json::object({{"input", options.golden}, {"label", options.label}});
+  Json slices = Json::array();
+  for (const auto& slice : options.slices)
+    slices.push(slice);
+  golden.set("slices", std::move(slices));
+  if (!options.metric.empty()) golden.set("metric", options.metric);
+  if (options.margin >= 0) golden.set("margin", options.margin);
+  draft.set("golden", std::move(golden));
   return draft;
 }
 
@@ -134,6 +146,23 @@ void add_draft(CLI::App& command, Options& options) {
                      "NAME=NUMBER: errors, rejects, not_finite, latency_ratio, tail_ratio, "
                      "memory_ratio, output_shift, "
                      "disagreement, alpha");
+  auto* golden = command.add_option("--golden", options.golden,
+                                    "Table or s3:// object with known answers; once named, the "
+                                    "endpoint's next releases take it, too");
+  golden->needs(command.add_option("--label", options.label, "Its column with the true values"));
+  command.add_option("--slice", options.slices, "Column whose values are judged one by one")
+      ->needs(golden);
+  command
+      .add_option("--metric", options.metric,
+                  "absolute_error, squared_error, log_loss, brier or error_rate")
+      ->needs(golden);
+  command
+      .add_option("--margin", options.margin,
+                  "Share of the live version's loss that it may be worse by (0.02)")
+      ->needs(golden);
+  command
+      .add_flag("--no-golden", options.no_golden, "Leave out the golden set of the last release")
+      ->excludes(golden);
   command.add_option("--drain", options.drain, "Seconds that the version before is kept at hand");
 }
 

@@ -11,7 +11,7 @@ using platform::release::Releases;
 
 class ReleasePart final : public Part {
  public:
-  ReleasePart(Core& core, Releases::Ports ports) : core_(core), releases_(ports) {}
+  ReleasePart(Core& core, Releases::Ports ports) : core_(core), releases_(std::move(ports)) {}
   Releases& releases() { return releases_; }
   Status start() override { return releases_.start(); }
   void stop() override {
@@ -29,12 +29,16 @@ class ReleasePart final : public Part {
 Result<std::unique_ptr<Part>> make_release_part(Core& core, doors::rest::RestDoor& rest,
                                                 platform::models::Models& models,
                                                 platform::deployment::Endpoints& endpoints,
-                                                platform::verdicts::Verdicts& verdicts) {
+                                                platform::verdicts::Verdicts& verdicts,
+                                                WarehousePart& warehouses) {
   STRATA_TRY(core.records.migrate(Releases::migrations()));
-  const Releases::Ports ports{core.records, core.identity, core.audit, core.events,
-                              core.clock,   core.random,   core.files, core.loops,
-                              core.scope,   models,        endpoints,  verdicts};
-  auto part = std::make_unique<ReleasePart>(core, ports);
+  const auto warehouse = [&warehouses](const kernel::Caller& caller) {
+    return warehouses.of(caller);
+  };
+  Releases::Ports ports{core.records, core.identity, core.audit, core.events, core.clock,
+                        core.random,  core.files,    core.loops, core.scope,  models,
+                        endpoints,    verdicts,      warehouse};
+  auto part = std::make_unique<ReleasePart>(core, std::move(ports));
   rest.add(doors::releases::release_routes(part->releases(), &doors::rest::error_response));
   return std::unique_ptr<Part>(std::move(part));
 }

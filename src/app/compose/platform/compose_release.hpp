@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "app/compose/compose_warehouse.hpp"
 #include "app/core.hpp"
 #include "doors/rest/rest.hpp"
 #include "platform/deployment/deployment.hpp"
@@ -14,6 +15,7 @@ namespace strata::app {
 Result<std::unique_ptr<Part>> make_release_part(Core& core, doors::rest::RestDoor& rest,
                                                 platform::models::Models& models,
                                                 platform::deployment::Endpoints& endpoints,
-                                                platform::verdicts::Verdicts& verdicts);
+                                                platform::verdicts::Verdicts& verdicts,
+                                                WarehousePart& warehouses);
 
 }  // namespace strata::app
