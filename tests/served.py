@@ -194,6 +194,8 @@ def other_mlflow(fresh_server, monkeypatch):
     previous = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(running.http)
     mlflow.set_registry_uri(running.http)
+    monkeypatch.setattr(mlflow.tracking.fluent, "_active_experiment_id", None)
+    mlflow.set_experiment("serving")
     yield mlflow
     mlflow.set_tracking_uri(previous)
     mlflow.set_registry_uri(previous)

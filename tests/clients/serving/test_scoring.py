@@ -57,17 +57,17 @@ def test_a_table_gets_the_bits_of_the_endpoint(server, flights, planes, name):
 def test_the_command_line_scores_and_keeps_the_chosen_columns(server, flights, planes, name):
     arguments = ["model", "score", f"{flights.registered}@live", "--input", name]
     done = server.strata(
-        *arguments, "--output", name + "_out", "--keep", "id", "--prediction", "late", "-o", "json"
+        *arguments, "--into", name + "_out", "--keep", "id", "--prediction", "late", "-o", "json"
     )
     scoring = json.loads(done.stdout)
     assert scoring["state"] == "finished" and scoring["result"] == f"table:main.{name}_out@1"
     answer = ask(server, f"SELECT * FROM {name}_out LIMIT 1")
     named = [column["name"] for column in answer["columns"]]
     assert named == ["id", "late", "model", "model_version", "model_digest"]
-    again = server.strata(*arguments, "--output", name + "_out", check=False)
+    again = server.strata(*arguments, "--into", name + "_out", check=False)
     assert again.returncode == 5 and "already" in again.stderr
     more = server.strata(
-        *arguments, "--output", name + "_out", "--keep", "id", "--prediction", "late", "--append"
+        *arguments, "--into", name + "_out", "--keep", "id", "--prediction", "late", "--append"
     )
     assert "finished" in more.stdout
     assert rows_of(server, f"SELECT count(*) FROM {name}_out") == [[2 * len(planes)]]
@@ -231,16 +231,12 @@ def test_who_may_not_read_models_or_write_tables_scores_nothing(server, flights,
 
 
 @pytest.mark.parametrize("moment", ["running", "committing"])
-def test_after_kill_9_there_is_the_whole_table_or_none(
-    other_mlflow, fresh_server, table, moment, monkeypatch
-):
+def test_after_kill_9_there_is_the_whole_table_or_none(other_mlflow, fresh_server, table, moment):
     from mlflow.models import infer_signature
     from served import Served
     from serving_models import train
 
     frame = table[0].drop(columns=["origin"])
-    monkeypatch.setattr(other_mlflow.tracking.fluent, "_active_experiment_id", None)
-    other_mlflow.set_experiment("killed")
     served = Served(fresh_server, other_mlflow, "killed")
     booster = train(frame, table[1])
     served.point(

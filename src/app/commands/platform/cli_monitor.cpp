@@ -161,7 +161,7 @@ void add_performance(CLI::App& monitor, CliContext& context) {
   command->add_option("--until", until, "Answered before then");
   command->add_option("--version", version,
                       "Version of the model; else the one that answered most");
-  command->add_option("--output", output, "Which output, where there are several");
+  command->add_option("--answer", output, "Which output, where there are several");
   command->add_option("--label", label, "Name of the labels; else label");
   command->add_option("--kind", kind, "regression, binary or classes; else by the labels");
   command->add_option("--threshold", threshold, "From which score on the answer is 1; else 0.5");
