@@ -19,6 +19,9 @@ namespace {
 constexpr std::size_t kMaxShadows = 256;
 constexpr std::size_t kMaxShadowBytes = 8U << 20U;
 
+// For all requests of a probe of a model that runs in processes of its own.
+constexpr std::chrono::seconds kProbeLimit{60};
+
 using wire::Tensor;
 
 // The values as they came in, looking into `inputs`; only those that the candidate knows.
@@ -154,8 +157,17 @@ Result<inference::ProbeReport> Endpoints::probe(const LiveModel& model, std::siz
                                                 const std::stop_token& stop) {
   auto* const processes = model.runner->processes();
   if (processes == nullptr) return ports_.trial.probe(package_directory(model), count, stop);
-  auto report = inference::probe(*model.binding, *model.runner, count, stop);
+  std::stop_source end;
+  const std::stop_callback with(stop, [&] { end.request_stop(); });
+  const auto timer =
+      ports_.loops.next().call_after(kProbeLimit, [end]() mutable { end.request_stop(); });
+  auto report = inference::probe(*model.binding, *model.runner, count, end.get_token());
+  Loop::cancel(timer);
   if (report) report->memory_bytes = processes->info().memory_bytes;
+  if (!report && report.error().code == Code::kCancelled && !stop.stop_requested()) {
+    return Error(Code::kDeadlineExceeded,
+                 fmt::format("{} requests took more than {} s", 2 * count, kProbeLimit.count()));
+  }
   return report;
 }
 

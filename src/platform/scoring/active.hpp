@@ -27,6 +27,7 @@ struct Scorings::Active {
   std::size_t parts = 0;
   std::vector<kernel::NodeRef> sources;
   std::string result;
+  bool unsettled = false;  // whether the output was written is not known yet
 
   kernel::NodeRef node() const { return {"scoring", id, ""}; }
   std::string local_path(std::string_view name) const {

@@ -66,6 +66,7 @@ Task<Status> Scorings::admit(Job job) {
 }
 
 Task<Status> Scorings::run(Job job) {
+  STRATA_CO_TRY(renew(*job));  // it may have waited for long
   STRATA_CO_TRY(co_await note(job, "running"));
   auto warehouse = co_await ports_.warehouse(job->caller);
   if (!warehouse) co_return std::move(warehouse).error();
@@ -82,9 +83,23 @@ Task<Status> Scorings::run(Job job) {
   };
   STRATA_CO_TRY(co_await ports_.pool.run(folder));
   STRATA_CO_TRY(co_await take_copy(job));
+  STRATA_CO_TRY(co_await look_at_types(job));
   STRATA_CO_TRY(co_await look_for_missing(job));
   STRATA_CO_TRY(co_await score(job));
+  STRATA_CO_TRY(renew(*job));
   co_return co_await commit(job);
+}
+
+// With the rights that the caller has now. Errors: those of who was disabled or whose token ended;
+// kPermissionDenied for a right that was taken away.
+Status Scorings::renew(Active& job) const {
+  auto now = ports_.identity.renewed(job.caller);
+  if (!now) return std::move(now).error();
+  for (const auto right : {kernel::Permission::kSqlQuery, kernel::Permission::kLakeWrite,
+                           kernel::Permission::kModelRead})
+    if (!now->may(right)) return kernel::lacks_permission(*now, right);
+  job.caller = *std::move(now);
+  return {};
 }
 
 Task<Result<Scorings::Stream>> Scorings::ask(Job job, std::string sql, Format format,
@@ -145,6 +160,14 @@ Task<Status> Scorings::take_copy(Job job) {
   if (facts.rows == 0)
     co_return invalid("input", "input: it has no rows; there is nothing to score");
   co_return Status();
+}
+
+// The input may have become another since the plan was made.
+Task<Status> Scorings::look_at_types(Job job) {
+  auto answer =
+      co_await ask_json(job, fmt::format("SELECT * FROM read_parquet('{}') LIMIT 0", kCopyName));
+  if (!answer) co_return std::move(answer).error();
+  co_return check_copy(job->plan, wire::sql_engine::columns_from((*answer)["columns"]));
 }
 
 // Before the model runs, as it is cheap to tell.
@@ -265,19 +288,18 @@ Task<Status> Scorings::commit(Job job) {
   } else {
     how = stream.error();
   }
-  if (!how && how.error().effect != Effect::kMaybe) {
-    Error error = how.error().wrap("output");
+  if (!how) {
+    // Whatever ended it may have come after the commit: an engine that was stopped, or died.
+    const auto committed = co_await has_committed(job->caller, job->id);
+    if (!committed) {
+      job->unsettled = true;
+      ports_.scope.spawn(ports_.loops.next(), settle_lost(job->caller.project, job->id));
+      co_return how;
+    }
+    if (*committed) co_return Status();
+    Error error = how.error().effect == Effect::kMaybe ? how.error() : how.error().wrap("output");
     error.field = "output";
     co_return error;
-  }
-  if (!how) {
-    auto committed = co_await has_committed(job->caller, job->id);
-    if (!committed) {
-      co_return how.error().wrap("whether the output was written cannot be told: " +
-                                 committed.error().message);
-    }
-    if (!*committed) co_return how;
-    co_return Status();
   }
   if (job->draft.output.starts_with("s3://")) job->result = job->draft.output;
   for (const auto& table : (*stream)->facts().tables_written)
@@ -302,6 +324,7 @@ Task<Status> Scorings::note(Job job, std::string state) {
 }
 
 Task<void> Scorings::end(Job job, Status how) {
+  if (job->unsettled) co_return;  // stays "committing" until the engine tells
   ScoringInfo info;
   info.id = job->id;
   info.rows = job->rows;

@@ -33,6 +33,16 @@ Family family_of(std::string_view type) {
   return Family::kOther;
 }
 
+// Whether Parquet holds all of what is nested in a type: HUGEINT would become DOUBLE, a list of
+// fixed length a list.
+bool holds_nested(std::string_view type) {
+  for (const auto* part : {"HUGEINT", "ENUM(", "INTERVAL", "UNION(", "BIT", "TIMESTAMP_", "TIME "})
+    if (type.contains(part)) return false;
+  const auto fixed = type.find_first_of("0123456789", type.find('['));
+  return type.find('[') == std::string_view::npos || fixed == std::string_view::npos ||
+         type[fixed - 1] != '[';
+}
+
 // Whether a column of this type comes back from Parquet as it went in. Others go through it as
 // text.
 bool parquet_keeps(std::string_view type) {
@@ -42,7 +52,8 @@ bool parquet_keeps(std::string_view type) {
       "BLOB",      "DATE",     "UUID",     "TIMESTAMP", "TIME",   "TIMESTAMP WITH TIME ZONE"};
   const bool nested =
       type.ends_with("]") || type.starts_with("STRUCT(") || type.starts_with("MAP(");
-  return nested || type.starts_with("DECIMAL(") || std::ranges::find(kKept, type) != kKept.end();
+  if (nested) return holds_nested(type);
+  return type.starts_with("DECIMAL(") || std::ranges::find(kKept, type) != kKept.end();
 }
 
 const ColumnInfo* find(const std::vector<ColumnInfo>& columns, std::string_view name) {
@@ -282,6 +293,21 @@ std::string copy_sql(const Draft& draft, const Plan& plan) {
   }
   const auto place = Place::parse(draft.input, "input");
   return fmt::format("SELECT {} FROM {}", list_of(items), place ? place->sql() : "");
+}
+
+Status check_copy(const Plan& plan, const std::vector<ColumnInfo>& copied) {
+  for (const auto& column : plan.columns) {
+    const auto now = std::ranges::find(copied, column.name, &ColumnInfo::name);
+    const std::string type = parquet_keeps(column.type) ? column.type : "VARCHAR";
+    if (now != copied.end() && now->type == type) continue;
+    return Error(Code::kConflict,
+                 fmt::format("input: column '{}' changed from {} to {} since the scoring was asked "
+                             "for; score it again",
+                             printable(column.name), printable(column.type),
+                             now == copied.end() ? "none" : printable(now->type)),
+                 "input");
+  }
+  return {};
 }
 
 std::string missing_sql(const Plan& plan) {

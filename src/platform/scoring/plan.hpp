@@ -67,6 +67,8 @@ struct Plan {
 // or twice in the output.
 Result<Plan> make_plan(const Draft& draft, const inference::Contract& contract,
                        const std::vector<ColumnInfo>& input);
+// Whether the copy has the types that the plan was made for. Errors: kConflict naming the column.
+Status check_copy(const Plan& plan, const std::vector<ColumnInfo>& copied);
 
 std::string copy_sql(const Draft& draft, const Plan& plan);
 // The first row of each required feature that misses a value; empty when none is required.

@@ -113,5 +113,40 @@ TEST(ScoringPlan, Predictions_hold_one_value_or_list_for_each_row) {
   EXPECT_EQ(predictions.rows(), 0U);
 }
 
+TEST(ScoringPlan, A_copy_of_other_types_than_the_plan_was_made_for_is_refused_by_column) {
+  Plan plan;
+  plan.columns = {
+      {"x", "DOUBLE"}, {"kind", "ENUM('a')"}, {"many", "HUGEINT[]"}, {"three", "INTEGER[3]"}};
+  const std::vector<ColumnInfo> right = {{std::string(kRowColumn), "BIGINT"},
+                                         {"x", "DOUBLE"},
+                                         {"kind", "VARCHAR"},
+                                         {"many", "VARCHAR"},
+                                         {"three", "VARCHAR"}};
+  EXPECT_TRUE(check_copy(plan, right));
+  auto changed = right;
+  changed[1].type = "VARCHAR";
+  const auto refused = check_copy(plan, changed);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().field, "input");
+  EXPECT_NE(refused.error().message.find("'x' changed from DOUBLE to VARCHAR"), std::string::npos);
+  EXPECT_FALSE(check_copy(plan, {}));
+}
+
+TEST(ScoringPlan, A_text_that_is_no_number_stays_one_for_the_binding_to_refuse) {
+  Plan plan;
+  plan.features = {{"x", "DOUBLE"}};
+  auto request = wire::decode_scoring(
+      R"({"dataframe_split":{"columns":["x"],"data":[["NaN"],["-Infinity"],["Infinity"],["1.5"]]}})",
+      "application/json");
+  ASSERT_TRUE(request);
+  restore_numbers(*request, plan);
+  const auto& cells = request->arrays.at(0).cells;
+  using Kind = wire::ScoringCell::Kind;
+  EXPECT_TRUE(cells[0].kind == Kind::kDouble && std::isnan(cells[0].number));
+  EXPECT_EQ(cells[1].number, -INFINITY);
+  EXPECT_EQ(cells[2].number, INFINITY);
+  EXPECT_EQ(cells[3].kind, Kind::kText);
+}
+
 }  // namespace
 }  // namespace strata::platform::scoring

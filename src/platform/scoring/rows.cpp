@@ -106,10 +106,15 @@ void restore_numbers(wire::ScoringRequest& request, const Plan& plan) {
     for (auto& cell : array.cells) {
       if (cell.kind != Kind::kText) continue;
       const std::string& text = request.texts[cell.text];
+      using Limits = std::numeric_limits<double>;
+      if (text == "NaN") {
+        cell.number = Limits::quiet_NaN();
+      } else if (text == "Infinity" || text == "-Infinity") {
+        cell.number = text.front() == '-' ? -Limits::infinity() : Limits::infinity();
+      } else {
+        continue;  // no number, as the binding will say
+      }
       cell.kind = Kind::kDouble;
-      cell.number = text == "NaN"        ? std::numeric_limits<double>::quiet_NaN()
-                    : text == "Infinity" ? std::numeric_limits<double>::infinity()
-                                         : -std::numeric_limits<double>::infinity();
     }
   }
 }

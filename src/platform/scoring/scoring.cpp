@@ -45,29 +45,30 @@ Error no_scoring(std::string_view id) {
   return not_found(fmt::format("there is no scoring '{}'", printable(id)));
 }
 
-Result<ScoringInfo> info_of(const kernel::Row& row) {
-  auto draft = parse_json(row.text(1));
+// Of kColumns, which begin at `first`.
+Result<ScoringInfo> info_of(const kernel::Row& row, std::size_t first = 0) {
+  auto draft = parse_json(row.text(first + 1));
   if (!draft) return draft.error().wrap("the record of a scoring is damaged");
-  auto sources = parse_json(row.text(11));
+  auto sources = parse_json(row.text(first + 11));
   if (!sources) return sources.error().wrap("the record of a scoring is damaged");
   ScoringInfo info;
-  info.id = row.text(0);
+  info.id = row.text(first + 0);
   info.draft = Draft::from_json(*draft);
-  info.model = row.text(2);
-  info.version = row.text(3);
-  info.digest = row.text(4);
-  info.state = row.text(5);
-  info.actor = row.text(6);
-  info.created = Instant{row.integer(7)};
-  info.updated = Instant{row.integer(8)};
-  info.rows = row.integer(9);
-  info.total = row.integer(10);
+  info.model = row.text(first + 2);
+  info.version = row.text(first + 3);
+  info.digest = row.text(first + 4);
+  info.state = row.text(first + 5);
+  info.actor = row.text(first + 6);
+  info.created = Instant{row.integer(first + 7)};
+  info.updated = Instant{row.integer(first + 8)};
+  info.rows = row.integer(first + 9);
+  info.total = row.integer(first + 10);
   for (const auto& source : sources->is_array() ? sources->as_array() : Json::Array{})
     info.sources.push_back(source.as_string());
-  info.result = row.text(12);
-  info.error = row.text(13);
-  info.error_code = row.text(14);
-  info.error_field = row.text(15);
+  info.result = row.text(first + 12);
+  info.error = row.text(first + 13);
+  info.error_code = row.text(first + 14);
+  info.error_field = row.text(first + 15);
   return info;
 }
 
@@ -90,17 +91,23 @@ Status Scorings::start() {
   std::error_code fault;
   std::filesystem::remove_all(folder_, fault);  // copies and predictions of jobs that are no more
   if (fault) return from_errno(fault.value(), "remove", "folder of scorings");
-  const Instant now = ports_.clock.now();
-  auto close = [&](kernel::Writer& writer) -> Result<bool> {
-    auto done = writer.execute(
-        "UPDATE scorings SET state = 'failed', error = ?, error_code = 'unavailable', updated = ? "
-        "WHERE state IN ('queued', 'running')",
-        {std::string(kLost), now.micros});
-    if (!done) return std::move(done).error();
-    return true;
+  auto close = [&](kernel::Writer& writer) -> Status {
+    auto lost = writer.query("SELECT project, " + std::string(kColumns) +
+                             "WHERE state IN ('queued', 'running')");
+    if (!lost) return std::move(lost).error();
+    auto caller = ports_.identity.system_caller();
+    for (const auto& row : *lost) {
+      auto info = info_of(row, 1);
+      if (!info) return std::move(info).error();
+      caller.project = ProjectId(row.text(0));
+      info->state = "failed";
+      info->error = kLost;
+      info->error_code = code_name(Code::kUnavailable);
+      STRATA_TRY(write_end(writer, caller, *info));
+    }
+    return {};
   };
-  auto closed = ports_.records.write_blocking(close);
-  if (!closed) return std::move(closed).error();
+  STRATA_TRY(ports_.records.write_blocking(close));
   auto rows = ports_.records.read_blocking([](kernel::Reader& reader) {
     return reader.query("SELECT project, id FROM scorings WHERE state = 'committing'");
   });

@@ -108,8 +108,10 @@ class Scorings {
                                                 std::vector<ColumnInfo>& columns);
   Task<void> drive(Job job);
   Task<Status> admit(Job job);
+  Status renew(Active& job) const;
   Task<Status> run(Job job);
   Task<Status> take_copy(Job job);
+  Task<Status> look_at_types(Job job);
   Task<Status> look_for_missing(Job job);
   Task<Status> score(Job job);
   Task<Status> score_rows(Job job, RowBatch batch, Predictions& predictions);

@@ -266,6 +266,8 @@ def test_after_kill_9_there_is_the_whole_table_or_none(other_mlflow, fresh_serve
     if whole:
         assert rows_of(fresh_server, "SELECT count(*) FROM scored") == [[2_000_000]]
     assert not any((fresh_server.data / "scoring").glob("*"))
+    events = call(fresh_server, "GET", f"events?subject=scoring:{scoring['id']}").json()["events"]
+    assert "scoring.ended" in [event["type"] for event in events]
     ask(fresh_server, "CREATE TABLE few AS SELECT * FROM flights LIMIT 10")
     again = start(fresh_server, served, input="few", output="scored", mode="replace")
     assert finished(fresh_server, again)["rows"] == 10
