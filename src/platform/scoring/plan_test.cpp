@@ -136,7 +136,8 @@ TEST(ScoringPlan, A_text_that_is_no_number_stays_one_for_the_binding_to_refuse) 
   Plan plan;
   plan.features = {{"x", "DOUBLE"}};
   auto request = wire::decode_scoring(
-      R"({"dataframe_split":{"columns":["x"],"data":[["NaN"],["-Infinity"],["Infinity"],["1.5"]]}})",
+      R"({"dataframe_split":{"columns":["x"],)"
+      R"("data":[["NaN"],["-Infinity"],["Infinity"],["1.5"]]}})",
       "application/json");
   ASSERT_TRUE(request);
   restore_numbers(*request, plan);

@@ -51,6 +51,39 @@ def test_a_model_that_no_engine_runs_is_served_in_python_and_says_why(forest):
     assert live["processes"]["memory_limit_bytes"] == 2 << 30
 
 
+def test_gates_ask_a_python_model_in_processes_that_do_not_serve(make_served, table):
+    from sklearn.linear_model import LinearRegression
+
+    served = make_served("linear")
+    frame = columns_of(table).drop(columns=["cold"]).astype("float64")
+
+    class Fussy(LinearRegression):
+        """Answers what it has seen, and dies of what lies far from that."""
+
+        def predict(self, data):
+            import os
+
+            if float(np.abs(np.asarray(data)).max()) > 1e8:
+                os._exit(3)
+            return super().predict(data)
+
+    linear = LinearRegression().fit(frame, table[1])
+    fussy = Fussy().fit(frame, table[1])
+    signature = infer_signature(frame, linear.predict(frame))
+    options = {"pip_requirements": ["scikit-learn"], "serialization_format": "cloudpickle"}
+    for model in (linear, fussy):
+        served.log("sklearn", model, signature=signature, **options)
+    served.point("1")
+    served.create()
+    ended = served.show()["live"]["processes"]["ended"]
+    model = f"models:/{served.registered}/2"
+    done = served.server.strata("release", "plan", served.name, "--model", model, "-o", "json")
+    gates = {gate["gate"]: gate for gate in json.loads(done.stdout)["gates"]}
+    assert gates["inputs"]["verdict"] == "fail", gates["inputs"]
+    assert "exited with code 3" in gates["inputs"]["reason"]
+    assert served.show()["live"]["processes"]["ended"] == ended
+
+
 def test_scoring_gives_what_mlflow_gives_in_every_form(forest):
     frame = forest.frame.head(50)
     expected = python_says(forest, frame)
