@@ -90,7 +90,11 @@ export const pages = (s) => [
   ['prediction', `/predictions/${s.prediction}`, ['Why', 'distance', 'flights-late v2']],
   ['releases', '/releases', ['flights', 'rolled back', 'v1', 'for v2']],
   ['release', `/releases/${s.release}`, ['the old one was no better', 'disagreement', 'Shadow']],
-  ['release-gates', `/releases/${s.release}?tab=gates`, ['opens', 'holds', 'micros per row live']],
+  [
+    'release-gates',
+    `/releases/${s.release}?tab=gates`,
+    ['opens', 'holds', 'micros per row live', 'hour='],
+  ],
   ['release-diffs', `/releases/${s.release}?tab=diffs`, ['that both were asked', 'differs']],
   ['release-history', `/releases/${s.release}?tab=history`, ['Rolled back by hand', 'Started']],
   ['release-timeline', `/releases/${s.release}?tab=timeline`, ['release start']],

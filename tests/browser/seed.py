@@ -174,6 +174,7 @@ def shadowed(path: str) -> float:
 def release(frame: pandas.DataFrame) -> str:
     """Brings the version before into the shadow and back, as a person would; the release's id."""
     wish = {"endpoint": "flights", "model": "models:/flights-late/1", "shadow_sample": 100_000}
+    wish["golden"] = {"input": "flights", "label": "late", "slices": ["hour"]}
     path = "/api/v1/releases/" + call("POST", "/api/v1/releases", json=wish)["id"]
     deadline = time.monotonic() + 60
     while (shown := call("GET", path))["stage"] != "shadow":

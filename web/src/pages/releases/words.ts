@@ -25,6 +25,9 @@ const kAdvice: Record<string, string> = {
   answers: 'Ask both versions one of these requests, and look why they differ.',
   artifacts: 'Log the model again without these calls, or in a format without pickles.',
   load: 'Make the model smaller, or allow more with --limit latency_ratio=N.',
+  inputs: 'Ask the version this request where you trained it, and see what it says.',
+  memory: 'Make the model smaller, or allow more with --limit memory_ratio=N.',
+  golden: 'Look at the slices below; train for them, or allow more with --margin.',
   questions: 'Open the five questions on the page of the version; each says what to do.',
 };
 export const advice_of = (gate: string) => kAdvice[gate] ?? 'See the reason.';
