@@ -52,8 +52,15 @@ class RowReader {
                                         field, show_micros(*event), show_micros(now_.micros)));
     }
     row.event = *event;
-    if (!source_.created.empty())
+    if (!source_.created.empty()) {
       row.created = time_of(row, source_.created).value_or(streams::kOnArrival);
+      // Else it would count online at once, and of the past only when its time has come.
+      if (row.created > (now_ + kAhead).micros) {
+        const std::string made = path + "." + source_.created;
+        return invalid(made, fmt::format("{}: {} lies in the future; the server's clock says {}",
+                                         made, show_micros(row.created), show_micros(now_.micros)));
+      }
+    }
     STRATA_TRY(check_key(row, path));
     return row;
   }

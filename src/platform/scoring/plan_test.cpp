@@ -135,10 +135,9 @@ TEST(ScoringPlan, A_copy_of_other_types_than_the_plan_was_made_for_is_refused_by
 TEST(ScoringPlan, A_text_that_is_no_number_stays_one_for_the_binding_to_refuse) {
   Plan plan;
   plan.features = {{"x", "DOUBLE"}};
-  auto request = wire::decode_scoring(
-      R"({"dataframe_split":{"columns":["x"],)"
-      R"("data":[["NaN"],["-Infinity"],["Infinity"],["1.5"]]}})",
-      "application/json");
+  auto request = wire::decode_scoring(R"({"dataframe_split":{"columns":["x"],)"
+                                      R"("data":[["NaN"],["-Infinity"],["Infinity"],["1.5"]]}})",
+                                      "application/json");
   ASSERT_TRUE(request);
   restore_numbers(*request, plan);
   const auto& cells = request->arrays.at(0).cells;

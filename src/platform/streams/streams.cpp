@@ -550,9 +550,10 @@ Task<Result<History>> Streams::history(std::vector<Key> keys) {
     out.sequence = now->sequence;
     out.rows.resize(keys.size());
     if (out.sequence == 0) return out;
-    std::map<KeySet, std::map<std::string, std::size_t>> wanted;
+    // Several views may ask for one key.
+    std::map<KeySet, std::map<std::string, std::vector<std::size_t>>> wanted;
     for (std::size_t i = 0; i < keys.size(); ++i) {
-      wanted[*keys[i].set].emplace(state_key(*keys[i].set, pointers(keys[i].values)), i);
+      wanted[*keys[i].set][state_key(*keys[i].set, pointers(keys[i].values))].push_back(i);
     }
     // A look of its own at the files: what is appended meanwhile lies behind `sequence`.
     const auto log = EventLog::open(impl_->ports.files, impl_->ports.folder + "/log");
@@ -569,12 +570,14 @@ Task<Result<History>> Streams::history(std::vector<Key> keys) {
           const auto values = key_of(set, *record, record->rows[i]);
           const auto at = values ? places.find(state_key(set, *values)) : places.end();
           if (at == places.end()) continue;
-          if (++held > kMaxHistory) {
+          held += at->second.size();
+          if (held > kMaxHistory) {
             return Error(Code::kResourceExhausted,
                          fmt::format("these keys have more than {} rows; ask for fewer at a time",
                                      kMaxHistory));
           }
-          out.rows[at->second].push_back({record, {sequence, i}});
+          for (const std::size_t key : at->second)
+            out.rows[key].push_back({record, {sequence, i}});
         }
       }
       return {};

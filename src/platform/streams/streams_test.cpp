@@ -216,6 +216,17 @@ TEST(Streams, Who_pushed_is_noted_and_makes_no_other_push_of_it) {
   EXPECT_EQ(history->rows[0][1].record->pushed_by, "ada");
 }
 
+TEST(Streams, A_key_that_is_asked_for_twice_has_its_history_twice) {
+  World world;
+  ASSERT_TRUE(sync_wait(world.streams->keep(kByCarrier)).ok());
+  ASSERT_TRUE(world.push(record({row("AA", 1, Value::of(5.0))})).ok());
+  const Streams::Key key{&kByCarrier, {Value::of(std::string("AA"))}};
+  const auto history = sync_wait(world.streams->history({key, key}));
+  ASSERT_TRUE(history.ok());
+  EXPECT_EQ(history->rows[0].size(), 1U);
+  EXPECT_EQ(history->rows[1].size(), 1U);
+}
+
 TEST(Streams, What_a_crash_left_half_written_is_passed_over) {
   World world;
   ASSERT_TRUE(world.push(record({row("AA", 1, Value::of(5.0))})).ok());

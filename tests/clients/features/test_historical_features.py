@@ -214,6 +214,15 @@ def test_a_spine_that_does_not_fit_is_refused_with_its_field(server, change, fie
     assert refused.json()["error"]["field"] == field
 
 
+def test_a_row_that_claims_to_be_made_in_the_future_is_refused_by_field(server):
+    make(server, "hm_", [{"carrier": "A", "delay": 60.0, "landed": at(0), "made": at(0)}])
+    late = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
+    row = {"carrier": "A", "delay": 1.0, "landed": at(0), "made": late.isoformat()}
+    refused = post(server, "streams/hm_landings/push", {"rows": [row]})
+    assert refused.status_code == 400 and "made: " in refused.text
+    assert "future" in refused.text
+
+
 def test_the_command_line_reads_a_spine_from_a_file(server, tmp_path):
     make(server, "hf_", [{"carrier": "A", "delay": 90.0, "landed": at(0), "made": at(0)}])
     file = tmp_path / "spine.json"

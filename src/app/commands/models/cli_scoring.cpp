@@ -88,8 +88,7 @@ void add_scoring_commands(CLI::App& app, CliContext& context) {
   auto* start = model->add_subcommand("score", "Run a model over a whole table or object");
   start->add_option("model", options.model, "NAME@ALIAS or NAME/VERSION")->required();
   start->add_option("--input", options.input, "TABLE, SCHEMA.TABLE or s3://bucket/key")->required();
-  start->add_option("--into", options.output, "TABLE, SCHEMA.TABLE or s3://bucket/key")
-      ->required();
+  start->add_option("--into", options.output, "TABLE, SCHEMA.TABLE or s3://bucket/key")->required();
   auto* replace = start->add_flag("--replace", options.replace, "Replace the output table");
   start->add_flag("--append", options.append, "Add rows to the output table")->excludes(replace);
   start->add_option("--keep", options.keep, "Columns of the input in the output; default: all")
