@@ -5,7 +5,6 @@
 #include <cerrno>
 #include <climits>
 
-#include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/context.hpp>
@@ -16,6 +15,7 @@
 #include <boost/beast/http/buffer_body.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <poll.h>
+#include <sys/socket.h>
 
 namespace strata {
 
@@ -70,20 +70,49 @@ Error failure(const Url& url, const ErrorCode& code) {
   return Error(Code::kUnavailable, "no answer from " + peer + ": " + code.message() + hint);
 }
 
-// A connected socket whose reads and writes wait for `limit` at most, and go on after a signal:
+using SteadyTime = std::chrono::steady_clock::time_point;
+
+// A socket whose steps wait for the request's time limits at most, and go on after a signal:
 // Asio's own would wait for ever, and end with the signal, in the middle of a TLS record too.
 class PatientSocket {
  public:
   using executor_type = tcp::socket::executor_type;
   using lowest_layer_type = tcp::socket::lowest_layer_type;
 
-  PatientSocket(tcp::socket socket, std::chrono::milliseconds limit)
-      : socket_(std::move(socket)),
-        limit_(limit) {}
+  PatientSocket(asio::io_context& context, const ClientRequest& request, SteadyTime end)
+      : socket_(context),
+        limit_(request.timeout),
+        end_(end),
+        stop_(request.stop) {}
 
   executor_type get_executor() { return socket_.get_executor(); }
   lowest_layer_type& lowest_layer() { return socket_.lowest_layer(); }
   const lowest_layer_type& lowest_layer() const { return socket_.lowest_layer(); }
+
+  // To the first of `peers` that answers.
+  void connect(const tcp::resolver::results_type& peers, ErrorCode& code) {
+    code = asio::error::host_not_found;
+    for (const auto& peer : peers) {
+      socket_ = tcp::socket(socket_.get_executor());
+      socket_.open(peer.endpoint().protocol(), code);
+      if (!code) socket_.native_non_blocking(true, code);
+      if (code) continue;
+      // Asio's connect() would wait without a limit.
+      if (::connect(socket_.native_handle(), peer.endpoint().data(),
+                    static_cast<socklen_t>(peer.endpoint().size())) != 0 &&
+          errno != EINPROGRESS && errno != EINTR) {
+        code = ErrorCode(errno, boost::system::system_category());
+        continue;
+      }
+      if (!wait(POLLOUT, std::chrono::steady_clock::now() + limit_, code)) continue;
+      int failure = 0;
+      socklen_t size = sizeof failure;
+      ::getsockopt(socket_.native_handle(), SOL_SOCKET, SO_ERROR, &failure, &size);
+      code = ErrorCode(failure, boost::system::system_category());
+      if (!code) socket_.non_blocking(true, code);
+      if (!code) return;
+    }
+  }
 
   template <class Buffers>
   std::size_t read_some(const Buffers& buffers, ErrorCode& code) {
@@ -99,26 +128,48 @@ class PatientSocket {
   std::size_t patiently(short event, ErrorCode& code, const Move& move) {
     const auto end = std::chrono::steady_clock::now() + limit_;
     while (true) {
+      // A peer that sends a byte now and then makes progress, but not for ever.
+      if (stop_.stop_requested() || std::chrono::steady_clock::now() >= end_) {
+        code = stop_.stop_requested() ? asio::error::operation_aborted : asio::error::timed_out;
+        return 0;
+      }
       const std::size_t moved = move();
       if (code == asio::error::interrupted) continue;
       if (code != asio::error::would_block && code != asio::error::try_again) return moved;
+      if (!wait(event, end, code)) return 0;
+    }
+  }
+
+  // Until the socket is ready; false with `code` when it was not in time.
+  bool wait(short event, SteadyTime until, ErrorCode& code) {
+    const SteadyTime end = std::min(until, end_);
+    while (true) {
       const auto left =
           std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
-      if (left.count() <= 0) {
-        code = asio::error::timed_out;
-        return 0;
+      if (stop_.stop_requested() || left.count() <= 0) {
+        code = stop_.stop_requested() ? asio::error::operation_aborted : asio::error::timed_out;
+        return false;
       }
+      const long long most = stop_.stop_possible() ? kLookForStop.count() : INT_MAX;
       pollfd ready{socket_.native_handle(), event, 0};
-      if (::poll(&ready, 1, static_cast<int>(std::min<long long>(left.count(), INT_MAX))) < 0 &&
-          errno != EINTR) {
+      const int got = ::poll(&ready, 1, static_cast<int>(std::min<long long>(left.count(), most)));
+      if (got > 0) {
+        code = {};
+        return true;
+      }
+      if (got < 0 && errno != EINTR) {
         code = ErrorCode(errno, boost::system::system_category());
-        return 0;
+        return false;
       }
     }
   }
 
+  static constexpr std::chrono::milliseconds kLookForStop{100};
+
   tcp::socket socket_;
   std::chrono::milliseconds limit_;
+  SteadyTime end_;
+  std::stop_token stop_;
 };
 
 std::string head_of(const ClientRequest& request, const Url& url) {
@@ -221,17 +272,16 @@ Result<ClientAnswer> http_exchange(
     const std::function<bool(const ClientAnswer&, std::string_view)>& on_body) {
   const auto url = parse_url(request.url);
   if (!url) return url.error();
+  const auto end = request.total.count() > 0 ? std::chrono::steady_clock::now() + request.total
+                                             : SteadyTime::max();
   asio::io_context context(1);
   tcp::resolver resolver(context);
   ErrorCode code;
   const auto found = resolver.resolve(url->host, url->port, code);
   if (code) return failure(*url, code);
-  tcp::socket socket(context);
-  asio::connect(socket, found, code);
+  PatientSocket patient(context, request, end);
+  patient.connect(found, code);
   if (code) return failure(*url, code);
-  socket.non_blocking(true, code);
-  if (code) return failure(*url, code);
-  PatientSocket patient(std::move(socket), request.timeout);
   if (!url->secure) return exchange(patient, request, *url, on_body);
   asio::ssl::context tls(asio::ssl::context::tls_client);
   tls.set_default_verify_paths(code);

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <functional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -20,6 +21,10 @@ struct ClientRequest {
   std::uint64_t body_length = 0;
   std::function<Result<std::string_view>()> next_piece = nullptr;
   std::chrono::milliseconds timeout{60'000};  // for each step without progress
+  // For the whole exchange, whatever progress there is; zero: no limit. Looking up a name counts,
+  // but is not cut short.
+  std::chrono::milliseconds total{0};
+  std::stop_token stop{};  // ends the wait soon after it was asked for, with kUnavailable
 };
 
 struct ClientAnswer {
