@@ -260,6 +260,13 @@ Status Monitoring::set_reference(Series& series, std::shared_ptr<const Reference
       auto gone = writer.execute("DELETE FROM monitor_cells WHERE project = ? AND endpoint = ?",
                                  {series.project, series.endpoint});
       if (!gone) return std::move(gone).error();
+      // Who was told of an alarm against the old one must not wait for its end for ever.
+      for (const auto& [feature, alarm] : series.alarms) {
+        if (!alarm.open) continue;
+        STRATA_TRY(ports_.events.publish(
+            writer, ProjectId(series.project), "drift.resolved", "endpoint:" + series.endpoint,
+            Json::object({{"feature", feature}, {"cause", "another reference was set"}})));
+      }
       const Json detail = reference ? Json::object({{"kind", reference->kind},
                                                     {"source", reference->source},
                                                     {"rows", reference->rows}})
