@@ -23,6 +23,7 @@
 #include "app/commands/models/cli_scoring.hpp"
 #include "app/commands/models/cli_signing.hpp"
 #include "app/commands/models/cli_transfer.hpp"
+#include "app/commands/platform/cli_alert.hpp"
 #include "app/commands/platform/cli_audit.hpp"
 #include "app/commands/platform/cli_experiment.hpp"
 #include "app/commands/platform/cli_feature.hpp"
@@ -182,14 +183,15 @@ int run(int argc, char** argv) {
       ->group(kCommonOptions);
   add_server_commands(app, context);
   for (const AddCommands add :
-       {&add_admin_commands,      &add_audit_commands,    &add_project_commands,
-        &add_completion_commands, &add_config_commands,   &add_endpoint_commands,
-        &add_experiment_commands, &add_feature_commands,  &add_flag_commands,
-        &add_flow_commands,       &add_lineage_commands,  &add_maintenance_commands,
-        &add_label_commands,      &add_model_commands,    &add_model_rule_commands,
-        &add_monitor_commands,    &add_node_commands,     &add_package_commands,
-        &add_release_commands,    &add_scoring_commands,  &add_signing_commands,
-        &add_sql_commands,        &add_transfer_commands, &add_warehouse_worker}) {
+       {&add_alert_commands,       &add_admin_commands,      &add_audit_commands,
+        &add_project_commands,     &add_completion_commands, &add_config_commands,
+        &add_endpoint_commands,    &add_experiment_commands, &add_feature_commands,
+        &add_flag_commands,        &add_flow_commands,       &add_lineage_commands,
+        &add_maintenance_commands, &add_label_commands,      &add_model_commands,
+        &add_model_rule_commands,  &add_monitor_commands,    &add_node_commands,
+        &add_package_commands,     &add_release_commands,    &add_scoring_commands,
+        &add_signing_commands,     &add_sql_commands,        &add_transfer_commands,
+        &add_warehouse_worker}) {
     add(app, context);
   }
   if (argc > 1 && std::string_view(argv[1]) == "complete-words") {

@@ -10,6 +10,7 @@
 #include "app/compose/compose_verdicts.hpp"
 #include "app/compose/compose_warehouse.hpp"
 #include "app/compose/compose_workflow.hpp"
+#include "app/compose/platform/compose_alerts.hpp"
 #include "app/compose/platform/compose_features.hpp"
 #include "app/compose/platform/compose_flags.hpp"
 #include "app/compose/platform/compose_monitoring.hpp"
@@ -77,6 +78,9 @@ Result<std::vector<std::unique_ptr<Part>>> make_parts(Core& core, doors::rest::R
   if (!features) return std::move(features).error();
   parts.push_back(*std::move(features));
   parts.push_back(*std::move(release));
+  auto alerts = make_alerts_part(core, rest);
+  if (!alerts) return std::move(alerts).error();
+  parts.push_back(*std::move(alerts));
   rest.add(doors::experiments::statistics_routes(&doors::rest::error_response));
   parts.push_back(*std::move(flags));
   rest.add(

@@ -73,6 +73,8 @@ Permission permission_to_read(std::string_view ref) {
        {"flag_key", Permission::kFlagRead},
        {"flag_experiment", Permission::kFlagRead},
        {"release", Permission::kEndpointRead},
+       {"alert_route", Permission::kEndpointRead},
+       {"alert_silence", Permission::kEndpointRead},
        {"external_job", Permission::kLineageRead},
        {"external_run", Permission::kLineageRead},
        {"external_dataset", Permission::kLineageRead},
