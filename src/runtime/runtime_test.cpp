@@ -205,10 +205,13 @@ class FakeServer {
     ::close(listener_);
   }
 
-  Result<std::string> ask(std::chrono::milliseconds timeout = std::chrono::seconds(30)) const {
+  Result<std::string> ask(std::chrono::milliseconds timeout = std::chrono::seconds(30),
+                          std::chrono::milliseconds total = {}, std::stop_token stop = {}) const {
     ClientRequest request;
     request.url = "http://127.0.0.1:" + std::to_string(port_) + "/";
     request.timeout = timeout;
+    request.total = total;
+    request.stop = std::move(stop);
     std::string body;
     const auto done = http_exchange(request, [&](const ClientAnswer&, std::string_view piece) {
       body += piece;
@@ -270,6 +273,30 @@ TEST(HttpClient, A_silent_server_is_an_error_after_the_time_limit) {
   const auto answer = server.ask(std::chrono::milliseconds(50));
   ASSERT_FALSE(answer.ok());
   EXPECT_EQ(answer.error().code, Code::kDeadlineExceeded);
+}
+
+TEST(HttpClient, A_server_that_only_trickles_is_an_error_after_the_limit_for_the_whole) {
+  const FakeServer server([](int peer) {
+    say(peer, "HTTP/1.1 200 OK\r\n");
+    const timespec step{.tv_sec = 0, .tv_nsec = 5'000'000};
+    while (::send(peer, "X: y\r\n", 6, MSG_NOSIGNAL) == 6)  // progress, until the client gives up
+      ::nanosleep(&step, nullptr);
+  });
+  const auto answer = server.ask(std::chrono::seconds(20), std::chrono::milliseconds(60));
+  ASSERT_FALSE(answer.ok());
+  EXPECT_EQ(answer.error().code, Code::kDeadlineExceeded);
+}
+
+TEST(HttpClient, A_stop_ends_the_wait_for_an_answer) {
+  std::stop_source stop;
+  const FakeServer server([&](int peer) {
+    stop.request_stop();
+    char end = 0;
+    EXPECT_EQ(::read(peer, &end, 1), 0);  // until the client gives up
+  });
+  const auto answer = server.ask(std::chrono::seconds(60), {}, stop.get_token());
+  ASSERT_FALSE(answer.ok());
+  EXPECT_EQ(answer.error().code, Code::kUnavailable);
 }
 
 TEST(HttpClient, A_signal_does_not_end_the_wait_for_an_answer) {
