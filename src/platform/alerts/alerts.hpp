@@ -41,7 +41,6 @@ class Alerts {
  public:
   struct Ports {
     kernel::Records& records;
-    kernel::Identity& identity;
     kernel::Audit& audit;
     kernel::EventBus& events;
     const Clock& clock;

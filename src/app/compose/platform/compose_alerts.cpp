@@ -56,8 +56,8 @@ platform::alerts::Send sender(std::stop_token stop) {
 Result<std::unique_ptr<Part>> make_alerts_part(Core& core, doors::rest::RestDoor& rest) {
   STRATA_TRY(core.records.migrate(Alerts::migrations()));
   auto part = std::make_unique<AlertsPart>(
-      Alerts::Ports{core.records, core.identity, core.audit, core.events, core.clock, core.random,
-                    core.loops, core.scope, sender(core.scope.token()), [data = core.paths.data] {
+      Alerts::Ports{core.records, core.audit, core.events, core.clock, core.random, core.loops,
+                    core.scope, sender(core.scope.token()), [data = core.paths.data] {
                       const auto endpoints = read_endpoints(data);
                       return endpoints ? endpoints->http : std::string();
                     }});
