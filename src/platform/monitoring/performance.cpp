@@ -67,137 +67,172 @@ struct Step {
   Maturity maturity{Performance::kLeastRows};
 };
 
-// Reads the log row by row, with the labels at hand.
-struct Join {
-  const Outcomes& outcomes;
-  const PerformanceQuery& query;
-  Instant since, until, now;
-  std::int64_t step_s;
-  bool binary = false;  // what the answers may be, as far as the labels say
-  bool classes = false;
-  std::string output{};
-  std::map<std::pair<std::string, std::int64_t>, Step> steps{};  // by version and time
+// Whether a row of the log is one that was answered within [since, until), to a caller.
+bool counts(const LogRows& rows, std::size_t row, Instant since, Instant until) {
+  const bool shadow = !rows.shadow.empty() && rows.shadow[row];
+  return !shadow && !rows.failed[row] && rows.times[row] >= since && rows.times[row] < until;
+}
 
-  Status see(const ParquetTable& table) {
-    const LogRows rows = rows_of(table);
-    const std::vector<std::string> places = places_of(table);
-    const auto column = choose(rows);
-    if (!column) return column.error();
-    if (places.size() != rows.size())
-      return Error(Code::kDataLoss, "the prediction log has no ids");
-    for (std::size_t row = 0; row < rows.size(); ++row) {
-      const bool shadow = !rows.shadow.empty() && rows.shadow[row];
-      if (shadow || rows.failed[row] || rows.times[row] < since || rows.times[row] >= until)
-        continue;
-      if (*column != nullptr) add(rows, row, **column, places[row]);
-    }
-    return {};
-  }
-
- private:
-  // Which column has the answers; none in a file that has nothing but failures.
-  Result<const SampleColumn*> choose(const LogRows& rows) {
-    std::vector<std::string> known;
-    const SampleColumn* found = nullptr;
-    for (const auto& column : rows.columns) {
-      if (!column.name.starts_with("outputs.")) continue;
-      known.push_back(column.name);
-      if (query.output.empty() || column.name == query.output ||
-          column.name == "outputs." + query.output)
-        found = &column;
-    }
-    if (known.empty()) return found;
-    if (query.output.empty() && known.size() > 1) {
-      return invalid("output", fmt::format("output: the endpoint answers {}; say which is the "
-                                           "prediction",
-                                           join(known, ", ")));
-    }
-    if (found == nullptr) {
-      return invalid("output", fmt::format("output: '{}' is not answered; there are {}",
-                                           printable(query.output, 60), join(known, ", ")));
-    }
-    output = found->name;
-    return found;
-  }
-
-  void add(const LogRows& rows, std::size_t row, const SampleColumn& column,
-           const std::string& place) {
-    const auto found = outcomes.find(place);
-    const Outcome* const outcome = found == outcomes.end() ? nullptr : &found->second;
-    const auto [at, fresh] =
-        steps.try_emplace({rows.versions[row], rows.times[row].seconds() / step_s * step_s},
-                          Step{Quality(query.threshold)});
-    Step& step = at->second;
-    step.maturity.add(rows.times[row], outcome ? std::optional(outcome->first) : std::nullopt, now);
-    const bool text = column.kind != Kind::kNumber;
-    const bool yes = text && column.texts[row] == "true", no = text && column.texts[row] == "false";
-    if (classes || (text && !yes && !no && query.kind.empty())) {
-      classes = true;
-      const auto truth = outcome ? std::optional(class_of(*outcome)) : std::nullopt;
-      return step.quality.add_class(answer_of(column, row), truth);
-    }
-    const double answer = !text ? column.numbers[row] : yes ? 1 : no ? 0 : std::nan("");
-    const auto truth = outcome ? outcome->number : std::nullopt;
-    if (!std::isnan(answer)) step.quality.add_number(answer, truth, binary);
-  }
-
-  // As labels and answers are compared: numbers by their value, whatever their form.
-  static std::string class_of(const Outcome& outcome) {
-    return outcome.number && outcome.value != "true" && outcome.value != "false"
-               ? fmt::format("{}", *outcome.number)
-               : outcome.value;
-  }
-  static std::string answer_of(const SampleColumn& column, std::size_t row) {
-    if (column.kind == Kind::kNumber) return fmt::format("{}", column.numbers[row]);
-    return column.texts[row].value_or("");
-  }
-};
+bool is_word(const std::optional<std::string>& text) {
+  return text && *text != "true" && *text != "false";
+}
 
 bool zero_or_one(const Outcome& outcome) {
   return outcome.number && (*outcome.number == 0 || *outcome.number == 1);
 }
 
-// What the labels alone say of the answers. Errors: kInvalidArgument when they are not of the kind
-// that is asked for.
-Status read_labels(Join& join, const Outcomes& outcomes, const std::string& kind) {
-  for (const auto& [place, outcome] : outcomes) {
-    if (kind.empty() || kind == "classes") break;
-    if (kind == "binary" ? zero_or_one(outcome) : outcome.number.has_value()) continue;
-    return invalid(
-        "kind",
-        fmt::format("kind: the label '{}' is not {}; choose another kind or label",
-                    printable(outcome.value, 40), kind == "binary" ? "0 or 1" : "a number"));
-  }
-  const auto numbers =
-      std::ranges::all_of(outcomes, [](const auto& one) { return one.second.number.has_value(); });
-  join.classes = kind == "classes" || (kind.empty() && !numbers);
-  join.binary = kind == "binary" || (kind.empty() && std::ranges::all_of(outcomes, [](auto& one) {
-                                       return zero_or_one(one.second);
-                                     }));
-  return {};
-}
+// A first look at the log: what each version answers, and what the labels of its rows are. Only
+// then is it known which output counts, and as what.
+struct Census {
+  struct Version {
+    std::int64_t rows = 0, labelled = 0;
+    std::map<std::string, bool> outputs{};   // that have a value; whether some are words
+    std::optional<std::string> no_number{};  // a label that is none
+    std::optional<std::string> no_class{};   // a label that is neither 0 nor 1
+  };
+  const Outcomes& outcomes;
+  Instant since, until;
+  std::map<std::string, Version> versions{};
 
-std::string most_frequent(const Join& join) {
-  std::map<std::string, std::int64_t> rows;
-  for (const auto& [key, step] : join.steps)
-    rows[key.first] += step.quality.rows();
-  const auto most = std::ranges::max_element(
-      rows, [](const auto& a, const auto& b) { return a.second < b.second; });
-  return most == rows.end() ? "" : most->first;
-}
-
-Json versions_of(const Join& join) {
-  std::map<std::string, std::pair<std::int64_t, std::int64_t>> rows;
-  for (const auto& [key, step] : join.steps) {
-    rows[key.first].first += step.quality.rows();
-    rows[key.first].second += step.quality.labelled();
+  Status see(const ParquetTable& table) {
+    const LogRows rows = rows_of(table);
+    const std::vector<std::string> places = places_of(table);
+    if (places.size() != rows.size())
+      return Error(Code::kDataLoss, "the prediction log has no ids");
+    for (std::size_t row = 0; row < rows.size(); ++row) {
+      if (!counts(rows, row, since, until)) continue;
+      Version& version = versions[rows.versions[row]];
+      ++version.rows;
+      for (const auto& column : rows.columns)
+        if (column.name.starts_with("outputs.")) add_output(version, column, row);
+      const auto found = outcomes.find(places[row]);
+      if (found == outcomes.end()) continue;
+      ++version.labelled;
+      const Outcome& outcome = found->second;
+      if (!outcome.number && !version.no_number) version.no_number = outcome.value;
+      if (!zero_or_one(outcome) && !version.no_class) version.no_class = outcome.value;
+    }
+    return {};
   }
-  Json out = Json::array();
-  for (const auto& [version, counts] : rows)
-    out.push(
-        Json::object({{"version", version}, {"rows", counts.first}, {"labelled", counts.second}}));
-  return out;
-}
+
+  std::string most_frequent() const {
+    const auto most = std::ranges::max_element(
+        versions, [](const auto& a, const auto& b) { return a.second.rows < b.second.rows; });
+    return most == versions.end() ? "" : most->first;
+  }
+
+  Json to_json() const {
+    Json out = Json::array();
+    for (const auto& [name, version] : versions) {
+      out.push(Json::object(
+          {{"version", name}, {"rows", version.rows}, {"labelled", version.labelled}}));
+    }
+    return out;
+  }
+
+ private:
+  static void add_output(Version& version, const SampleColumn& column, std::size_t row) {
+    const bool number = column.kind == Kind::kNumber;
+    if (number ? std::isnan(column.numbers[row]) : !column.texts[row]) return;
+    bool& words = version.outputs[column.name];
+    words = words || (!number && is_word(column.texts[row]));
+  }
+};
+
+// Adds up one version's rows, with the labels at hand.
+struct Join {
+  const Outcomes& outcomes;
+  const PerformanceQuery& query;
+  Instant since, until, now;
+  std::int64_t step_s;
+  std::string version{};
+  std::string output{};  // empty where nothing but failures was answered
+  bool words = false;    // the answers are names of classes
+  bool binary = false;   // what the answers may be, as far as the labels say
+  bool classes = false;
+  std::map<std::int64_t, Step> steps{};  // by time
+
+  // Errors: kInvalidArgument naming the field of the query.
+  Status decide(const Census::Version& about) {
+    STRATA_TRY(choose(about));
+    const std::string& kind = query.kind;
+    const auto& unfit = kind == "binary" ? about.no_class : about.no_number;
+    if (!kind.empty() && kind != "classes" && unfit) {
+      return invalid("kind",
+                     fmt::format("kind: the label '{}' is not {}; choose another kind or label",
+                                 printable(*unfit, 40), kind == "binary" ? "0 or 1" : "a number"));
+    }
+    classes = kind == "classes" || (kind.empty() && (about.no_number || words));
+    binary = kind == "binary" || (kind.empty() && !about.no_class);
+    return {};
+  }
+
+  Status see(const ParquetTable& table) {
+    const LogRows rows = rows_of(table);
+    const std::vector<std::string> places = places_of(table);
+    if (places.size() != rows.size())
+      return Error(Code::kDataLoss, "the prediction log has no ids");
+    const auto column = std::ranges::find(rows.columns, output, &SampleColumn::name);
+    if (column == rows.columns.end()) return {};
+    for (std::size_t row = 0; row < rows.size(); ++row) {
+      if (rows.versions[row] == version && counts(rows, row, since, until))
+        add(rows.times[row], *column, row, places[row]);
+    }
+    return {};
+  }
+
+ private:
+  // Which of the version's outputs has the answers.
+  Status choose(const Census::Version& about) {
+    std::vector<std::string> known;
+    for (const auto& [name, has_words] : about.outputs) {
+      known.push_back(name);
+      if (!query.output.empty() && name != query.output && name != "outputs." + query.output)
+        continue;
+      output = name;
+      words = has_words;
+    }
+    if (query.output.empty() && known.size() > 1) {
+      return invalid("output", fmt::format("output: the endpoint answers {}; say which is the "
+                                           "prediction",
+                                           join(known, ", ")));
+    }
+    if (output.empty() && !known.empty()) {
+      return invalid("output", fmt::format("output: '{}' is not answered; there are {}",
+                                           printable(query.output, 60), join(known, ", ")));
+    }
+    return {};
+  }
+
+  void add(Instant time, const SampleColumn& column, std::size_t row, const std::string& place) {
+    const auto found = outcomes.find(place);
+    const Outcome* const outcome = found == outcomes.end() ? nullptr : &found->second;
+    const auto [at, fresh] =
+        steps.try_emplace(time.seconds() / step_s * step_s, Step{Quality(query.threshold)});
+    Step& step = at->second;
+    step.maturity.add(time, outcome ? std::optional(outcome->first) : std::nullopt, now);
+    const bool number = column.kind == Kind::kNumber;
+    if (number ? std::isnan(column.numbers[row]) : !column.texts[row]) return;
+    if (classes) {
+      const auto truth = outcome ? std::optional(class_of(*outcome)) : std::nullopt;
+      return step.quality.add_class(answer_of(column, row), truth);
+    }
+    const auto truth = outcome ? outcome->number : std::nullopt;
+    if (!number && is_word(column.texts[row])) return;
+    const double answer = number ? column.numbers[row] : *column.texts[row] == "true" ? 1 : 0;
+    step.quality.add_number(answer, truth, binary);
+  }
+
+  // Words are compared as they are; numbers and booleans by their value, in whatever form.
+  std::string class_of(const Outcome& outcome) const {
+    return outcome.number && !words ? fmt::format("{}", *outcome.number) : outcome.value;
+  }
+  std::string answer_of(const SampleColumn& column, std::size_t row) const {
+    if (column.kind == Kind::kNumber) return fmt::format("{}", column.numbers[row]);
+    if (words) return *column.texts[row];
+    return *column.texts[row] == "true" ? "1" : "0";
+  }
+};
 
 void put_counts(Json& out, const Quality& quality) {
   out.set("rows", quality.rows());
@@ -208,10 +243,9 @@ void put_counts(Json& out, const Quality& quality) {
 }
 
 // The figures of one version.
-void put_figures(Json& out, const Join& join, const std::string& version) {
+void put_figures(Json& out, const Join& join) {
   Step whole{Quality(join.query.threshold)};
-  for (const auto& [key, step] : join.steps) {
-    if (key.first != version) continue;
+  for (const auto& [time, step] : join.steps) {
     whole.quality.merge(step.quality);
     whole.maturity.merge(step.maturity);
   }
@@ -233,12 +267,11 @@ void put_figures(Json& out, const Join& join, const std::string& version) {
   const auto after = whole.maturity.mature_after();
   Quality matured(join.query.threshold);
   Json steps = Json::array();
-  for (const auto& [key, step] : join.steps) {
-    if (key.first != version) continue;
-    const Instant end = Instant::from_seconds(key.second + join.step_s);
+  for (const auto& [time, step] : join.steps) {
+    const Instant end = Instant::from_seconds(time + join.step_s);
     const bool mature = after && join.now - end >= std::chrono::seconds(*after);
     if (mature) matured.merge(step.quality);
-    Json one = Json::object({{"time", to_rfc3339(Instant::from_seconds(key.second))}});
+    Json one = Json::object({{"time", to_rfc3339(Instant::from_seconds(time))}});
     put_counts(one, step.quality);
     one.set("mature", mature);
     figures(one, step.quality);
@@ -307,26 +340,34 @@ Result<Json> Performance::report_of(const ProjectId& project, const std::string&
                                     Instant now) {
   const auto outcomes = ports_.labels.newest(project, endpoint, query.label, since - kEarly);
   if (!outcomes) return outcomes.error();
+  Census census{.outcomes = *outcomes, .since = since, .until = until};
+  const auto scan = [&](auto& reader) {
+    return ports_.log.scan(project.str(), endpoint, since, until,
+                           [&reader](const ParquetTable& table) { return reader.see(table); });
+  };
+  STRATA_TRY(scan(census));
   Join join{.outcomes = *outcomes,
             .query = query,
             .since = since,
             .until = until,
             .now = now,
-            .step_s = step_of(since, until)};
-  STRATA_TRY(read_labels(join, *outcomes, query.kind));
-  STRATA_TRY(ports_.log.scan(project.str(), endpoint, since, until,
-                             [&join](const ParquetTable& table) { return join.see(table); }));
+            .step_s = step_of(since, until),
+            .version = query.version.empty() ? census.most_frequent() : query.version};
+  STRATA_TRY(join.decide(census.versions[join.version]));
+  if (!join.output.empty()) STRATA_TRY(scan(join));
   STRATA_TRY(check(query, join));
-  const std::string version = query.version.empty() ? most_frequent(join) : query.version;
+  const auto known = [](const std::string& text) {
+    return text.empty() ? Json() : Json(text);
+  };
   Json out = Json::object({{"endpoint", endpoint},
-                           {"version", version.empty() ? Json() : Json(version)},
-                           {"versions", versions_of(join)},
+                           {"version", known(join.version)},
+                           {"versions", census.to_json()},
                            {"since", to_rfc3339(since)},
                            {"until", to_rfc3339(until)},
-                           {"output", join.output.empty() ? Json() : Json(join.output)},
+                           {"output", known(join.output)},
                            {"label", query.label},
                            {"threshold", query.threshold}});
-  put_figures(out, join, version);
+  put_figures(out, join);
   return out;
 }
 

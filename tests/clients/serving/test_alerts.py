@@ -187,7 +187,10 @@ def test_what_is_silenced_is_not_sent_until_the_silence_ends(endpoint, receiver,
     assert [b["commonLabels"]["alertname"] for b in receiver.bodies()] == ["Test"]
     assert deliveries(server, "quiet") == []
     server.strata("alert", "silence", "remove", made)
-    names = lambda: [a["labels"]["alertname"] for a in receiver.alerts("firing")]
+
+    def names():
+        return [a["labels"]["alertname"] for a in receiver.alerts("firing")]
+
     until(lambda: names() == ["Test", "Drift"])
     assert alarm_of(endpoint)["state"] == "firing"
 

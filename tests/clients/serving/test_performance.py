@@ -135,6 +135,50 @@ def test_a_regression_is_measured_as_by_scikit_learn(make_served, table):
     close(got["metrics"]["r2"], metrics.r2_score(late, answers))
 
 
+def test_versions_are_measured_each_by_what_it_answers(make_served):
+    import pandas as pd
+    from onnx import TensorProto, helper
+
+    def graph(*outputs: str):
+        def info(name):
+            return helper.make_tensor_value_info(name, TensorProto.DOUBLE, [None, 1])
+
+        nodes = [helper.make_node("Abs", ["x"], [name]) for name in outputs]
+        made = helper.make_graph(nodes, "graph", [info("x")], [info(name) for name in outputs])
+        return helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+    served = make_served("outputs")
+    frame = pd.DataFrame({"x": [1.0, 2.0]})
+    for outputs in (("y",), ("low", "high")):
+        answer = pd.DataFrame(dict.fromkeys(outputs, [1.0, 2.0]))
+        served.log("onnx", graph(*outputs), signature=infer_signature(frame, answer))
+    served.point("1")
+    served.create()
+    sent = []
+    for version, rows in (("1", 3), ("2", 2)):
+        served.point(version)
+        served.wait_for(version)
+        for row in range(rows):
+            body = {"dataframe_records": [{"x": float(row)}]}
+            answer = served.invoke(body)
+            assert answer.status_code == 200, answer.text
+            prediction = answer.headers["Strata-Prediction-Id"]
+            sent.append({"prediction_id": prediction, "value": row + 0.5})
+    sent.append({"prediction_id": "nobody-asked-that", "value": "a word"})
+    assert push(served, {"labels": sent}).status_code == 200
+    got = performance(served)
+    assert got["version"] == "1" and got["kind"] == "regression" and got["output"] == "outputs.y"
+    close(got["metrics"]["mae"], 0.5)
+    counted = {one["version"]: (one["rows"], one["labelled"]) for one in got["versions"]}
+    assert counted == {"1": (3, 3), "2": (2, 2)}
+    second = performance(served, version="2", output="low")
+    assert second["rows"] == 2 and second["metrics"]["mae"] == pytest.approx(0.5)
+    url = f"{served.server.http}/api/v1/monitors/{served.name}/performance?version=2"
+    unclear = requests.get(url, headers=served.server.bearer(), timeout=60)
+    assert unclear.status_code == 400 and unclear.json()["error"]["field"] == "output"
+    assert performance(served, kind="regression")["rows"] == 3
+
+
 def test_the_latest_event_counts_and_the_last_word_about_it(classifier, table):
     frame = table[0].drop(columns=["origin"])[:4]
     prediction, scores = ask(classifier, frame)
