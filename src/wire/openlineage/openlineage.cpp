@@ -14,7 +14,8 @@ namespace {
 
 constexpr std::array<std::string_view, 6> kStates = {"OTHER",    "START", "RUNNING",
                                                      "COMPLETE", "ABORT", "FAIL"};
-constexpr int kMaxNesting = 16;  // of structs in a schema
+constexpr int kMaxNesting = 16;                       // of structs in a schema
+constexpr std::size_t kMaxNestedNames = 256U << 10U;  // bytes that structs add to names, an event
 
 // Reads members of one object, and calls them by their whole path.
 class Fields {
@@ -144,7 +145,9 @@ Result<Json> read_facets(const Fields& owner, std::string_view name) {
   return facets;
 }
 
-Status add_columns(const Fields& owner, const std::string& prefix, int depth,
+// `nested` counts, over the whole event, the bytes that the names of structs add to their columns:
+// few bytes of an event can ask for very many of them.
+Status add_columns(const Fields& owner, const std::string& prefix, int depth, std::size_t& nested,
                    std::vector<Column>& out) {
   const auto fields = owner.list("fields", kMaxColumns);
   if (!fields) return fields.error();
@@ -152,13 +155,21 @@ Status add_columns(const Fields& owner, const std::string& prefix, int depth,
     const Fields column(fields->as_array()[i], owner.path_of(fmt::format("fields[{}]", i)));
     auto name = column.text("name", "carrier");
     if (!name) return std::move(name).error();
+    nested += prefix.size();
+    if (prefix.size() + name->size() > kMaxName || nested > kMaxNestedNames) {
+      const std::string path = column.path_of("name");
+      return invalid(path, fmt::format("{}: with the structs around it a name takes at most {} "
+                                       "bytes, and all structs' names add at most {} to those of "
+                                       "an event; leave out the inner fields",
+                                       path, kMaxName, kMaxNestedNames));
+    }
     out.push_back({prefix + *name, fields->as_array()[i].text("type")});
     if (out.size() > kMaxColumns || depth > kMaxNesting) {
       return invalid(owner.path_of("fields"),
                      fmt::format("{}: more than {} columns, or structs within {} others",
                                  owner.path_of("fields"), kMaxColumns, kMaxNesting));
     }
-    STRATA_TRY(add_columns(column, prefix + *name + ".", depth + 1, out));
+    STRATA_TRY(add_columns(column, prefix + *name + ".", depth + 1, nested, out));
   }
   return {};
 }
@@ -204,11 +215,12 @@ Status read_symlinks(const Fields& facet, std::vector<Identifier>& out) {
 }
 
 // The facets that mean something here; `group` is "facets", "inputFacets" or "outputFacets".
-Status read_known(const Json& facets, const std::string& path, DatasetReport& out) {
+Status read_known(const Json& facets, const std::string& path, std::size_t& nested,
+                  DatasetReport& out) {
   if (const Json* const schema = facets.find("schema")) {
     out.schema.emplace();
     if (!schema->boolean("_deleted"))
-      STRATA_TRY(add_columns(Fields(*schema, path + ".schema"), "", 0, *out.schema));
+      STRATA_TRY(add_columns(Fields(*schema, path + ".schema"), "", 0, nested, *out.schema));
   }
   if (const Json* const quality = facets.find("dataQualityAssertions")) {
     out.assertions.emplace();
@@ -230,7 +242,8 @@ Status read_known(const Json& facets, const std::string& path, DatasetReport& ou
   return {};
 }
 
-Result<DatasetReport> read_dataset(const Fields& fields, std::string_view more) {
+Result<DatasetReport> read_dataset(const Fields& fields, std::string_view more,
+                                   std::size_t& nested) {
   auto id = read_identifier(fields);
   if (!id) return std::move(id).error();
   DatasetReport out;
@@ -239,7 +252,7 @@ Result<DatasetReport> read_dataset(const Fields& fields, std::string_view more) 
     if (group.empty()) continue;
     const auto facets = read_facets(fields, group);
     if (!facets) return facets.error();
-    STRATA_TRY(read_known(*facets, fields.path_of(group), out));
+    STRATA_TRY(read_known(*facets, fields.path_of(group), nested, out));
     for (const auto& [name, value] : facets->as_object())
       out.facets.set(name, value);
   }
@@ -247,7 +260,7 @@ Result<DatasetReport> read_dataset(const Fields& fields, std::string_view more) 
 }
 
 Result<std::vector<DatasetReport>> read_datasets(const Fields& event, std::string_view name,
-                                                 std::string_view more) {
+                                                 std::string_view more, std::size_t& nested) {
   const auto list = event.list(name, kMaxDatasets);
   if (!list) return list.error();
   std::vector<DatasetReport> out;
@@ -257,7 +270,7 @@ Result<std::vector<DatasetReport>> read_datasets(const Fields& event, std::strin
       return invalid(path, fmt::format("{}: must be an object, not {}", path,
                                        list->as_array()[i].type_name()));
     }
-    auto one = read_dataset(Fields(list->as_array()[i], path), more);
+    auto one = read_dataset(Fields(list->as_array()[i], path), more, nested);
     if (!one) return std::move(one).error();
     out.push_back(*std::move(one));
   }
@@ -292,9 +305,10 @@ Status read_job(const Fields& event, Event& out) {
   auto facets = read_facets(fields, "facets");
   if (!facets) return std::move(facets).error();
   out.job_facets = *std::move(facets);
-  auto inputs = read_datasets(event, "inputs", "inputFacets");
+  std::size_t nested = 0;
+  auto inputs = read_datasets(event, "inputs", "inputFacets", nested);
   if (!inputs) return std::move(inputs).error();
-  auto outputs = read_datasets(event, "outputs", "outputFacets");
+  auto outputs = read_datasets(event, "outputs", "outputFacets", nested);
   if (!outputs) return std::move(outputs).error();
   out.inputs = *std::move(inputs);
   out.outputs = *std::move(outputs);
@@ -341,7 +355,8 @@ Result<Event> read_event(const Json& json) {
   out.kind = Kind::kDataset;
   const auto dataset = fields.object("dataset", true);
   if (!dataset) return dataset.error();
-  auto report = read_dataset(Fields(*dataset, "dataset"), "");
+  std::size_t nested = 0;
+  auto report = read_dataset(Fields(*dataset, "dataset"), "", nested);
   if (!report) return std::move(report).error();
   out.outputs.push_back(*std::move(report));
   return out;

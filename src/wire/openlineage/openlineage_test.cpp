@@ -1,5 +1,6 @@
 #include "wire/openlineage/openlineage.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -94,6 +95,36 @@ TEST(OpenLineage, NamesTheFieldThatIsWrong) {
   EXPECT_EQ(field(", \"producer\": \"" + std::string(kMaxName + 1, 'x') + "\""), "producer");
   const auto unknown = read_event(run_event(R"(, "eventType": "DONE")"));
   EXPECT_THAT(unknown.error().message, HasSubstr("COMPLETE"));
+}
+
+// A schema whose `leaves` columns lie in `depth` structs with names of `size` bytes.
+std::string nested_output(int depth, std::size_t size, int leaves) {
+  std::string fields;
+  for (int i = 0; i < leaves; ++i)
+    fields += fmt::format("{}{{\"name\": \"c{}\"}}", i == 0 ? "" : ",", i);
+  for (int i = 0; i < depth; ++i)
+    fields = fmt::format(R"({{"name": "{}", "fields": [{}]}})", std::string(size, 's'), fields);
+  return fmt::format(
+      R"({{"namespace": "a", "name": "b", "facets": {{"schema": {{"fields": [{}]}}}}}})", fields);
+}
+
+TEST(OpenLineage, LetsNoStructsMultiplyTheBytesOfAnEvent) {
+  const auto event_of = [](const std::string& inputs, const std::string& outputs) {
+    return read_event(run_event(", \"inputs\": [" + inputs + "], \"outputs\": [" + outputs + "]"));
+  };
+  const std::string fair = nested_output(3, 20, 2000);
+  const auto taken = event_of(fair, "");
+  ASSERT_TRUE(taken.ok()) << taken.error().message;
+  EXPECT_EQ(taken->inputs[0].schema->size(), 2003U);
+  const auto deep = event_of("", nested_output(2, 600, 1));
+  ASSERT_FALSE(deep.ok());
+  EXPECT_EQ(deep.error().field, "outputs[0].facets.schema.fields[0].fields[0].name");
+  EXPECT_FALSE(event_of("", nested_output(1, 1000, 300)).ok());
+  // All datasets of the event count together.
+  EXPECT_TRUE(event_of(fair, fair).ok());
+  const auto many = event_of(fair, fair + "," + fair);
+  ASSERT_FALSE(many.ok());
+  EXPECT_THAT(many.error().field, HasSubstr("outputs[1].facets.schema.fields[0]"));
 }
 
 }  // namespace
