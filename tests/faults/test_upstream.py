@@ -124,6 +124,25 @@ def test_a_fault_upstream_turns_the_question_about_data(upstream, name):
     world.settle(GOOD)
 
 
+@pytest.mark.parametrize(
+    ("scheme", "written", "read"),
+    [("s3a", "names/a.csv", "names/a.csv"), ("s3", "parts", "parts/day=1/b.csv")],
+    ids=["another name", "its folder"],
+)
+def test_who_made_what_a_job_read_is_found_by(upstream, scheme, written, read):
+    world, bucket = upstream.world, upstream.world.bucket
+    upstream.client.emit(
+        ol.run_event(upstream.loader, "START", inputs=[ol.read(f"s3://{bucket}", read)])
+    )
+    outputs = [ol.written(f"{scheme}://{bucket}", written)]
+    job = f"{world.name}.of-{written}"
+    upstream.client.emit(ol.run_event(job, "FAIL", outputs=outputs))
+    world.settle(GOOD | {"data": "bad"})
+    assert "data.external_failed" in world.codes("data")
+    upstream.client.emit(ol.run_event(job, "COMPLETE", outputs=outputs))
+    world.settle(GOOD)
+
+
 def test_what_is_harmless_turns_nothing(upstream):
     before = len(upstream.world.turns())
     for _ in range(5):

@@ -94,9 +94,12 @@ class Climb {
   }
 
   Status visit(const Met& dataset) {
-    subjects_.insert(dataset_subject(dataset.name, dataset.owned));
-    // The same thing may be known by several names.
-    if (!dataset.owned.empty()) STRATA_TRY(meet_owned(dataset.owned));
+    if (dataset.owned.empty()) {
+      subjects_.insert(dataset_subject(dataset.name, ""));
+    } else {
+      // The same thing may be known by several names, and be written as a part of its folder.
+      STRATA_TRY(begin(dataset.owned));
+    }
     const auto writers = reader_.query(
         "SELECT j.id, j.namespace, j.name FROM external_uses u JOIN external_jobs j ON j.id = "
         "u.job WHERE u.dataset = ? AND u.role = 'out' AND u.last_us >= j.declared_us ORDER BY "
