@@ -7,6 +7,8 @@ import time
 
 import lineage_client as ol
 import pytest
+from openlineage.client.event_v2 import DatasetEvent, Job, JobEvent, StaticDataset
+from openlineage.client.facet_v2 import symlinks_dataset
 from world import QUESTIONS, World
 
 GOOD = {question: "good" for question in QUESTIONS}
@@ -139,6 +141,41 @@ def test_who_made_what_a_job_read_is_found_by(upstream, scheme, written, read):
     upstream.client.emit(ol.run_event(job, "FAIL", outputs=outputs))
     world.settle(GOOD | {"data": "bad"})
     assert "data.external_failed" in world.codes("data")
+    upstream.client.emit(ol.run_event(job, "COMPLETE", outputs=outputs))
+    world.settle(GOOD)
+
+
+def judged_again(upstream) -> None:
+    """Events are judged in their order: when these two were, all before them were."""
+    upstream.load("ABORT")
+    upstream.world.settle(GOOD | {"data": "warning"})
+    upstream.load()
+    upstream.world.settle(GOOD)
+
+
+def test_a_retired_job_that_writes_again_counts_again(upstream):
+    world, job = upstream.world, f"{upstream.world.name}.retired"
+    outputs = [ol.written(f"s3://{world.bucket}", "raw.parquet")]
+    upstream.client.emit(ol.run_event(job, "COMPLETE", outputs=outputs))
+    own = Job(namespace="airflow", name=job)
+    upstream.client.emit(JobEvent(eventTime=ol.time_of(), job=own, producer=ol.PRODUCER))
+    judged_again(upstream)
+    upstream.client.emit(ol.run_event(job, "FAIL", outputs=outputs))
+    world.settle(GOOD | {"data": "bad"})
+    upstream.client.emit(ol.run_event(job, "COMPLETE", outputs=outputs))
+    world.settle(GOOD)
+
+
+def test_a_link_that_comes_later_joins_what_made_it(upstream):
+    world, job = upstream.world, f"{upstream.world.name}.hive"
+    outputs = [ol.written("hive://meta", f"{world.name}.t")]
+    upstream.client.emit(ol.run_event(job, "FAIL", outputs=outputs))
+    judged_again(upstream)
+    raw = symlinks_dataset.Identifier(f"s3://{world.bucket}", "raw.parquet", "FILE")
+    facets = {"symlinks": symlinks_dataset.SymlinksDatasetFacet([raw])}
+    table = StaticDataset(namespace="hive://meta", name=f"{world.name}.t", facets=facets)
+    upstream.client.emit(DatasetEvent(eventTime=ol.time_of(), dataset=table, producer=ol.PRODUCER))
+    world.settle(GOOD | {"data": "bad"})
     upstream.client.emit(ol.run_event(job, "COMPLETE", outputs=outputs))
     world.settle(GOOD)
 

@@ -239,6 +239,12 @@ Result<Recording::KnownDataset> Recording::dataset_of(const DatasetReport& repor
   STRATA_TRY(writer_.execute(
       "UPDATE external_datasets SET facets = ?, seen_us = ?, owned = ? WHERE id = ?",
       {text, std::max(seen, time.micros), owned, id}));
+  if (owned == (*row)->text(3)) return KnownDataset{id, owned};
+  // News both for who knew it by its old name and for who watches what it turns out to be.
+  const Json data = Json::object({{"namespace", report.id.space}, {"name", report.id.name}});
+  STRATA_TRY(
+      publish("external_dataset.changed", dataset_subject(report.id, (*row)->text(3)), data));
+  STRATA_TRY(publish("external_dataset.changed", owned, data));
   return KnownDataset{id, owned};
 }
 
@@ -248,15 +254,19 @@ Status Recording::use(const Event& event, std::int64_t job, const std::string& r
   if (!dataset) return dataset.error();
   if (job != 0) {
     const auto known = writer_.first(
-        "SELECT last_us FROM external_uses WHERE job = ? AND dataset = ? AND role = ?",
-        {job, dataset->id, role});
+        "SELECT j.declared_us, u.last_us FROM external_jobs j LEFT JOIN external_uses u ON u.job = "
+        "j.id AND u.dataset = ? AND u.role = ? WHERE j.id = ?",
+        {dataset->id, role, job});
     if (!known) return known.error();
+    const std::int64_t declared = (*known)->integer(0);
+    const bool counted = (*known)->maybe_integer(1).value_or(INT64_MIN) >= declared;
     STRATA_TRY(writer_.execute(
         "INSERT INTO external_uses (job, dataset, role, last_us) VALUES (?, ?, ?, ?) ON CONFLICT "
         "(job, dataset, role) DO UPDATE SET last_us = excluded.last_us WHERE excluded.last_us > "
         "external_uses.last_us",
         {job, dataset->id, role, event.time.micros}));
-    if (!*known) {
+    // A use counts again when it comes after the job's own event that did not list it.
+    if (!counted && event.time.micros >= declared) {
       STRATA_TRY(publish("external_dataset.changed", dataset_subject(report.id, dataset->owned),
                          Json::object({{"namespace", report.id.space}, {"name", report.id.name}})));
     }
