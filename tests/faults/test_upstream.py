@@ -180,6 +180,33 @@ def test_a_link_that_comes_later_joins_what_made_it(upstream):
     world.settle(GOOD)
 
 
+@pytest.mark.parametrize("order", ["told before its end", "told after its end"])
+def test_what_another_event_of_a_run_told_counts_once_it_completed(upstream, order):
+    run, world = ol.new_run(), upstream.world
+    outputs = [ol.written(f"s3://{world.bucket}", "raw.parquet", 0, ol.schema(COLUMNS[0]))]
+    events = [
+        ol.run_event(upstream.loader, "RUNNING", run, outputs=outputs, time=ol.time_of(0.01)),
+        ol.run_event(upstream.loader, "COMPLETE", run),
+    ]
+    for event in events if order == "told before its end" else reversed(events):
+        upstream.client.emit(event)
+    world.settle(GOOD | {"data": "bad"})
+    assert {"data.external_schema", "data.external_empty"} <= world.codes("data")
+    upstream.load()
+    world.settle(GOOD)
+
+
+def test_what_a_run_that_failed_told_of_its_outputs_never_counts(upstream):
+    run, world = ol.new_run(), upstream.world
+    outputs = [ol.written(f"s3://{world.bucket}", "raw.parquet", 0, ol.schema(COLUMNS[0]))]
+    upstream.client.emit(ol.run_event(upstream.loader, "RUNNING", run, outputs=outputs))
+    upstream.client.emit(ol.run_event(upstream.loader, "FAIL", run))
+    world.settle(GOOD | {"data": "bad"})
+    assert not {"data.external_schema", "data.external_empty"} & world.codes("data")
+    upstream.client.emit(ol.run_event(upstream.loader, "COMPLETE"))
+    world.settle(GOOD)
+
+
 def test_what_is_harmless_turns_nothing(upstream):
     before = len(upstream.world.turns())
     for _ in range(5):

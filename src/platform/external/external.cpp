@@ -18,7 +18,7 @@ using kernel::Writer;
 
 namespace {
 
-constexpr std::array<kernel::Migration, 1> kMigrations = {{{"external", 1, R"sql(
+constexpr std::array<kernel::Migration, 2> kMigrations = {{{"external", 1, R"sql(
 CREATE TABLE external_jobs (id INTEGER PRIMARY KEY, project TEXT NOT NULL, namespace TEXT NOT NULL,
   name TEXT NOT NULL, declared_us INTEGER NOT NULL, seen_us INTEGER NOT NULL, facets TEXT NOT NULL,
   UNIQUE (project, namespace, name));
@@ -42,6 +42,10 @@ CREATE TABLE external_run_uses (run INTEGER NOT NULL, dataset INTEGER NOT NULL, 
 CREATE TABLE external_reports (dataset INTEGER NOT NULL, job INTEGER NOT NULL, kind TEXT NOT NULL,
   time_us INTEGER NOT NULL, value TEXT NOT NULL, run_id TEXT NOT NULL,
   PRIMARY KEY (dataset, job, kind, time_us));
+)sql"},
+                                                           {"external", 2, R"sql(
+CREATE TABLE external_pending (run INTEGER NOT NULL, dataset INTEGER NOT NULL, kind TEXT NOT NULL,
+  time_us INTEGER NOT NULL, value TEXT NOT NULL, PRIMARY KEY (run, dataset, kind));
 )sql"}}};
 
 Result<Json> facets_of(const std::string& text) {

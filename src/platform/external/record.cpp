@@ -82,6 +82,7 @@ Status Recording::add(const Event& event) {
   for (const auto& output : event.outputs)
     STRATA_TRY(use(event, *job, "out", output, run ? &*run : nullptr));
   if (!run) return {};
+  if (is_end(run->state)) STRATA_TRY(settle_pending(*run, *job, event.run_id));
   STRATA_TRY(link_reads(*run, event.run_id, event.time));
   return run->state == RunState::kComplete ? link_products(*run, event.run_id) : Status();
 }
@@ -228,24 +229,24 @@ Result<Recording::KnownDataset> Recording::dataset_of(const DatasetReport& repor
       node.facts = Json::object({{"namespace", report.id.space}, {"name", report.id.name}});
       STRATA_TRY(lineage_.report(writer_, caller_.project, node));
     }
-    return KnownDataset{made->front().integer(0), owned};
+    return KnownDataset{made->front().integer(0), owned, report.id};
   }
   const std::int64_t id = (*row)->integer(0), seen = (*row)->integer(2);
   // A link that was told once holds, whoever speaks of the dataset without it.
   if (owned.empty()) owned = (*row)->text(3);
   if (text == (*row)->text(1) && time.micros <= seen && owned == (*row)->text(3))
-    return KnownDataset{id, owned};
+    return KnownDataset{id, owned, report.id};
   changed_ = true;
   STRATA_TRY(writer_.execute(
       "UPDATE external_datasets SET facets = ?, seen_us = ?, owned = ? WHERE id = ?",
       {text, std::max(seen, time.micros), owned, id}));
-  if (owned == (*row)->text(3)) return KnownDataset{id, owned};
+  if (owned == (*row)->text(3)) return KnownDataset{id, owned, report.id};
   // News both for who knew it by its old name and for who watches what it turns out to be.
   const Json data = Json::object({{"namespace", report.id.space}, {"name", report.id.name}});
   STRATA_TRY(
       publish("external_dataset.changed", dataset_subject(report.id, (*row)->text(3)), data));
   STRATA_TRY(publish("external_dataset.changed", owned, data));
-  return KnownDataset{id, owned};
+  return KnownDataset{id, owned, report.id};
 }
 
 Status Recording::use(const Event& event, std::int64_t job, const std::string& role,
@@ -277,46 +278,86 @@ Status Recording::use(const Event& event, std::int64_t job, const std::string& r
         "CONFLICT DO NOTHING",
         {run->id, dataset->id, role}));
   }
-  return report_facts(event, job, role != "in", report, *dataset);
+  return report_facts(event, job, role != "in", report, *dataset, run);
 }
 
 Status Recording::report_facts(const Event& event, std::int64_t job, bool output,
-                               const DatasetReport& report, const KnownDataset& dataset) {
-  // A run that did not end well has not done what it meant to do.
-  const bool done = event.kind != Kind::kRun || event.state == RunState::kComplete;
-  if (report.schema && output && done)
-    STRATA_TRY(keep(event, job, "schema", columns_json(*report.schema), report, dataset));
-  if (report.rows && output && done)
-    STRATA_TRY(keep(event, job, "rows", Json(*report.rows), report, dataset));
-  if (report.assertions)
-    STRATA_TRY(keep(event, job, "quality", assertions_json(*report.assertions), report, dataset));
+                               const DatasetReport& report, const KnownDataset& dataset,
+                               const KnownRun* run) {
+  Told told{job, event.run_id, "quality", event.time, ""};
+  if (report.assertions) {
+    told.value = assertions_json(*report.assertions).dump();
+    STRATA_TRY(keep(told, dataset));
+  }
+  if (report.schema && output) {
+    told.kind = "schema";
+    told.value = columns_json(*report.schema).dump();
+    STRATA_TRY(tell_output(told, dataset, run));
+  }
+  if (report.rows && output) {
+    told.kind = "rows";
+    told.value = Json(*report.rows).dump();
+    STRATA_TRY(tell_output(told, dataset, run));
+  }
   return {};
 }
 
-Status Recording::keep(const Event& event, std::int64_t job, std::string_view kind,
-                       const Json& value, const DatasetReport& report,
-                       const KnownDataset& dataset) {
-  const std::string text = value.dump();
+// A run that did not end well has not done what it meant to do: until it has, what it tells of its
+// outputs waits.
+Status Recording::tell_output(const Told& told, const KnownDataset& dataset, const KnownRun* run) {
+  if (run == nullptr || run->state == RunState::kComplete) return keep(told, dataset);
+  if (is_end(run->state)) return {};
+  const auto done = writer_.execute(
+      "INSERT INTO external_pending (run, dataset, kind, time_us, value) VALUES (?, ?, ?, ?, ?) ON "
+      "CONFLICT (run, dataset, kind) DO UPDATE SET time_us = excluded.time_us, value = "
+      "excluded.value WHERE excluded.time_us > external_pending.time_us OR (excluded.time_us = "
+      "external_pending.time_us AND excluded.value > external_pending.value)",
+      {run->id, dataset.id, told.kind, told.time.micros, told.value});
+  if (!done) return done.error();
+  if (*done > 0) changed_ = true;
+  return {};
+}
+
+// At the end of a run: what it told before counts now, or never.
+Status Recording::settle_pending(const KnownRun& run, std::int64_t job, const std::string& run_id) {
+  const auto rows = writer_.query(
+      "SELECT d.id, d.owned, d.namespace, d.name, p.kind, p.time_us, p.value FROM external_pending "
+      "p JOIN external_datasets d ON d.id = p.dataset WHERE p.run = ? ORDER BY d.id, p.kind",
+      {run.id});
+  if (!rows) return rows.error();
+  for (const auto& row : *rows) {
+    if (run.state != RunState::kComplete) continue;
+    const KnownDataset dataset{row.integer(0), row.text(1), {row.text(2), row.text(3)}};
+    const Told told{job, run_id, row.text(4), Instant{row.integer(5)}, row.text(6)};
+    STRATA_TRY(keep(told, dataset));
+  }
+  if (!rows->empty())
+    STRATA_TRY(writer_.execute("DELETE FROM external_pending WHERE run = ?", {run.id}));
+  return {};
+}
+
+Status Recording::keep(const Told& told, const KnownDataset& dataset) {
   const auto newest = writer_.first(
       "SELECT time_us, value FROM external_reports WHERE dataset = ? AND job = ? AND kind = ? "
       "ORDER BY time_us DESC LIMIT 1",
-      {dataset.id, job, kind});
+      {dataset.id, told.job, told.kind});
   if (!newest) return newest.error();
   const auto done = writer_.execute(
       "INSERT INTO external_reports (dataset, job, kind, time_us, value, run_id) VALUES (?, ?, ?, "
       "?, ?, ?) ON CONFLICT (dataset, job, kind, time_us) DO UPDATE SET value = excluded.value, "
       "run_id = excluded.run_id WHERE excluded.value > external_reports.value",
-      {dataset.id, job, kind, event.time.micros, text, event.run_id});
+      {dataset.id, told.job, told.kind, told.time.micros, told.value, told.run_id});
   if (!done) return done.error();
   if (*done == 0) return {};
   changed_ = true;
   // The same again, later, is no news; what comes late may be what a training is compared with.
-  if (*newest && (*newest)->integer(0) < event.time.micros && (*newest)->text(1) == text) return {};
-  return publish("external_dataset.changed", dataset_subject(report.id, dataset.owned),
-                 Json::object({{"namespace", report.id.space},
-                               {"name", report.id.name},
-                               {"told", kind},
-                               {"run", event.run_id}}));
+  if (*newest && (*newest)->integer(0) < told.time.micros && (*newest)->text(1) == told.value)
+    return {};
+  return publish("external_dataset.changed", dataset_subject(dataset.name, dataset.owned),
+                 Json::object({{"namespace", dataset.name.space},
+                               {"name", dataset.name.name},
+                               {"told", told.kind},
+                               {"run", told.run_id}}));
 }
 
 // What stands for a dataset in the graph at that time.

@@ -22,6 +22,14 @@ class Recording {
   struct KnownDataset {
     std::int64_t id = 0;
     std::string owned;
+    Identifier name;
+  };
+  // A fact of a dataset that a job told in an event of that time.
+  struct Told {
+    std::int64_t job = 0;
+    std::string run_id, kind;
+    Instant time;
+    std::string value;
   };
   struct KnownRun {
     std::int64_t id = 0;
@@ -36,10 +44,11 @@ class Recording {
   Status use(const wire::openlineage::Event& event, std::int64_t job, const std::string& role,
              const wire::openlineage::DatasetReport& report, const KnownRun* run);
   Status report_facts(const wire::openlineage::Event& event, std::int64_t job, bool output,
-                      const wire::openlineage::DatasetReport& report, const KnownDataset& dataset);
-  Status keep(const wire::openlineage::Event& event, std::int64_t job, std::string_view kind,
-              const Json& value, const wire::openlineage::DatasetReport& report,
-              const KnownDataset& dataset);
+                      const wire::openlineage::DatasetReport& report, const KnownDataset& dataset,
+                      const KnownRun* run);
+  Status tell_output(const Told& told, const KnownDataset& dataset, const KnownRun* run);
+  Status settle_pending(const KnownRun& run, std::int64_t job, const std::string& run_id);
+  Status keep(const Told& told, const KnownDataset& dataset);
   Status link_reads(const KnownRun& run, const std::string& run_id, Instant time);
   Status link_products(const KnownRun& run, const std::string& run_id);
   Result<std::vector<kernel::NodeRef>> nodes_of(const Identifier& id, const std::string& owned,
