@@ -1,6 +1,7 @@
 #include "platform/external/record.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
 
 #include "kernel/lineage/states.hpp"
@@ -18,7 +19,9 @@ using wire::openlineage::run_state_name;
 
 namespace {
 
-constexpr int kMaxFiles = 1000;              // of a folder, that one run is tied to
+constexpr int kMaxFiles = 1000;  // of a folder, that one run is tied to
+// How far back a run that told no beginning may have made files.
+constexpr std::chrono::hours kLongestUntold{24};
 constexpr std::size_t kMaxKept = 200;        // kinds of facets of one thing
 constexpr std::size_t kMaxErrorText = 2000;  // bytes of a run's error
 
@@ -83,7 +86,7 @@ Status Recording::add(const Event& event) {
     STRATA_TRY(use(event, *job, "out", output, run ? &*run : nullptr));
   if (!run) return {};
   if (is_end(run->state)) STRATA_TRY(settle_pending(*run, *job, event.run_id));
-  STRATA_TRY(link_reads(*run, event.run_id, event.time));
+  STRATA_TRY(link_reads(*run, event.run_id));
   return run->state == RunState::kComplete ? link_products(*run, event.run_id) : Status();
 }
 
@@ -371,8 +374,11 @@ Result<std::vector<NodeRef>> Recording::nodes_of(const Identifier& id, const std
   return std::vector<NodeRef>{dataset_ref(id)};
 }
 
-// Each use is tied once, so that the same event later finds nothing new.
-Status Recording::link_reads(const KnownRun& run, const std::string& run_id, Instant time) {
+// Each use is tied once, so that the same event later finds nothing new; so it waits until it is
+// known when the run began, or that it ended without a word of that.
+Status Recording::link_reads(const KnownRun& run, const std::string& run_id) {
+  if (!run.started && !run.ended) return {};
+  const Instant time = run.started ? *run.started : *run.ended;
   const auto rows = writer_.query(
       "SELECT d.id, d.namespace, d.name, d.owned FROM external_run_uses u JOIN external_datasets d "
       "ON d.id = u.dataset WHERE u.run = ? AND u.role = 'in' AND u.linked = 0 ORDER BY d.id",
@@ -401,7 +407,16 @@ Status Recording::link_products(const KnownRun& run, const std::string& run_id) 
   if (!rows) return rows.error();
   // From its start on there were readers of what it made.
   const Instant ended = run.ended.value_or(Instant{0}), began = run.started.value_or(ended);
-  const Instant not_before = run.started.value_or(Instant{0});
+  Instant not_before = began;
+  if (!run.started) {
+    const auto before = writer_.first(
+        "SELECT MAX(o.ended_us) FROM external_runs r JOIN external_runs o ON o.job = r.job WHERE "
+        "r.id = ? AND o.ended_us < ?",
+        {run.id, ended.micros});
+    if (!before) return before.error();
+    const std::int64_t last = *before ? (*before)->maybe_integer(0).value_or(0) : 0;
+    not_before = Instant{std::max(last, (ended - kLongestUntold).micros)};
+  }
   for (const auto& row : *rows) {
     const auto nodes = nodes_of({row.text(1), row.text(2)}, row.text(3), ended, not_before);
     if (!nodes) return nodes.error();

@@ -49,7 +49,7 @@ class Recording {
   Status tell_output(const Told& told, const KnownDataset& dataset, const KnownRun* run);
   Status settle_pending(const KnownRun& run, std::int64_t job, const std::string& run_id);
   Status keep(const Told& told, const KnownDataset& dataset);
-  Status link_reads(const KnownRun& run, const std::string& run_id, Instant time);
+  Status link_reads(const KnownRun& run, const std::string& run_id);
   Status link_products(const KnownRun& run, const std::string& run_id);
   Result<std::vector<kernel::NodeRef>> nodes_of(const Identifier& id, const std::string& owned,
                                                 Instant as_of, Instant not_before);

@@ -39,6 +39,22 @@ def job_of(server, job: str) -> dict:
     return found
 
 
+def store(server):
+    return boto3.client(
+        "s3",
+        endpoint_url=server.s3,
+        aws_access_key_id=server.env["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=server.env["AWS_SECRET_ACCESS_KEY"],
+        region_name="us-east-1",
+    )
+
+
+def objects_of(server, run: str) -> set[str]:
+    """What a run read, with its versions."""
+    nodes = get(server, f"/api/v1/why/external_run:{run}")["nodes"]
+    return {f"{node['name']}@{node['version']}" for node in nodes if node["kind"] == "object"}
+
+
 def test_a_run_is_known_with_what_it_read_and_wrote(server, name):
     client = ol.client(server)
     run = ol.new_run()
@@ -104,13 +120,7 @@ def test_the_same_event_again_changes_nothing(server, name):
 
 
 def test_a_complete_without_a_start_leads_from_the_job_to_the_object(server, name):
-    s3 = boto3.client(
-        "s3",
-        endpoint_url=server.s3,
-        aws_access_key_id=server.env["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=server.env["AWS_SECRET_ACCESS_KEY"],
-        region_name="us-east-1",
-    )
+    s3 = store(server)
     s3.create_bucket(Bucket=name)
     s3.put_object(Bucket=name, Key="raw/a.csv", Body=b"a\n1\n")
     s3.put_object(Bucket=name, Key="folder/part-0.parquet", Body=b"x")
@@ -126,6 +136,42 @@ def test_a_complete_without_a_start_leads_from_the_job_to_the_object(server, nam
     source = f"external_dataset:kafka://broker:9092/{name}.topic"
     follows = get(server, "/api/v1/impact", ref=source)["nodes"]
     assert {n["kind"] for n in follows} == {"external_dataset", "external_run", "object"}
+
+
+@pytest.mark.parametrize("first", ["START", "RUNNING"])
+def test_a_run_leads_to_what_it_read_when_it_began(server, name, first):
+    s3, client, run = store(server), ol.client(server), ol.new_run()
+    s3.create_bucket(Bucket=name)
+    source = [ol.read(f"s3://{name}", "raw.csv")]
+    versions, began = [], ""
+    for body in (b"1", b"2"):
+        s3.put_object(Bucket=name, Key="raw.csv", Body=body)
+        probe = ol.new_run()
+        client.emit(ol.run_event(f"{name}.probe", "START", probe, source))
+        versions.append(objects_of(server, probe))
+        began = began or ol.time_of()
+    assert len(versions[0]) == 1 and versions[0] != versions[1]
+    events = [
+        ol.run_event(name, "START", run, source if first == "START" else (), time=began),
+        ol.run_event(name, "RUNNING", run, source),
+    ]
+    for event in events if first == "START" else reversed(events):
+        client.emit(event)
+    assert objects_of(server, run) == versions[0]
+
+
+def test_a_run_without_a_start_made_no_file_of_the_run_before(server, name):
+    s3, client = store(server), ol.client(server)
+    s3.create_bucket(Bucket=name)
+    runs = []
+    for part in ("0", "1"):
+        s3.put_object(Bucket=name, Key=f"folder/{part}.csv", Body=b"x")
+        runs.append(ol.new_run())
+        outputs = [ol.written(f"s3://{name}", "folder")]
+        client.emit(ol.run_event(name, "COMPLETE", runs[-1], outputs=outputs))
+    for part, run in enumerate(runs):
+        nodes = get(server, f"/api/v1/why/object:{name}/folder/{part}.csv")["nodes"]
+        assert [n["name"] for n in nodes if n["kind"] == "external_run"] == [run]
 
 
 def test_a_jobs_own_event_says_what_it_uses_from_then_on(server, name):
