@@ -144,7 +144,10 @@ def test_an_open_alarm_is_repeated_only_where_the_route_says_so(endpoint, receiv
     route(endpoint.server, "again", receiver.url + "/again", matchers=match, repeat="1s")
     route(endpoint.server, "once", receiver.url + "/once", matchers=match, send_resolved=False)
     raise_alarm(endpoint)
-    paths = lambda: [path for path, _, _ in receiver.requests]
+
+    def paths():
+        return [path for path, _, _ in receiver.requests]
+
     until(lambda: paths().count("/again") >= 3)
     assert paths().count("/once") == 1
     end_alarm(endpoint)
