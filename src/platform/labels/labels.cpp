@@ -300,15 +300,17 @@ Status Labels::roll(const std::string& project) {
   STRATA_TRY(write_file(path, *rows));
   kept.segments.push_back({last, created, path});
   if (!kept.tail.path.empty()) retire(std::exchange(kept.tail, {}).path);
+  {
+    // They wait no more, though their rows may have to be dropped again later.
+    const std::lock_guard lock(mutex_);
+    waiting_[project] -= static_cast<std::int64_t>(rows->size());
+  }
   const auto drop = [&](Writer& writer) {
     return writer.execute("DELETE FROM label_inbox WHERE project = ? AND sequence <= ?",
                           {project, last});
   };
   const auto dropped = ports_.records.write_blocking(drop);
-  if (!dropped) return dropped.error();
-  const std::lock_guard lock(mutex_);
-  waiting_[project] -= static_cast<std::int64_t>(rows->size());
-  return {};
+  return dropped ? Status() : Status(dropped.error());
 }
 
 void Labels::retire(std::string path) {
